@@ -1,0 +1,49 @@
+# The handful of verbs. Each installs what it needs first; on Debian that includes the few system packages.
+SHELL := /bin/bash
+PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
+BIN := .venv/bin
+ROOMS := orchestrator specs reconciler engine
+
+.PHONY: help install fmt lint types test test-pure test-root test-guest e2e bench demo clean
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: .venv/installed ## make .venv with .venv/bin/corral, and install the system packages that are missing
+
+.venv/installed: pyproject.toml Makefile
+	@./tools/system-packages python3-venv iproute2 iptables
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e .
+	@touch $@
+
+.venv/dev: .venv/installed
+	@./tools/system-packages busybox-static
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
+	@touch $@
+
+fmt: .venv/dev ## format the code
+	$(BIN)/ruff format $(ROOMS) tests
+	$(BIN)/ruff check --fix --quiet $(ROOMS) tests
+
+lint: .venv/dev ## style, and the import rules of docs/architecture.md
+	$(BIN)/ruff format --check $(ROOMS) tests
+	$(BIN)/ruff check $(ROOMS) tests
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+types: .venv/dev ## mypy, strict
+	$(BIN)/mypy
+
+test: lint types test-pure test-root ## everything, the fast floors first
+	@echo "all floors passed"
+
+test-pure: .venv/dev ## no root needed, seconds
+	$(BIN)/python -m pytest -q -m "not root" tests
+
+test-root: .venv/dev ## the engine against this machine's kernel, as root
+	$(BIN)/python -m pytest -q -m root --ignore tests/e2e tests
+
+e2e: .venv/dev ## the command line as a user types it, as root
+	$(BIN)/python -m pytest -q tests/e2e
+
+clean: ## remove what the other verbs made in this folder
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache artifacts

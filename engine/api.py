@@ -1,0 +1,107 @@
+"""The engine's interface: the few verbs by which everything is made, changed, looked at and taken away.
+
+Every verb is about one thing, may be repeated (a verb whose work is done already returns), and leaves after a failure
+either nothing or something that `look` reports as not whole. A verb that names a `uid` does nothing to another
+incarnation: it raises `Superseded`. All verbs raise `EngineError`; `TerminalEngineError` when only another Config helps.
+Verbs on different things may run concurrently; the caller runs at most one at a time on one thing.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.types import (
+    Config,
+    ContainerConfig,
+    EndpointConfig,
+    Look,
+    NetworkConfig,
+    PortMap,
+    SandboxConfig,
+    Taken,
+    VolumeConfig,
+)
+
+Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | VolumeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run in a running container. `user`, `working_dir`: None means the container's."""
+
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    user: str | None = None
+    working_dir: str | None = None
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended. `output` is what it wrote (both streams, at most 4 KiB, the end of it)."""
+
+    code: int
+    output: str = ""
+
+
+class Engine(Protocol):
+    # ------------------------------------------------------------------ reading
+    async def look(self, project: str) -> Look:
+        """Read what exists, from the kernel and our records. Changes nothing."""
+        ...
+
+    async def taken(self, project: str) -> Taken:
+        """Read what is had outside of `project`: subnets, host ports, container names."""
+        ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield whenever something may have changed: a project's name, or "" where nobody knows whose. Only a hint."""
+        ...
+
+    # ------------------------------------------------------------------- making
+    async def create(self, config: Config) -> None:
+        """Make the thing. An image: make its content present, beside an older version. A container: its writable layer
+        and cgroup, no process. A sandbox: a running shim with its namespaces. An endpoint: the cable between both, with
+        its names published."""
+        ...
+
+    async def update(self, uid: str, config: Updatable) -> None:
+        """Make what exists equal to `config` without making it anew, and put its drift right. Only fields that the
+        kinds call live may differ."""
+        ...
+
+    async def remove(self, uid: str) -> None:
+        """Take away what has this uid, of any kind, with everything that belongs to it. A volume: its data too."""
+        ...
+
+    # --------------------------------------------------------------- containers
+    async def start(self, uid: str) -> None:
+        """Start the container's process in its sandbox; returns when the program was executed. Takes its host ports.
+        A program that does not exist, a user that does not, a limit the kernel refuses: TerminalEngineError."""
+        ...
+
+    async def stop(self, uid: str) -> None:
+        """Stop the container on purpose: its stop signal, its grace, then SIGKILL to everything in it. It is MADE
+        afterwards, and gives back its host ports. Does nothing to one that has exited by itself."""
+        ...
+
+    async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
+        """Give up all host ports of a running container but these."""
+        ...
+
+    async def signal(self, uid: str, signal: int) -> None:
+        """Send a signal to the container's pid 1."""
+        ...
+
+    async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
+        """Run a command in a running container to its end. TimeoutError: it was killed after `timeout_s`."""
+        ...
+
+    async def session(self, uid: str, command: Command) -> int:
+        """Start a command in a running container for somebody who will talk to it. Returns the file descriptor of a
+        connected socket (the caller closes it) on which `engine.wire` messages bring its streams and its exit code."""
+        ...
+
+    def log_path(self, config: ContainerConfig) -> str:
+        """Where `engine.logs` finds this container's output."""
+        ...

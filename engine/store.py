@@ -1,0 +1,153 @@
+"""Our own records on disk: what was made, from which Config, and by which name the kernel knows it.
+
+    <root>/instance                     8 hex digits: distinguishes corrals that live side by side
+    <root>/volumes/<name>/record.json   and _data/, the volume's content
+    <root>/containers/<uid>/record.json and the writable layer, run.json, exit.json, log
+    <run>/networks/<uid>.json           boot-scoped, like the kernel's objects: a reboot forgets them together
+    <run>/sandboxes/<uid>/record.json
+    <run>/endpoints/<uid>.json
+
+A record is written before the first side effect and removed after the last one, so a killed daemon leaves nothing
+that no record names. Writing is temp, fsync, rename, fsync of the directory. What is read is validated: an edited or
+half-written file raises `RecordError` and is never acted upon.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pydantic
+
+from engine import errors
+from engine.images.layout import Layer
+from engine.types import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRecord:
+    config: VolumeConfig
+    uid: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecord:
+    config: NetworkConfig
+    uid: str
+    bridge: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRecord:
+    config: SandboxConfig
+    uid: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """`link` is the machine's end of the cable, `interface` the container's."""
+
+    config: EndpointConfig
+    uid: str
+    network_uid: str
+    sandbox_uid: str
+    link: str
+    interface: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """`starts` and what follows is about its runs: `mark` is "" or "stop" (a stop was planned and begun, so the end of
+    the run is no exit of its own)."""
+
+    config: ContainerConfig
+    uid: str
+    image_uid: str
+    layers: tuple[Layer, ...] = ()
+    created_at: float = 0.0
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The last run of a container, as the daemon began it. `kept` are the host ports that it still has."""
+
+    sandbox_uid: str
+    boot_id: str
+    started_at: float
+    restarts: int = 0
+    hasty: int = 0
+    cgroups: tuple[str, ...] = field(default=())
+
+
+Record = TypeVar("Record")
+
+
+_ADAPTERS: dict[type[Any], pydantic.TypeAdapter[Any]] = {}
+
+
+def adapter(kind: type[Any]) -> pydantic.TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = pydantic.TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def new_uid() -> str:
+    return secrets.token_hex(32)
+
+
+def write(path: str, record: object) -> None:
+    """Replace the file at `path` by this record, durably."""
+    replace(path, adapter(type(record)).dump_json(record))
+
+
+def replace(path: str, content: bytes, mode: int = 0o600) -> None:
+    directory = os.path.dirname(path)
+    draft = f"{path}.tmp"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(draft, path)
+    sync_directory(directory)
+
+
+def sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(kind: type[Record], path: str) -> Record:
+    """Read and validate a record. Raises `RecordError` naming the file; FileNotFoundError is left to the caller."""
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        record: Record = adapter(kind).validate_json(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.RecordError(f"cannot read {path}: {where or 'the record'}: {first['msg']}") from error
+    return record
+
+
+def instance_of(root: str) -> str:
+    """Give this state root's identity, chosen once."""
+    path = os.path.join(root, "instance")
+    try:
+        with open(path, encoding="ascii") as file:
+            found = file.read().strip()
+    except FileNotFoundError:
+        found = secrets.token_hex(4)
+        replace(path, found.encode())
+    if len(found) != 8 or not set(found) <= set("0123456789abcdef"):
+        raise errors.RecordError(f"cannot read {path}: not 8 hexadecimal digits")
+    return found

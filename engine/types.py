@@ -1,0 +1,324 @@
+"""What the engine is asked to make (`…Config`), and what it reports to exist (`…Info`).
+
+A Config is complete, immutable and serialisable: every default is filled in, every address and host port chosen, and two
+Configs are equal exactly if they ask for the same thing. An Info carries the Config it was made from, corrected by what
+the kernel says now (a limit changed by hand shows up as a different value), and `uid`, which names this incarnation: a
+thing made anew has another uid.
+
+Units: bytes, seconds (floats), and CPUs as a float. Mappings are sorted tuples of pairs, so that a Config is hashable.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Pairs = tuple[tuple[str, str], ...]
+"""A mapping as sorted (key, value) pairs."""
+
+
+class State(StrEnum):
+    """Of a container. MADE: never started, or stopped on purpose."""
+
+    MADE = "made"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class NetworkMode(StrEnum):
+    """What a sandbox's network namespace is: its own, the machine's, or its own with nothing but lo in it."""
+
+    PRIVATE = "private"
+    HOST = "host"
+    NONE = "none"
+
+
+# ---------------------------------------------------------------------------------------------------- parts of a Config
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    create_host_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A volume at `target`. While it is empty it is filled with what the image has there, unless `no_copy`."""
+
+    volume: str  # the volume's full name
+    target: str
+    read_only: bool = False
+    no_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory at `target`."""
+
+    target: str
+    size_bytes: int | None = None
+    mode: int = 0o1777
+    uid: int = 0
+    gid: int = 0
+    read_only: bool = False
+    no_exec: bool = False
+
+
+Mount = BindMount | VolumeMount | TmpfsMount
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortMap:
+    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"  # tcp | udp
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: unlimited (memory, pids, CPUs) or the kernel's default (shares). `memswap_bytes` counts memory and swap
+    together, -1: unlimited swap, None: as much swap as memory (Compose's default)."""
+
+    memory_bytes: int | None = None
+    memswap_bytes: int | None = None
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpuset: str = ""
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """`test` is ("CMD", …) or ("CMD-SHELL", text)."""
+
+    test: tuple[str, ...]
+    interval_s: float = 30.0
+    timeout_s: float = 30.0
+    retries: int = 3
+    start_period_s: float = 0.0
+    start_interval_s: float = 5.0
+
+
+class Restart(StrEnum):
+    NO = "no"
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """`max_attempts` is for ON_FAILURE; None: no end."""
+
+    name: Restart = Restart.NO
+    max_attempts: int | None = None
+
+
+# --------------------------------------------------------------------------------------------------------- the Configs
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """`reference`: "host", or "rootfs:/an/absolute/directory"."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeConfig:
+    name: str  # full: unique in this corral
+    project: str
+    key: str  # as the spec calls it
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it."""
+
+    name: str  # full: unique in this corral
+    project: str
+    key: str
+    subnet: str
+    gateway: str
+    internal: bool = False
+    mtu: int = 1500
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """A network namespace and a uts namespace, held by a shim.
+
+    `links` are (alias, sandbox name) pairs: names that only this sandbox sees. `extra_hosts` are (name, address) pairs
+    for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's.
+    """
+
+    name: str  # unique in its project; the slot's name
+    project: str
+    mode: NetworkMode = NetworkMode.PRIVATE
+    hostname: str = ""
+    domainname: str = ""  # the FQDN is `hostname.domainname`
+    extra_hosts: Pairs = ()
+    dns_servers: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    links: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """Joins a sandbox to a network. `names`: what the other members of the network may call it (shared names are
+    answered in turn); `fqdn` is what its address resolves back to. `primary`: it carries the default route."""
+
+    project: str
+    sandbox: str
+    network: str  # full name
+    network_key: str
+    address: str
+    prefix_length: int
+    gateway: str
+    fqdn: str
+    names: tuple[str, ...] = ()
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
+
+    `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
+    `nonce` changes only to force a new container.
+    """
+
+    name: str  # unique in this corral
+    project: str
+    service: str
+    number: int
+    slot: str
+    sandbox: str
+    image: str
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    environment: Pairs = ()
+    user: str = ""
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[PortMap, ...] = ()
+    expose: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    healthcheck: Healthcheck | None = None
+    init: bool = False
+    tty: bool = False
+    stdin_open: bool = False
+    stop_signal: int = 15
+    stop_grace_s: float = 10.0
+    labels: Pairs = ()
+    nonce: int = 0
+
+
+Config = ImageConfig | VolumeConfig | NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig
+
+
+# ----------------------------------------------------------------------------------------------------------- the Infos
+# `whole` False: begun and not finished, or damaged beyond what an update can mend.
+# `drift`: fields that an update with the same Config puts right ("gateway address", "hosts file"), in words for humans.
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    config: ImageConfig
+    uid: str  # changes with the content's version
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeInfo:
+    config: VolumeConfig
+    uid: str
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    config: NetworkConfig
+    uid: str
+    whole: bool = True
+    drift: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxInfo:
+    config: SandboxConfig
+    uid: str
+    whole: bool = True
+    drift: tuple[str, ...] = ()
+    pid: int = 0  # of its shim
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointInfo:
+    config: EndpointConfig
+    uid: str
+    network_uid: str
+    sandbox_uid: str
+    whole: bool = True
+    drift: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, not by
+    itself; `hasty`: exits in a row that came within 10 s of their start. Times are seconds since the epoch."""
+
+    config: ContainerConfig
+    uid: str
+    image_uid: str
+    state: State = State.MADE
+    sandbox_uid: str = ""  # of the sandbox it runs in, while it runs
+    whole: bool = True
+    drift: tuple[str, ...] = ()
+    pid: int = 0
+    code: int | None = None
+    oom: bool = False
+    lost: bool = False
+    error: str = ""  # why the last start failed or the last run ended, where there is more to say than a code
+    created_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    restarts: int = 0
+    hasty: int = 0
+
+
+Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | ContainerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One observation: all that exists of one project, and the networks, volumes and images of everybody."""
+
+    images: tuple[ImageInfo, ...] = ()
+    volumes: tuple[VolumeInfo, ...] = ()
+    networks: tuple[NetworkInfo, ...] = ()
+    sandboxes: tuple[SandboxInfo, ...] = ()
+    endpoints: tuple[EndpointInfo, ...] = ()
+    containers: tuple[ContainerInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
+
+    `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who).
+    """
+
+    subnets: tuple[tuple[str, str], ...] = ()
+    ports: tuple[tuple[PortMap, str], ...] = ()
+    names: tuple[tuple[str, str], ...] = ()

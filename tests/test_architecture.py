@@ -1,0 +1,57 @@
+"""The import rules of docs/architecture.md: who may enter which room, and what the small processes may load."""
+
+import ast
+import pathlib
+
+import pytest
+
+TOP = pathlib.Path(__file__).parent.parent
+ROOMS = {
+    "specs": set(),
+    "engine": set(),
+    "reconciler": {"specs", "engine"},
+    "orchestrator": {"specs", "engine", "reconciler"},
+}
+FROM_ENGINE_TO_RECONCILER = {"engine.api", "engine.types", "engine.errors"}
+
+
+def modules() -> list[pathlib.Path]:
+    return [path for room in ROOMS for path in sorted((TOP / room).rglob("*.py"))]
+
+
+def imports(path: pathlib.Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
+def test_a_room_enters_only_the_rooms_it_may(path: pathlib.Path) -> None:
+    room = path.relative_to(TOP).parts[0]
+    for name in imports(path):
+        other = name.split(".")[0]
+        assert other not in ROOMS or other == room or other in ROOMS[room], f"{path}: imports {name}"
+        if room == "reconciler" and other == "engine":
+            assert ".".join(name.split(".")[:2]) in FROM_ENGINE_TO_RECONCILER, f"{path}: imports {name}"
+        assert other != "asyncio", f"{path}: anyio only"
+        if other == "ctypes":
+            assert path.name == "syscalls.py", f"{path}: only engine/syscalls.py may import ctypes"
+
+
+def test_the_planner_does_no_io() -> None:
+    path = TOP / "reconciler" / "plan.py"
+    if path.exists():
+        assert not {name.split(".")[0] for name in imports(path)} & {
+            "os",
+            "io",
+            "anyio",
+            "socket",
+            "time",
+            "random",
+            "logging",
+        }
