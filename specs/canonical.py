@@ -1,0 +1,110 @@
+"""The canonical document: what a merged one means, with nothing left to look up.
+
+Paths are absolute, durations are seconds, sizes are bytes, files of variables are read, defaults that other services
+depend on are filled in, names are full. It is what the daemon validates.
+"""
+
+from __future__ import annotations
+
+from specs import folds, values
+from specs.context import Context
+from specs.errors import Path
+from specs.node import Node, text_of
+
+
+def canonical(document: Node, context: Context) -> Node:
+    """The canonical document. Deviations are in the context's findings."""
+    services: dict[str, Node] = {}
+    for name, node in _section(document, "services", context).items():
+        services[name] = _service(node, ("services", name), context)
+    networks: dict[str, Node] = {}
+    for name, node in _section(document, "networks", context).items():
+        networks[name] = _network(name, node, ("networks", name), context)
+    joined = [service.get("networks", "default") for service in services.values()]
+    if "default" not in networks and any(node is not None for node in joined):
+        place = next(node for node in joined if node is not None)
+        networks["default"] = _network("default", place.with_value(None), ("networks", "default"), context)
+    volumes: dict[str, Node] = {}
+    for name, node in _section(document, "volumes", context).items():
+        volumes[name] = _volume(name, node, ("volumes", name), context)
+    return document.with_value(
+        {
+            "name": document.with_value(context.project_name),
+            "services": document.with_value(services),
+            "networks": document.with_value(networks),
+            "volumes": document.with_value(volumes),
+        }
+    )
+
+
+def _section(document: Node, key: str, context: Context) -> dict[str, Node]:
+    section = document.mapping().get(key)
+    if section is not None and section.value is None:
+        context.findings.error(section, (key,), "is empty: give it a value or remove it")
+    return section.mapping() if section is not None else {}
+
+
+def _service(node: Node, path: Path, context: Context) -> Node:
+    if not isinstance(node.value, dict):
+        context.findings.error(node, path, "is empty: a service needs an image")
+        return node.with_value({})
+    fields = values.convert(node.value, path, context)
+    if not text_of(node, "image"):
+        context.findings.error(node, path, "a service needs an image")
+    folds.limits(fields, path, context)
+    folds.environment(fields, path, context)
+    folds.dependencies(fields, path)
+    folds.networks(fields, node, path, context)
+    return node.with_value(fields)
+
+
+def _network(name: str, node: Node, path: Path, context: Context) -> Node:
+    fields = _resource(name, node, path, context)
+    _only(fields, "driver", "bridge", path, context)
+    ipam = fields.get("ipam")
+    if ipam is not None:
+        _only(dict(ipam.mapping()), "driver", "default", (*path, "ipam"), context)
+        pools = ipam.get("config")
+        items = [_pool(pool, (*path, "ipam", "config", i), context) for i, pool in enumerate(_items(pools))]
+        if len(items) > 1:
+            context.findings.error(items[1], (*path, "ipam", "config", 1), "a second subnet is not supported yet")
+        fields["ipam"] = ipam.with_value({"config": (pools or ipam).with_value(items)})
+    return node.with_value(fields)
+
+
+def _pool(pool: Node, path: Path, context: Context) -> Node:
+    fields = {key: child for key, child in pool.mapping().items() if child.value is not None}
+    for key, child in fields.items():
+        if ":" in str(child.value):
+            context.findings.error(child, (*path, key), f"{child.value}: IPv6 is not supported yet")
+    return pool.with_value(fields)
+
+
+def _volume(name: str, node: Node, path: Path, context: Context) -> Node:
+    fields = _resource(name, node, path, context)
+    _only(fields, "driver", "local", path, context)
+    return node.with_value(fields)
+
+
+def _resource(name: str, node: Node, path: Path, context: Context) -> dict[str, Node]:
+    """The fields of a network or volume, with its full name; an external one has no other."""
+    fields = {key: child for key, child in node.mapping().items() if child.value is not None}
+    external = fields.get("external")
+    is_external = external is not None and external.value is True
+    if external is not None and is_external:
+        for key in fields.keys() - {"name", "external"}:
+            message = f"{key} cannot be given for what is external: who made it has said it"
+            context.findings.error(fields[key], (*path, key), message)
+    default = name if is_external else f"{context.project_name}_{name}"
+    return {"name": fields.pop("name", node.with_value(default)), **fields}
+
+
+def _only(fields: dict[str, Node], key: str, supported: str, path: Path, context: Context) -> None:
+    node = fields.get(key)
+    if node is not None and node.value != supported:
+        message = f"the {key} '{node.value}' is not supported yet: {supported}"
+        context.findings.error(node, (*path, key), message)
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.sequence() if node is not None else []

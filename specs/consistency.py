@@ -1,0 +1,141 @@
+"""Whether the parts of a project fit together: what is named exists, nothing is said twice, nothing waits for itself."""
+
+from collections.abc import Iterator
+
+from specs import mounts
+from specs.errors import Path, SpecError
+from specs.project import Project
+from specs.service import Service, slot_names
+
+
+def problems(project: Project) -> Iterator[SpecError]:
+    """Every contradiction between parts of the project."""
+    for name, service in project.services.items():
+        path = ("services", name)
+        yield from _references(service, project, path)
+        yield from _network_mode(service, path)
+        yield from _targets(service, path)
+        yield from _replicas(service, path)
+    for section, entries in (("networks", project.networks), ("volumes", project.volumes)):
+        for key, resource in entries.items():
+            given = resource.model_fields_set - {"name", "external"}
+            if resource.external and given:
+                message = f"{', '.join(sorted(given))} cannot be given for what is external: who made it has said it"
+                yield SpecError((section, key), message)
+    yield from _slots(project)
+    yield from _container_names(project)
+    yield from _cycles(project)
+
+
+def _references(service: Service, project: Project, path: Path) -> Iterator[SpecError]:
+    for network in service.networks:
+        if network not in project.networks:
+            yield SpecError((*path, "networks", network), f"there is no network {network}", hint=_add("networks"))
+    for index, mount in enumerate(service.volumes):
+        if mount.type == "volume" and mount.source not in project.volumes:
+            where = (*path, "volumes", index)
+            yield SpecError(where, f"there is no volume {mount.source}", hint=_add("volumes"))
+    for dependency in service.depends_on:
+        if dependency not in project.services:
+            yield SpecError((*path, "depends_on", dependency), f"there is no service {dependency}")
+    for key, entries in (("links", service.links), ("volumes_from", service.volumes_from)):
+        for index, text in enumerate(entries):
+            if text.partition(":")[0] not in project.services:
+                yield SpecError((*path, key, index), f"there is no service {text.partition(':')[0]}")
+    for dependency, how in service.depends_on.items():
+        target = project.services.get(dependency)
+        if how.condition == "service_healthy" and target is not None and target.healthcheck is None:
+            where = (*path, "depends_on", dependency, "condition")
+            yield SpecError(where, f"{dependency} has no healthcheck, so it never is healthy")
+
+
+def _network_mode(service: Service, path: Path) -> Iterator[SpecError]:
+    if service.network_mode is not None and service.networks:
+        yield SpecError((*path, "network_mode"), "cannot be given together with networks")
+    if service.network_mode is not None and service.ports:
+        yield SpecError((*path, "ports"), f"nothing can be mapped with network_mode {service.network_mode}")
+    if service.network_mode is not None and service.links:
+        yield SpecError((*path, "links"), f"there are no links with network_mode {service.network_mode}")
+
+
+def _targets(service: Service, path: Path) -> Iterator[SpecError]:
+    taken: dict[str, str] = {}
+    targets = [(("tmpfs", index), text.partition(":")[0]) for index, text in enumerate(service.tmpfs)]
+    targets += [(("volumes", index), mount.target) for index, mount in enumerate(service.volumes)]
+    for (key, index), target in targets:
+        cleaned = mounts.clean(target)
+        if cleaned in taken:
+            yield SpecError((*path, key, index), f"{cleaned} is mounted already, by {taken[cleaned]}")
+        taken.setdefault(cleaned, f"{key}[{index}]")
+
+
+def _replicas(service: Service, path: Path) -> Iterator[SpecError]:
+    if service.scale is None or service.scale < 2:
+        return
+    if service.container_name is not None:
+        message = f"'{service.container_name}' cannot be the name of {service.scale} containers"
+        yield SpecError((*path, "container_name"), message, hint=f"scale is {service.scale}")
+    for network, joined in service.networks.items():
+        if joined.ipv4_address is not None:
+            where = (*path, "networks", network, "ipv4_address")
+            message = f"{joined.ipv4_address} cannot be the address of {service.scale} containers"
+            yield SpecError(where, message, hint=f"scale is {service.scale}")
+    for index, port in enumerate(service.ports):
+        available = port.published_range()
+        if available is not None and available[1] - available[0] + 1 < service.scale:
+            message = f"host port {port.published} cannot be that of {service.scale} containers"
+            hint = f"give a range of at least {service.scale}, or no host port"
+            yield SpecError((*path, "ports", index), message, hint=hint)
+
+
+def _slots(project: Project) -> Iterator[SpecError]:
+    """Services whose slots (NAME, or NAME-1 … with a scale) are called alike."""
+    owners = {name: name for name, service in project.services.items() if service.scale is None}
+    for name, service in project.services.items():
+        for slot in slot_names(name, service.scale) if service.scale is not None else ():
+            owner = owners.setdefault(slot, name)
+            if owner != name:
+                yield SpecError(("services", owner), f"'{slot}' is also what a replica of the service {name} is called")
+
+
+def _container_names(project: Project) -> Iterator[SpecError]:
+    taken: dict[str, str] = {}
+    for name, service in project.services.items():
+        numbers = range(1, (1 if service.scale is None else service.scale) + 1)
+        default = [f"{project.name}-{name}-{number}" for number in numbers]
+        for container in [service.container_name] if service.container_name is not None else default:
+            if taken.setdefault(container, name) != name:
+                where = ("services", name, *(("container_name",) if service.container_name is not None else ()))
+                yield SpecError(where, f"the container name '{container}' is that of the service {taken[container]}")
+
+
+def _cycles(project: Project) -> Iterator[SpecError]:
+    """Each cycle of depends_on once, from its service that comes first in the file."""
+    done: set[str] = set()
+    for name in project.services:
+        trail = _cycle(name, project, done) if name not in done else []
+        if trail:
+            where = ("services", trail[0], "depends_on", trail[1])
+            yield SpecError(where, f"a cycle: {' → '.join(trail)}")
+
+
+def _cycle(start: str, project: Project, done: set[str]) -> list[str]:
+    """A cycle that can be reached from `start` through services that are not `done`; without recursion."""
+    trail = [start]
+    following = [iter(project.services[start].depends_on)]
+    while following:
+        name = next(following[-1], None)
+        if name is None:
+            done.add(trail.pop())
+            following.pop()
+        elif name in trail:
+            done.update(trail)
+            return [*trail[trail.index(name) :], name]
+        elif name not in done and name in project.services:
+            trail.append(name)
+            following.append(iter(project.services[name].depends_on))
+    return []
+
+
+def _add(section: str) -> str:
+    return f"declare it below the top's {section}"

@@ -1,0 +1,182 @@
+"""The keys of the Compose Specification, each with its shape, or among those that are not supported yet.
+
+The source is compose-spec.schema.json of compose-go. To support a key: move it from `later` to the known ones here, spell
+out its short forms in `short_forms`, give it to the model.
+"""
+
+import re
+
+from specs.shapes import (
+    BOOLEAN,
+    INTEGER,
+    NUMBER,
+    PAIRS,
+    QUANTITY,
+    TEXT,
+    TEXT_OR_TEXTS,
+    TEXTS,
+    Either,
+    Entries,
+    Items,
+    Keys,
+    Single,
+)
+
+NAME = re.compile(r"[a-zA-Z0-9._-]+")  # patternProperties of services, networks and volumes
+
+_INTEGER_OR_TEXT = Single("a whole number or text", (int, str))
+_COMMAND = Either((TEXT, TEXTS))
+
+PORT = Keys(
+    {
+        "name": TEXT,
+        "mode": TEXT,
+        "host_ip": TEXT,
+        "target": INTEGER,
+        "published": _INTEGER_OR_TEXT,
+        "protocol": TEXT,
+        "app_protocol": TEXT,
+    }
+)
+
+MOUNT = Keys(
+    {
+        "type": TEXT,
+        "source": TEXT,
+        "target": TEXT,
+        "read_only": BOOLEAN,
+        "bind": Keys({"create_host_path": BOOLEAN}, later=frozenset({"propagation", "recursive", "selinux"})),
+        "volume": Keys({"nocopy": BOOLEAN}, later=frozenset({"labels", "subpath"})),
+        "tmpfs": Keys({"size": QUANTITY, "mode": QUANTITY}),
+    },
+    later=frozenset({"consistency", "image"}),
+)
+
+DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
+
+SERVICE_NETWORK = Keys(
+    {"aliases": TEXTS, "ipv4_address": TEXT},
+    later=frozenset(
+        {
+            "driver_opts",
+            "gw_priority",
+            "interface_name",
+            "ipv6_address",
+            "link_local_ips",
+            "mac_address",
+            "priority",
+        }
+    ),
+)
+
+HEALTHCHECK = Keys(
+    {
+        "disable": BOOLEAN,
+        "interval": TEXT,
+        "retries": INTEGER,
+        "start_interval": TEXT,
+        "start_period": TEXT,
+        "test": _COMMAND,
+        "timeout": TEXT,
+    }
+)
+
+DEPLOY = Keys(
+    {
+        "replicas": INTEGER,
+        "resources": Keys(
+            {"limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER})}, later=frozenset({"reservations"})
+        ),
+    },
+    later=frozenset(
+        {"endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"}
+    ),
+)
+
+ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
+
+_SERVICE_LATER = """
+annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
+cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
+gpus group_add ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
+oom_score_adj pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
+read_only runtime secrets security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
+"""
+
+SERVICE = Keys(
+    {
+        "command": _COMMAND,
+        "container_name": TEXT,
+        "cpu_shares": INTEGER,
+        "cpus": NUMBER,
+        "cpuset": TEXT,
+        "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
+        "deploy": DEPLOY,
+        "dns": TEXT_OR_TEXTS,
+        "dns_opt": TEXTS,
+        "dns_search": TEXT_OR_TEXTS,
+        "domainname": TEXT,
+        "entrypoint": _COMMAND,
+        "env_file": Either((TEXT, Items(Either((TEXT, ENV_FILE))))),
+        "environment": PAIRS,
+        "expose": Items(Single("a number or text", (int, str))),
+        "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "healthcheck": HEALTHCHECK,
+        "hostname": TEXT,
+        "image": TEXT,
+        "init": BOOLEAN,
+        "labels": PAIRS,
+        "links": TEXTS,
+        "mem_limit": QUANTITY,
+        "memswap_limit": QUANTITY,
+        "network_mode": TEXT,
+        "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
+        "pids_limit": INTEGER,
+        "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "profiles": TEXTS,
+        "restart": TEXT,
+        "scale": INTEGER,
+        "stdin_open": BOOLEAN,
+        "stop_grace_period": TEXT,
+        "stop_signal": TEXT,
+        "tmpfs": TEXT_OR_TEXTS,
+        "tty": BOOLEAN,
+        "user": TEXT,
+        "volumes": Items(Either((TEXT, MOUNT))),
+        "volumes_from": Items(TEXT, unique=True),
+        "working_dir": TEXT,
+    },
+    later=frozenset(_SERVICE_LATER.split()),
+)
+
+_EXTERNAL = Either((BOOLEAN, Keys({"name": TEXT})))
+
+POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT}, later=frozenset({"aux_addresses"}))
+
+NETWORK = Keys(
+    {
+        "name": TEXT,
+        "driver": TEXT,
+        "external": _EXTERNAL,
+        "internal": BOOLEAN,
+        "ipam": Keys({"driver": TEXT, "config": Items(POOL)}, later=frozenset({"options"})),
+        "labels": PAIRS,
+    },
+    later=frozenset({"attachable", "driver_opts", "enable_ipv4", "enable_ipv6"}),
+)
+
+VOLUME = Keys(
+    {"name": TEXT, "driver": TEXT, "external": _EXTERNAL, "labels": PAIRS},
+    later=frozenset({"driver_opts"}),
+)
+
+DOCUMENT = Keys(
+    {
+        "version": QUANTITY,
+        "name": TEXT,
+        "services": Entries(SERVICE, NAME),
+        "networks": Entries(NETWORK, NAME),
+        "volumes": Entries(VOLUME, NAME),
+    },
+    later=frozenset({"configs", "include", "models", "secrets"}),
+)

@@ -1,0 +1,145 @@
+"""Whether names and words are such as the kernel, DNS and Compose take."""
+
+import re
+import signal
+from collections.abc import Iterator
+
+from specs import ports, tmpfs
+from specs.errors import Path, SpecError
+from specs.project import Project
+from specs.service import Service
+
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # compose-spec 04-version-and-name.md
+_KEY = re.compile(r"[a-zA-Z0-9._-]+")  # compose-spec.schema.json
+_SERVICE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]*")  # so that no path and no option looks like one
+_FULL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # compose-spec.schema.json, container_name
+_HOST = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9._-]*[a-zA-Z0-9_])?")
+_HOST_LENGTH = 64  # linux/utsname.h __NEW_UTS_LEN
+_LABEL_LENGTH = 63  # RFC 1035 2.3.4
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+_CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_SHARES = (2, 262144)  # linux kernel/sched/sched.h MIN_SHARES, MAX_SHARES
+
+
+def problems(project: Project) -> Iterator[SpecError]:
+    """Every name or word that is not one."""
+    if not _PROJECT.fullmatch(project.name):
+        yield SpecError(("name",), f"'{project.name}' is not a project's name: small letters, digits, - and _")
+    for section, entries in (
+        ("services", project.services),
+        ("networks", project.networks),
+        ("volumes", project.volumes),
+    ):
+        for key in entries:
+            if not _KEY.fullmatch(key):
+                yield SpecError((section, key), f"'{key}' is not a name: letters, digits, '.', '_' and '-' only")
+    for name, service in project.services.items():
+        if not _SERVICE.fullmatch(name):
+            yield SpecError(("services", name), f"'{name}' does not begin with a letter, a digit or '_'")
+        yield from _service(name, service, ("services", name))
+    yield from _full_names(project)
+
+
+def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
+    if service.container_name is not None and not _CONTAINER.fullmatch(service.container_name):
+        message = f"'{service.container_name}' is not a container's name: two or more letters, digits, '.', '_', '-'"
+        yield SpecError((*path, "container_name"), message)
+    for key, host in (("hostname", service.hostname), ("domainname", service.domainname)):
+        if host is not None and not _is_host(host):
+            yield SpecError((*path, key), f"'{host}' is not a host's name")
+    if service.hostname is None and len(name) > _LABEL_LENGTH:
+        message = f"'{name}' is too long to be a host's name: {_LABEL_LENGTH} characters"
+        yield SpecError(path, message, hint="give a hostname")
+    if service.restart is not None and not _RESTART.fullmatch(service.restart):
+        message = f"'{service.restart}' is not a policy: no, always, unless-stopped, on-failure or on-failure:N"
+        yield SpecError((*path, "restart"), message)
+    if service.stop_signal is not None and not is_signal(service.stop_signal):
+        yield SpecError((*path, "stop_signal"), f"'{service.stop_signal}' is not a signal")
+    yield from _limits(service, path)
+    yield from _mounts(service, path)
+    for network, joined in service.networks.items():
+        for index, alias in enumerate(joined.aliases):
+            if not _is_host(alias):
+                yield SpecError((*path, "networks", network, "aliases", index), f"'{alias}' is not a host's name")
+    if service.healthcheck is not None:
+        test = service.healthcheck.test
+        if not test or test[0] not in ("CMD", "CMD-SHELL"):
+            yield SpecError((*path, "healthcheck", "test"), 'must begin with "CMD", "CMD-SHELL" or "NONE"')
+        elif len(test) < 2:
+            yield SpecError((*path, "healthcheck", "test"), f'nothing to run comes after "{test[0]}"')
+        if service.healthcheck.retries < 0:
+            yield SpecError((*path, "healthcheck", "retries"), f"{service.healthcheck.retries} is less than 0")
+
+
+def is_signal(text: str) -> bool:
+    """Whether the text names a signal: SIGTERM, TERM, 15, SIGRTMIN+3."""
+    name = text.upper().removeprefix("SIG")
+    if name.isdigit():
+        return 0 < int(name) < signal.NSIG
+    base, plus, offset = name.partition("+")
+    if base == "RTMIN" and plus:
+        return offset.isdigit() and signal.SIGRTMIN + int(offset) <= signal.SIGRTMAX
+    return f"SIG{name}" in signal.Signals.__members__
+
+
+def _limits(service: Service, path: Path) -> Iterator[SpecError]:
+    for key, limit in (("mem_limit", service.mem_limit), ("pids_limit", service.pids_limit), ("cpus", service.cpus)):
+        if limit is not None and limit <= 0:
+            yield SpecError((*path, key), f"{limit} is not more than 0")
+    swap = service.memswap_limit
+    if swap is not None and swap != -1 and swap < (service.mem_limit or 0):
+        yield SpecError((*path, "memswap_limit"), f"{swap} is less than mem_limit, which it includes")
+    if swap is not None and swap != -1 and service.mem_limit is None:
+        yield SpecError((*path, "memswap_limit"), "needs a mem_limit, which it includes")
+    shares = service.cpu_shares
+    if shares is not None and not _SHARES[0] <= shares <= _SHARES[1]:
+        yield SpecError((*path, "cpu_shares"), f"{shares} is not between {_SHARES[0]} and {_SHARES[1]}")
+    if service.cpuset and not _CPUSET.fullmatch(service.cpuset):
+        yield SpecError((*path, "cpuset"), f"'{service.cpuset}' is not a list of CPUs such as 0-3,5")
+    if service.scale is not None and service.scale < 0:
+        yield SpecError((*path, "scale"), f"{service.scale} is less than 0")
+
+
+def _mounts(service: Service, path: Path) -> Iterator[SpecError]:
+    for index, mount in enumerate(service.volumes):
+        where = (*path, "volumes", index)
+        if not mount.target.startswith("/"):
+            yield SpecError((*where, "target"), f"'{mount.target}' is not an absolute path")
+        elif mount.target == "/":
+            yield SpecError((*where, "target"), "nothing can be mounted over the root")
+        if mount.type == "bind" and not mount.source.startswith("/"):
+            yield SpecError((*where, "source"), f"'{mount.source}' is not an absolute path")
+    for index, text in enumerate(service.tmpfs):
+        try:
+            tmpfs.parse(text)
+        except ValueError as error:
+            yield SpecError((*path, "tmpfs", index), str(error))
+    for index, text in enumerate(service.expose):
+        try:
+            ports.check_expose(text)
+        except ValueError as error:
+            yield SpecError((*path, "expose", index), str(error))
+    if service.working_dir is not None and not service.working_dir.startswith("/"):
+        yield SpecError((*path, "working_dir"), f"'{service.working_dir}' is not an absolute path")
+
+
+def _full_names(project: Project) -> Iterator[SpecError]:
+    """Networks, and volumes, whose full names are one."""
+    networks = {key: network.name for key, network in project.networks.items()}
+    volumes = {key: volume.name for key, volume in project.volumes.items()}
+    for section, found in (("networks", networks), ("volumes", volumes)):
+        first: dict[str, str] = {}
+        for key, name in found.items():
+            if not _FULL.fullmatch(name):
+                yield SpecError((section, key, "name"), f"'{name}' is not a name")
+            elif first.setdefault(name, key) != key:
+                yield SpecError((section, key), f"has the name '{name}', as {section}.{first[name]} has")
+
+
+def _is_host(text: str) -> bool:
+    return (
+        len(text) <= _HOST_LENGTH
+        and _HOST.fullmatch(text) is not None
+        and all(0 < len(label) <= _LABEL_LENGTH for label in text.split("."))
+    )

@@ -1,0 +1,17 @@
+"""A project: what the user wrote, validated, canonical, frozen."""
+
+import pydantic
+
+from specs import strict
+from specs.network import Network
+from specs.service import Service
+from specs.volume import Volume
+
+
+class Project(strict.Model):
+    """All services that are active (by their profiles), and the networks and volumes they use, by the file's keys."""
+
+    name: str
+    services: dict[str, Service] = pydantic.Field(default_factory=dict)
+    networks: dict[str, Network] = pydantic.Field(default_factory=dict)
+    volumes: dict[str, Volume] = pydantic.Field(default_factory=dict)

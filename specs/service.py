@@ -1,0 +1,147 @@
+"""A service of a project, canonical: every short form is spelled out, every default that Compose gives is filled in.
+
+Durations are seconds, sizes are bytes. Limits are in one place each: `deploy.resources.limits` has been folded into
+`cpus`, `mem_limit` and `pids_limit`, `deploy.replicas` into `scale`.
+"""
+
+from typing import Literal
+
+import pydantic
+
+from specs import strict
+
+
+class ServiceNetwork(strict.Model):
+    """How a service is joined to a network. `aliases` are names beside the service's own."""
+
+    aliases: tuple[str, ...] = ()
+    ipv4_address: str | None = None
+
+
+class Port(strict.Model):
+    """`published` is a host port as text, a range "8000-8010" to choose one from, or "" (chosen by us). `host_ip` "" is
+    every address of the machine. `name` and `app_protocol` are words for humans; on one machine both modes mean the
+    same."""
+
+    target: int
+    published: str = ""
+    host_ip: str = ""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    mode: Literal["ingress", "host"] = "ingress"
+    name: str = ""
+    app_protocol: str = ""
+
+    def published_range(self) -> tuple[int, int] | None:
+        """First and last host port that may be taken; None: any."""
+        if not self.published:
+            return None
+        first, _, last = self.published.partition("-")
+        return int(first), int(last or first)
+
+
+class BindOptions(strict.Model):
+    """Of a mount of type bind."""
+
+    create_host_path: bool = False
+
+
+class VolumeOptions(strict.Model):
+    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there."""
+
+    nocopy: bool = False
+
+
+class TmpfsOptions(strict.Model):
+    """Of a mount of type tmpfs. `size` in bytes, None: no limit of its own."""
+
+    size: int | None = None
+    mode: int | None = None
+
+
+class ServiceVolume(strict.Model):
+    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs)."""
+
+    type: Literal["bind", "volume", "tmpfs"]
+    source: str = ""
+    target: str
+    read_only: bool = False
+    bind: BindOptions = BindOptions()
+    volume: VolumeOptions = VolumeOptions()
+    tmpfs: TmpfsOptions = TmpfsOptions()
+
+
+class Dependency(strict.Model):
+    """`required` False: a dependency that is not there or failed is only told about. `restart`: when it is restarted or
+    made anew on purpose, so is the dependent."""
+
+    condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = "service_started"
+    required: bool = True
+    restart: bool = False
+
+
+class Healthcheck(strict.Model):
+    """`test` is ("CMD", …) or ("CMD-SHELL", text). A disabled healthcheck is no healthcheck."""
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+    start_interval: float = 5.0
+
+
+class Service(strict.Model):
+    """One service.
+
+    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
+    `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
+    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
+    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `scale` None: the file gives neither `scale`
+    nor `deploy.replicas`.
+    """
+
+    image: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    hostname: str | None = None
+    domainname: str | None = None
+    container_name: str | None = None
+    user: str | None = None
+    working_dir: str | None = None
+    network_mode: Literal["none", "host"] | None = None
+    networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    volumes: tuple[ServiceVolume, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    depends_on: dict[str, Dependency] = pydantic.Field(default_factory=dict)
+    healthcheck: Healthcheck | None = None
+    restart: str | None = None
+    init: bool = False
+    mem_limit: int | None = None
+    memswap_limit: int | None = None
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpuset: str | None = None
+    pids_limit: int | None = None
+    scale: int | None = None
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    stop_grace_period: float | None = None
+    tty: bool = False
+    stdin_open: bool = False
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+
+
+def slot_names(service_name: str, scale: int | None) -> tuple[str, ...]:
+    """The names of a service's slots: its own, or NAME-1 … NAME-n where the file gives a scale."""
+    if scale is None:
+        return (service_name,)
+    return tuple(f"{service_name}-{number}" for number in range(1, scale + 1))

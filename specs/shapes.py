@@ -1,0 +1,211 @@
+"""What may be written where: the shapes of values, and the walk that holds a document against them.
+
+A shape says which kinds of YAML it takes. `fit` turns text into booleans and numbers where those
+are wanted (after interpolation everything may be text), and finds every deviation: a wrong kind, an unknown key (with the
+known one it resembles), a key of the specification that is not supported yet. Empty values pass: merging decides whether
+they mean anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from specs import scalars
+from specs.errors import Path
+from specs.findings import Findings
+from specs.node import Node, Scalar, Value
+
+
+class Single(NamedTuple):
+    """A scalar of one of `kinds`. `cast` turns text into the kind that is wanted; it raises ValueError."""
+
+    words: str
+    kinds: tuple[type, ...]
+    cast: Callable[[str], Scalar] | None = None
+
+
+class Items(NamedTuple):
+    """A list. `unique`: the same item twice is an error."""
+
+    item: Shape
+    unique: bool = False
+
+
+class Entries(NamedTuple):
+    """A mapping with names of the user's choice; `names` is what they must look like."""
+
+    value: Shape
+    names: re.Pattern[str] | None = None
+
+
+class Keys(NamedTuple):
+    """A mapping with known keys. `later`: keys of the specification that are not supported yet."""
+
+    known: Mapping[str, Shape]
+    later: frozenset[str] = frozenset()
+
+
+class Either(NamedTuple):
+    """One of several, by the kind of what is written: at most one shape for each kind."""
+
+    options: tuple[Shape, ...]
+
+
+Shape: TypeAlias = "Single | Items | Entries | Keys | Either"
+
+
+def to_boolean(text: str) -> bool:
+    """The boolean that compose-go's loader/interpolate.go takes the text for. Raises ValueError."""
+    match text.lower():
+        case "true" | "y" | "yes" | "on":
+            return True
+        case "false" | "n" | "no" | "off":
+            return False
+    raise ValueError(f"'{text}' is not a boolean")
+
+
+def to_integer(text: str) -> int:
+    if re.fullmatch(r"[-+]?\d+", text, re.ASCII) is None:
+        raise ValueError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def to_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number") from None
+
+
+TEXT = Single("text", (str,))
+BOOLEAN = Single("a boolean", (bool,), to_boolean)
+INTEGER = Single("a whole number", (int,), to_integer)
+NUMBER = Single("a number", (int, float), to_number)
+QUANTITY = Single("a number or text", (int, float, str))
+ANY_SCALAR = Single("text, a number or a boolean", (int, float, str, bool))
+TEXTS = Items(TEXT)
+TEXT_OR_TEXTS = Either((TEXT, TEXTS))
+PAIRS = Either((Entries(ANY_SCALAR), TEXTS))
+
+
+def fit(root: Node, shape: Shape, findings: Findings) -> Node:
+    """The document with its text cast; everything in it that deviates from the shape is an error, and left out."""
+    return _Walk(findings).node(root, shape, ()) or root.with_value({})
+
+
+class _Walk:
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+
+    def node(self, node: Node, shape: Shape, path: Path) -> Node | None:
+        """None for what does not fit."""
+        value = node.value
+        if value is None:
+            return node
+        if isinstance(shape, Either):
+            shape = next((option for option in shape.options if _takes(option, value)), shape)
+        if not _takes(shape, value):
+            self.wrong_kind(node, shape, path)
+            return None
+        if isinstance(shape, Single):
+            return self.scalar(node, shape, path)
+        return node.with_value(self.value(node, shape, path))
+
+    def value(self, node: Node, shape: Shape, path: Path) -> Value:
+        match shape:
+            case Items():
+                return self.items(node, shape, path)
+            case Entries():
+                return self.entries(node, shape, path)
+            case Keys():
+                return self.keys(node, shape, path)
+        return node.value
+
+    def scalar(self, node: Node, shape: Single, path: Path) -> Node | None:
+        if shape.cast is None or not isinstance(node.value, str):
+            return node
+        try:
+            return node.with_value(shape.cast(node.value))
+        except ValueError as error:
+            self.findings.error(node, path, str(error))
+            return None
+
+    def items(self, node: Node, shape: Items, path: Path) -> list[Node]:
+        """The items; none at all if one does not fit, so that no later error names a wrong index."""
+        items = [self.node(item, shape.item, (*path, index)) for index, item in enumerate(node.sequence())]
+        seen: set[object] = set()
+        for index, item in enumerate(items):
+            if item is not None and item.value is None:
+                self.findings.error(item, (*path, index), "is empty")
+                items[index] = None
+            elif item is not None and shape.unique and isinstance(item.value, str):
+                if item.value in seen:
+                    self.findings.error(item, (*path, index), f"'{item.value}' is given twice")
+                seen.add(item.value)
+        fitting = [item for item in items if item is not None]
+        return fitting if len(fitting) == len(items) else []
+
+    def entries(self, node: Node, shape: Entries, path: Path) -> dict[str, Node]:
+        found = {}
+        for name, child in node.mapping().items():
+            if shape.names is not None and not shape.names.fullmatch(name):
+                self.findings.error(
+                    child, (*path, name), f"'{name}' is not a name: letters, digits, '.', '_' and '-' only"
+                )
+            fitting = self.node(child, shape.value, (*path, name))
+            if fitting is not None:
+                found[name] = fitting
+        return found
+
+    def keys(self, node: Node, shape: Keys, path: Path) -> dict[str, Node]:
+        found = {}
+        for key, child in node.mapping().items():
+            if key.startswith("x-"):  # compose-spec 11-extension.md
+                continue
+            if key in shape.known:
+                fitting = self.node(child, shape.known[key], (*path, key))
+                if fitting is not None:
+                    found[key] = fitting
+            elif key in shape.later:
+                self.findings.error(child, (*path, key), f"{key} is not supported yet")
+            else:
+                self.findings.error(child, (*path, key), f"unknown key '{key}'", _did_you_mean(key, shape))
+        return found
+
+    def wrong_kind(self, node: Node, shape: Shape, path: Path) -> None:
+        shown = scalars.as_text(node.value) if not isinstance(node.value, dict | list) else "this"
+        hint = f'write "{shown}"' if _takes(shape, "") and shown != "this" else ""
+        self.findings.error(node, path, f"must be {_words(shape)}, {shown} is {scalars.kind_of(node.value)}", hint)
+
+
+def _takes(shape: Shape, value: Value) -> bool:
+    match shape:
+        case Single():
+            if isinstance(value, str):
+                return str in shape.kinds or shape.cast is not None
+            return type(value) in shape.kinds
+        case Items():
+            return isinstance(value, list)
+        case Either():
+            return any(_takes(option, value) for option in shape.options)
+    return isinstance(value, dict)
+
+
+def _words(shape: Shape) -> str:
+    match shape:
+        case Single():
+            return shape.words
+        case Items():
+            return "a list"
+        case Either():
+            return " or ".join(_words(option) for option in shape.options)
+    return "a mapping"
+
+
+def _did_you_mean(key: str, shape: Keys) -> str:
+    from difflib import get_close_matches  # only where something is wrong: its import costs
+
+    close = get_close_matches(key, [*shape.known, *sorted(shape.later)], n=1)
+    return f"did you mean {close[0]}?" if close else ""

@@ -1,0 +1,33 @@
+"""The one place where a canonical document becomes a Project. Runs in the daemon, which trusts nothing it is sent, and in
+`config`. Errors have paths; whoever has the files adds positions (`SpecErrors.located`)."""
+
+import json
+from typing import Any
+
+import pydantic
+
+from specs import addresses, consistency, names, published
+from specs.errors import SpecError, SpecErrors
+from specs.project import Project
+
+
+def project(canonical: dict[str, Any]) -> Project:
+    """The Project that the document describes. Raises SpecErrors with everything that is wrong with it."""
+    try:
+        found = Project.model_validate_json(json.dumps(canonical))
+    except pydantic.ValidationError as error:
+        raise SpecErrors([_spec_error(details) for details in error.errors(include_url=False)]) from error
+    problems = [
+        *names.problems(found),
+        *consistency.problems(found),
+        *addresses.problems(found),
+        *published.problems(found),
+    ]
+    if problems:
+        raise SpecErrors(problems)
+    return found
+
+
+def _spec_error(details: Any) -> SpecError:
+    message = details["msg"]
+    return SpecError(tuple(details["loc"]), message[:1].lower() + message[1:])

@@ -1,0 +1,258 @@
+"""Canonical values of a service's keys, one function a key: numbers out of units, absolute paths, defaults.
+
+A function gives back None where the value means what its absence means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from specs import units
+from specs.context import Context
+from specs.errors import Path
+from specs.node import Node, text_of
+
+Convert: TypeAlias = Callable[[Node, Path, Context], "Node | None"]
+
+_CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
+
+
+def convert(fields: Mapping[str, Node], path: Path, context: Context) -> dict[str, Node]:
+    """The fields of a service, each in its canonical form; the meaningless ones are gone."""
+    found: dict[str, Node] = {}
+    for key, node in fields.items():
+        if node.value is None:
+            if key not in NULLABLE:
+                context.findings.error(node, (*path, key), "is empty: give it a value or remove it")
+            continue
+        value = _CONVERT[key](node, (*path, key), context) if key in _CONVERT else node
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def duration(node: Node, path: Path, context: Context) -> Node | None:
+    """Seconds."""
+    try:
+        return node.with_value(units.parse_duration(str(node.value)))
+    except ValueError as error:
+        context.findings.error(node, path, str(error))
+        return None
+
+
+def size(node: Node, path: Path, context: Context) -> Node | None:
+    """Bytes; None for 0 and -1, which are no limit."""
+    if str(node.value) == "-1":
+        return None
+    try:
+        number = units.parse_bytes(node.value if isinstance(node.value, str | int) else str(node.value))
+    except ValueError as error:
+        context.findings.error(node, path, str(error))
+        return None
+    return node.with_value(number) if number else None
+
+
+def cpus(node: Node, path: Path, context: Context) -> Node | None:
+    """CPUs as a float; None for 0."""
+    number = float(node.value) if isinstance(node.value, int | float) else 0.0
+    if not 0 <= number < 1e6:
+        context.findings.error(node, path, f"{node.value} is not a number of CPUs")
+        return None
+    return node.with_value(number) if number else None
+
+
+def pids(node: Node, path: Path, context: Context) -> Node | None:
+    """A number of processes; None for 0 and -1, which are no limit."""
+    number = node.value if isinstance(node.value, int) else 0
+    if number < -1:
+        context.findings.error(node, path, f"{number} is not a number of processes")
+    return node if number > 0 else None
+
+
+def _swap(node: Node, path: Path, context: Context) -> Node | None:
+    return node.with_value(-1) if str(node.value) == "-1" else size(node, path, context)
+
+
+def _positive(node: Node, path: Path, context: Context) -> Node | None:
+    return node if node.value != 0 else None
+
+
+def _image(node: Node, path: Path, context: Context) -> Node | None:
+    reference = str(node.value)
+    if reference.startswith("rootfs:"):
+        return node.with_value("rootfs:" + context.absolute(reference.removeprefix("rootfs:")))
+    if reference != "host" and not context.any_image:
+        message = f"the image '{reference}' is not supported yet: images are host and rootfs:/a/directory"
+        context.findings.error(node, path, message)
+    return node
+
+
+def _network_mode(node: Node, path: Path, context: Context) -> Node | None:
+    mode = str(node.value)
+    if mode not in ("none", "host", "bridge"):
+        context.findings.error(node, path, f"the network mode '{mode}' is not supported yet: none, host or bridge")
+    return node
+
+
+def _networks(node: Node, path: Path, context: Context) -> Node | None:
+    empty: dict[str, Node] = {}
+    return node.with_value(
+        {key: child if child.value is not None else child.with_value(empty) for key, child in node.mapping().items()}
+    )
+
+
+def _ports(node: Node, path: Path, context: Context) -> Node | None:
+    items: list[Node] = []
+    for item in node.sequence():
+        fields = {key: child for key, child in item.mapping().items() if child.value is not None}
+        fields.setdefault("protocol", item.with_value("tcp"))
+        fields.setdefault("mode", item.with_value("ingress"))
+        items.append(item.with_value(fields))
+    return node.with_value(items)
+
+
+def _volumes(node: Node, path: Path, context: Context) -> Node | None:
+    return node.with_value([_mount(item, (*path, i), context) for i, item in enumerate(node.sequence())])
+
+
+def _mount(item: Node, path: Path, context: Context) -> Node:
+    fields = {key: child for key, child in item.mapping().items() if child.value is not None}
+    kind, source = text_of(item, "type"), text_of(item, "source")
+    for key in ("bind", "volume", "tmpfs"):
+        if key in fields and key != kind:
+            context.findings.error(fields[key], (*path, key), f"{key} is for mounts of type {key}, this is a {kind}")
+    match kind:
+        case "bind":
+            _bind(fields, item, path, context)
+        case "volume" if not source:
+            message = "anonymous volumes are not supported yet: give a source, and name it below the top's volumes"
+            context.findings.error(item, path, message)
+        case "tmpfs":
+            if source:
+                context.findings.error(fields["source"], (*path, "source"), "a tmpfs has no source")
+            _tmpfs_options(fields, path, context)
+        case "volume":
+            pass
+        case "image" | "npipe" | "cluster":
+            context.findings.error(fields["type"], (*path, "type"), f"mounts of type {kind} are not supported yet")
+        case _:
+            context.findings.error(fields["type"], (*path, "type"), f"'{kind}' is not a type: bind, volume or tmpfs")
+    return item.with_value(fields)
+
+
+def _bind(fields: dict[str, Node], item: Node, path: Path, context: Context) -> None:
+    source = fields.get("source")
+    if source is None or not source.value:
+        context.findings.error(item, path, "a bind needs a source")
+        return
+    fields["source"] = source.with_value(context.absolute(str(source.value)))
+    # compose-spec 05-services.md: create_host_path defaults to true
+    options = {"create_host_path": item.with_value(True), **(fields["bind"].mapping() if "bind" in fields else {})}
+    fields["bind"] = fields.get("bind", item).with_value(options)
+
+
+def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> None:
+    if "tmpfs" not in fields:
+        return
+    options = dict(fields["tmpfs"].mapping())
+    if (limit := options.pop("size", None)) is not None:
+        number = size(limit, (*path, "tmpfs", "size"), context)
+        options |= {"size": number} if number is not None else {}
+    mode = options.get("mode")
+    if mode is not None and isinstance(mode.value, str):
+        try:
+            options["mode"] = mode.with_value(int(mode.value, 8))
+        except ValueError:
+            context.findings.error(mode, (*path, "tmpfs", "mode"), f"'{mode.value}' is not an octal mode")
+    fields["tmpfs"] = fields["tmpfs"].with_value(options)
+
+
+def _healthcheck(node: Node, path: Path, context: Context) -> Node | None:
+    disable, test = node.get("disable"), node.get("test")
+    words = [item.value for item in test.sequence()] if test is not None else []
+    if (disable is not None and disable.value is True) or words == ["NONE"]:
+        return None
+    if words == ["CMD-SHELL", "NONE"] and test is not None:
+        context.findings.note(test, (*path, "test"), 'NONE is read as ["NONE"]: no healthcheck')
+        return None
+    if not words:
+        context.findings.error(node, path, "a healthcheck needs a test, as no image brings one yet")
+    found = {key: child for key, child in node.mapping().items() if key in ("test", "retries") and child.value}
+    for key in ("interval", "timeout", "start_period", "start_interval"):
+        child = node.get(key)
+        seconds = duration(child, (*path, key), context) if child is not None else None
+        if seconds is not None and seconds.value:  # 0 is the default, as for docker's engine
+            found[key] = seconds
+    return node.with_value(found)
+
+
+def _depends_on(node: Node, path: Path, context: Context) -> Node | None:
+    found: dict[str, Node] = {}
+    for name, child in node.mapping().items():
+        condition = child.get("condition")
+        if condition is None:
+            context.findings.error(child, (*path, name), "condition is missing: " + ", ".join(_CONDITIONS))
+        elif condition.value not in _CONDITIONS:
+            message = f"'{condition.value}' is not a condition: {', '.join(_CONDITIONS)}"
+            context.findings.error(condition, (*path, name, "condition"), message)
+        given = {key: field for key, field in child.mapping().items() if field.value is not None}
+        found[name] = child.with_value(
+            {"required": child.with_value(True), "restart": child.with_value(False), **given}
+        )
+    return node.with_value(found)
+
+
+def _links(node: Node, path: Path, context: Context) -> Node | None:
+    items: list[Node] = []
+    for index, item in enumerate(node.sequence()):
+        parts = str(item.value).split(":")
+        if "" in parts or len(parts) > 2:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not SERVICE or SERVICE:ALIAS")
+        items.append(item.with_value(f"{parts[0]}:{parts[-1]}"))
+    return node.with_value(items)
+
+
+def _volumes_from(node: Node, path: Path, context: Context) -> Node | None:
+    items: list[Node] = []
+    for index, item in enumerate(node.sequence()):
+        name, _, access = str(item.value).partition(":")
+        if name == "container":
+            context.findings.error(item, (*path, index), "volumes_from a container is not supported yet")
+        elif not name or access not in ("", "ro", "rw"):
+            context.findings.error(item, (*path, index), f"'{item.value}' is not SERVICE, SERVICE:ro or SERVICE:rw")
+        items.append(item.with_value(f"{name}:ro" if access == "ro" else name))
+    return node.with_value(items)
+
+
+def _extra_hosts(node: Node, path: Path, context: Context) -> Node | None:
+    items: list[Node] = []
+    for index, item in sorted(enumerate(node.sequence()), key=lambda found: str(found[1].value).partition("=")[0]):
+        name, _, address = str(item.value).partition("=")
+        if address == "host-gateway":
+            context.findings.error(item, (*path, index), "host-gateway is not supported yet: give an address")
+        items.append(item.with_value([item.with_value(name), item.with_value(address)]))
+    return node.with_value(items)
+
+
+NULLABLE = frozenset({"command", "entrypoint", "deploy"})
+"""Keys that may be left empty, which means the same as leaving them out; any other empty key is an error."""
+
+_CONVERT: Mapping[str, Convert] = {
+    "cpu_shares": _positive,
+    "cpus": cpus,
+    "depends_on": _depends_on,
+    "extra_hosts": _extra_hosts,
+    "healthcheck": _healthcheck,
+    "image": _image,
+    "links": _links,
+    "mem_limit": size,
+    "memswap_limit": _swap,
+    "network_mode": _network_mode,
+    "networks": _networks,
+    "pids_limit": pids,
+    "ports": _ports,
+    "stop_grace_period": duration,
+    "volumes": _volumes,
+    "volumes_from": _volumes_from,
+}
