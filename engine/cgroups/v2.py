@@ -1,0 +1,207 @@
+"""The v2 tree: one directory a cgroup, all controllers in it, handed down from parent to child.
+
+A controller's files appear in a child once the parent's cgroup.subtree_control names it, so making a cgroup switches on
+every level from the top. Processes live in leaves only: a cgroup that hands controllers down may hold none.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from engine.cgroups import setting, signals
+from engine.cgroups.setting import Setting
+from engine.errors import EngineError, TerminalEngineError
+from engine.types import Limits
+
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
+"""Those whose limits we set; others are not switched on for our sake."""
+
+PERIOD_US = 100_000  # the kernel's default; Docker's too
+OOM_KEY = "oom_kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The v2 tree below `root`. `controllers`: those it can hand out, as `Layout.v2_controllers` tells."""
+
+    root: str
+    controllers: frozenset[str]
+
+    def directory(self, path: str) -> str:
+        return os.path.join(self.root, path)
+
+    def create(self, path: str) -> str:
+        """Make the cgroup, a leaf with the controllers in `CONTROLLERS`, and what is missing above it. Idempotent.
+        Returns its directory."""
+        directory = self.root
+        for name in path.split("/"):
+            self._hand_down(directory)
+            directory = os.path.join(directory, name)
+            try:
+                os.mkdir(directory)
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
+        return directory
+
+    def _hand_down(self, directory: str) -> None:
+        wanted = CONTROLLERS & self.controllers
+        path = os.path.join(directory, "cgroup.subtree_control")
+        try:
+            missing = wanted - set(setting.read(path).split()) if wanted else set()
+            if missing:
+                setting.write(path, " ".join(f"+{controller}" for controller in sorted(missing)))
+        except OSError as error:
+            hint = ": processes live in it, which must move to a cgroup below it first" if error.errno == 16 else ""
+            raise EngineError(
+                f"cannot hand down {', '.join(sorted(wanted))} in {path}: {error.strerror}{hint}"
+            ) from error
+
+    def settings(self, limits: Limits) -> tuple[Setting, ...]:
+        """What the files of a cgroup with these limits say; for the controllers that are here."""
+        return tuple(each for each in _settings_of(limits) if each.controller in self.controllers)
+
+    def refusal(self, directory: str, wanted: Setting) -> str:
+        """Why a running cgroup must not be given this setting, "" if it may. The kernel would meet a memory limit below
+        what is in use by killing, silently; a limit that live processes do not fit in is an error instead."""
+        if wanted.file != "memory.max" or wanted.text == "max":
+            return ""
+        in_use = _unreclaimable(directory)
+        return f"{in_use} bytes are in use" if in_use > int(wanted.text) else ""
+
+
+def _settings_of(limits: Limits) -> Iterator[Setting]:
+    quota = "max" if not limits.cpus else str(round(limits.cpus * PERIOD_US))
+    yield Setting("memory_bytes", "memory", "memory.max", _pages(limits.memory_bytes), "max")
+    asked = limits.memswap_bytes is not None
+    yield Setting("memswap_bytes", "memory", "memory.swap.max", _swap(limits), "max", optional=not asked)
+    yield Setting("cpus", "cpu", "cpu.max", f"{quota} {PERIOD_US}", f"max {PERIOD_US}")
+    yield Setting("cpu_shares", "cpu", "cpu.weight", str(weight_of(limits.cpu_shares)), "100")
+    yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
+    yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
+
+
+def canonical(file: str, text: str) -> str:
+    """The kernel's text in the one form that `settings` uses."""
+    if file == "cpuset.cpus":
+        return setting.cpus_text(setting.cpus_of(text))
+    return text
+
+
+def limits_of(texts: Mapping[str, str]) -> Limits:
+    """The limits that these files (mapping from file name to its canonical text) express."""
+    memory = _number(texts.get("memory.max", "max"))
+    swap = _number(texts.get("memory.swap.max", "max"))
+    quota, _, period = texts.get("cpu.max", "max").partition(" ")
+    return Limits(
+        memory_bytes=memory,
+        memswap_bytes=None if memory is None else -1 if swap is None else memory + swap,
+        cpus=None if quota == "max" else int(quota) / int(period or PERIOD_US),
+        cpu_shares=shares_of(int(texts.get("cpu.weight", "100"))),
+        cpuset=texts.get("cpuset.cpus", ""),
+        pids=_number(texts.get("pids.max", "max")),
+    )
+
+
+def weight_of(shares: int | None) -> int:
+    """cpu.weight for v1's cpu.shares: a curve through (2, 1), (1024, 100) and (262144, 10000), so that the default of
+    one is the default of the other. opencontainers/cgroups, ConvertCPUSharesToCgroupV2Value"""
+    if not shares:
+        return 100
+    if shares <= 2:
+        return 1
+    if shares >= 262_144:
+        return 10_000
+    log = math.log2(shares)
+    return math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
+
+
+def shares_of(weight: int) -> int | None:
+    """The cpu.shares nearest to a cpu.weight; None for the default."""
+    if weight == 100:
+        return None
+    log = (-125 + math.sqrt(125 * 125 + 4 * 612 * (math.log10(weight) + 7 / 34))) / 2
+    return round(2**log)
+
+
+def kill(directory: str) -> None:
+    """End every process in the cgroup and below, also those that fork meanwhile. Does not wait for their end."""
+    try:
+        setting.write(os.path.join(directory, "cgroup.kill"), "1")
+    except FileNotFoundError:
+        if os.path.isdir(directory):  # a kernel before 5.14
+            _kill_frozen(directory)
+    except OSError as error:
+        raise EngineError(f"cannot end the processes of cgroup {directory}: {error.strerror}") from error
+
+
+def _kill_frozen(directory: str) -> None:
+    """Frozen processes cannot fork, and on v2 they die of SIGKILL at once."""
+    freeze = os.path.join(directory, "cgroup.freeze")
+    try:
+        setting.write(freeze, "1")
+        signals.wait_until(lambda: events_of(directory).get("frozen") == 1)
+        signals.kill(lambda: pids(directory))
+        setting.write(freeze, "0")
+    except FileNotFoundError:
+        pass  # the cgroup is gone, and so is what was in it
+    except OSError as error:
+        raise EngineError(f"cannot end the processes of cgroup {directory}: {error.strerror}") from error
+
+
+def pids(directory: str) -> frozenset[int]:
+    """All processes in the cgroup and below; empty where it is gone."""
+    found: set[int] = set()
+    for inner, _, _ in os.walk(directory):
+        try:
+            found.update(int(pid) for pid in setting.read(os.path.join(inner, "cgroup.procs")).split())
+        except OSError:
+            continue  # gone meanwhile, or a threaded cgroup, whose processes its parent lists
+    return frozenset(found)
+
+
+def events_of(directory: str) -> dict[str, int]:
+    """What cgroup.events says: `populated`, `frozen`. Raises FileNotFoundError."""
+    pairs = [line.split() for line in setting.read(os.path.join(directory, "cgroup.events")).splitlines()]
+    return {key: int(value) for key, value in pairs}
+
+
+def check_cpuset(root: str, cpuset: str) -> None:
+    """Raise TerminalEngineError for CPUs that the tree does not have: the kernel would take them and use others."""
+    path = os.path.join(root, "cpuset.cpus.effective")
+    try:
+        present = setting.read(path)
+    except OSError as error:
+        raise EngineError(f"cannot read {path}: {error.strerror}") from error
+    if not setting.cpus_of(cpuset) <= setting.cpus_of(present):
+        raise TerminalEngineError(f"cannot set cpuset to {cpuset}: the CPUs here are {present} ({path})")
+
+
+def _pages(size_bytes: int | None) -> str:
+    return str(setting.whole_pages(size_bytes)) if size_bytes else "max"
+
+
+def _swap(limits: Limits) -> str:
+    """v2 counts swap by itself, not on top of memory. Asked nothing: as much swap as memory."""
+    if not limits.memory_bytes or limits.memswap_bytes == -1:
+        return "max"
+    both = limits.memswap_bytes or 2 * limits.memory_bytes
+    return str(setting.whole_pages(both - limits.memory_bytes))
+
+
+def _number(text: str) -> int | None:
+    return None if text == "max" else int(text)
+
+
+def _unreclaimable(directory: str) -> int:
+    """Bytes in use that are not page cache (0 where nobody can tell)."""
+    try:
+        lines = setting.read(os.path.join(directory, "memory.stat")).splitlines()
+        stat = {key: int(value) for key, value in (line.split() for line in lines)}
+        current = int(setting.read(os.path.join(directory, "memory.current")))
+    except OSError:
+        return 0
+    return current - sum(stat.get(key, 0) for key in ("active_file", "inactive_file", "slab_reclaimable"))

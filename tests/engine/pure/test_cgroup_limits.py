@@ -1,0 +1,213 @@
+"""Limits as the files of both versions express them, on trees of plain files."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.cgroups import driver, setting, v1, v2
+from engine.cgroups.layout import Layout
+from engine.errors import EngineError, TerminalEngineError
+from engine.types import Limits
+
+V2_FILES = {
+    "memory.max": "max",
+    "memory.swap.max": "max",
+    "memory.stat": "active_file 4096\ninactive_file 8192",
+    "memory.current": "1048576",
+    "memory.events": "low 0\noom 3\noom_kill 2",
+    "cpu.max": "max 100000",
+    "cpu.weight": "100",
+    "pids.max": "max",
+    "cgroup.procs": "",
+    "cgroup.subtree_control": "",
+}
+V1_FILES = {
+    "memory": {
+        "memory.limit_in_bytes": "9223372036854771712",
+        "memory.memsw.limit_in_bytes": "9223372036854771712",
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4",
+    },
+    "cpu": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "-1", "cpu.shares": "1024"},
+    "cpuset": {"cpuset.cpus": "", "cpuset.mems": ""},
+    "pids": {"pids.max": "max"},
+    "devices": {"devices.deny": "", "devices.allow": ""},
+}
+PATH = "corral/0a1b/project/c1"
+
+
+def fill(directory: Path, files: dict[str, str]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name).write_text(text + "\n")
+
+
+def on_v2(root: Path) -> driver.Driver:
+    for directory in (root, root / "corral", root / "corral/0a1b", root / "corral/0a1b/project", root / PATH):
+        fill(directory, V2_FILES)
+    subject = driver.Driver(Layout(str(root), frozenset({"memory", "cpu", "pids", "io"})), "corral/0a1b")
+    subject.set_devices = lambda paths, rules: None  # type: ignore[method-assign]
+    return subject
+
+
+def on_v1(root: Path) -> driver.Driver:
+    for controller, files in V1_FILES.items():
+        for directory in (".", "corral", "corral/0a1b", "corral/0a1b/project", PATH):
+            fill(root / controller / directory, {**files, "tasks": "", "cgroup.procs": ""})
+    for name, text in (("cpuset.cpus", "0-3"), ("cpuset.mems", "0")):
+        (root / "cpuset" / name).write_text(text + "\n")
+    return driver.Driver(Layout(v1=tuple((name, str(root / name)) for name in V1_FILES)), "corral/0a1b")
+
+
+def read(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def test_v2_files(tmp_path: Path) -> None:
+    subject = on_v2(tmp_path)
+    limits = Limits(memory_bytes=10_000_000, memswap_bytes=15_000_000, cpus=1.5, cpu_shares=2048, pids=9)
+    paths = subject.create("project", "c1", limits)
+    directory = tmp_path / PATH
+    assert paths.v2_directory == str(directory)
+    assert paths.v1_tasks == ()
+    assert {
+        name: read(directory / name) for name in ("memory.max", "memory.swap.max", "cpu.max", "cpu.weight", "pids.max")
+    } == {
+        "memory.max": "9998336",  # whole pages
+        "memory.swap.max": "4997120",
+        "cpu.max": "150000 100000",
+        "cpu.weight": "174",
+        "pids.max": "9",
+    }
+    assert read(tmp_path / "cgroup.subtree_control") == "+cpu +memory +pids"
+    assert read(tmp_path / "corral/0a1b/project/cgroup.subtree_control") == "+cpu +memory +pids"
+    assert read(directory / "cgroup.subtree_control") == "", "a leaf hands nothing down"
+    assert subject.read(paths, limits) == limits
+    assert subject.oom_kills(paths) == 2
+
+
+def test_v1_files(tmp_path: Path) -> None:
+    subject = on_v1(tmp_path)
+    limits = Limits(memory_bytes=10_000_000, cpus=0.25, cpu_shares=512, pids=9)
+    paths = subject.create("project", "c1", limits)
+    assert paths.v2_directory is None
+    assert paths.v1_tasks == tuple(str(tmp_path / name / PATH / "tasks") for name in V1_FILES)
+    memory = tmp_path / "memory" / PATH
+    assert read(memory / "memory.limit_in_bytes") == "9998336"
+    assert read(memory / "memory.memsw.limit_in_bytes") == "19996672"
+    assert read(tmp_path / "cpu" / PATH / "cpu.cfs_quota_us") == "25000"
+    assert read(tmp_path / "cpu" / PATH / "cpu.shares") == "512"
+    for directory in ("corral", "corral/0a1b", "corral/0a1b/project", PATH):
+        assert read(tmp_path / "cpuset" / directory / "cpuset.cpus") == "0-3", directory
+        assert read(tmp_path / "cpuset" / directory / "cpuset.mems") == "0", directory
+    assert subject.read(paths, limits) == limits
+    assert subject.oom_kills(paths) == 4
+
+
+def test_v1_raises_memory_and_swap_before_memory_and_lowers_it_after(tmp_path: Path) -> None:
+    on_v1(tmp_path)
+    forest = v1.Forest(tuple((name, str(tmp_path / name)) for name in V1_FILES))
+    both = tmp_path / "memory" / PATH / "memory.memsw.limit_in_bytes"
+
+    def order(now: int, memory: int | None, swap: int | None) -> list[str]:
+        both.write_text(f"{now}\n")
+        settings = forest.settings(PATH, Limits(memory_bytes=memory, memswap_bytes=swap))
+        return [each.file.split(".")[1] for each in settings if each.controller == "memory"]
+
+    assert order(100 << 20, 200 << 20, 300 << 20) == ["memsw", "limit_in_bytes"]
+    assert order(100 << 20, 50 << 20, 60 << 20) == ["limit_in_bytes", "memsw"]
+    assert order(100 << 20, None, None) == ["memsw", "limit_in_bytes"]
+    assert order(2**63 - 4096, 50 << 20, 60 << 20) == ["limit_in_bytes", "memsw"]
+
+
+def test_v2_refuses_what_runs_does_not_fit_in_and_restores_what_it_had_written(tmp_path: Path) -> None:
+    subject = on_v2(tmp_path)
+    paths = subject.create("project", "c1", Limits())
+    directory = tmp_path / PATH
+    with pytest.raises(
+        TerminalEngineError, match=r"cannot set memory_bytes to 1032192: 1036288 bytes are in use \(.*memory.max\)"
+    ):
+        subject.update(paths, Limits(memory_bytes=1_036_287))
+    subject.update(paths, Limits(memory_bytes=1_040_384))
+    (directory / "pids.max").unlink()
+    with pytest.raises(TerminalEngineError, match=r"cannot set pids to 5: this kernel has no .*pids.max"):
+        subject.update(paths, Limits(memory_bytes=2 << 20, cpus=2.0, pids=5))
+    assert read(directory / "memory.max") == "1040384"
+    assert read(directory / "cpu.max") == "max 100000"
+
+
+def test_a_kernel_that_does_not_count_swap(tmp_path: Path) -> None:
+    subject = on_v2(tmp_path)
+    (tmp_path / PATH / "memory.swap.max").unlink()
+    limits = Limits(memory_bytes=64 << 20)
+    paths = subject.create("project", "c1", limits)
+    assert subject.read(paths, limits) == limits
+    with pytest.raises(TerminalEngineError, match="cannot set memswap_bytes to 33554432: this kernel has no"):
+        subject.update(paths, Limits(memory_bytes=64 << 20, memswap_bytes=96 << 20))
+
+
+def test_names_stay_inside_the_tree(tmp_path: Path) -> None:
+    subject = on_v2(tmp_path)
+    for name in ("..", "a/b", "", ".hidden", "a\n"):
+        with pytest.raises(EngineError, match="cannot name a cgroup"):
+            subject.paths("project", name)
+
+
+def test_a_cgroup_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    subject = on_v2(tmp_path)
+    with pytest.raises(EngineError, match=r"cannot read memory_bytes: cgroup .*/c2 is gone"):
+        subject.read(subject.paths("project", "c2"), Limits())
+
+
+LIMITS = st.builds(
+    Limits,
+    memory_bytes=st.none() | st.integers(4096, 1 << 45),
+    cpus=st.none() | st.floats(0.01, 512),
+    cpu_shares=st.none() | st.integers(2, 262_144),
+    pids=st.none() | st.integers(1, 1 << 22),
+)
+
+
+@given(first=LIMITS, second=LIMITS, swap=st.integers(0, 1 << 44) | st.just(-1) | st.none())
+@pytest.mark.parametrize("version", [on_v1, on_v2])
+def test_whatever_was_asked_last_reads_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    version: object,
+    first: Limits,
+    second: Limits,
+    swap: int | None,
+) -> None:
+    subject = (on_v2 if version is on_v2 else on_v1)(tmp_path_factory.mktemp("tree"))
+    if second.memory_bytes and swap is not None:
+        both = -1 if swap == -1 else second.memory_bytes + swap
+        second = Limits(second.memory_bytes, both, second.cpus, second.cpu_shares, "", second.pids)
+    paths = subject.create("project", "c1", first)
+    assert subject.read(paths, first) == first
+    current = Path(paths.directories[0], "memory.current")
+    current.write_text("0\n")
+    subject.update(paths, second)
+    assert subject.read(paths, second) == second
+
+
+@given(st.integers(2, 262_144))
+def test_shares_become_weights_in_order_and_in_range(shares: int) -> None:
+    weight = v2.weight_of(shares)
+    assert 1 <= weight <= 10_000
+    assert v2.weight_of(min(shares + 1, 262_144)) >= weight
+
+
+def test_the_curve_goes_through_its_three_points() -> None:
+    assert [v2.weight_of(shares) for shares in (None, 2, 1024, 262_144)] == [100, 1, 100, 10_000]
+    assert v2.shares_of(100) is None
+    for weight in (1, 10, 59, 500, 10_000):
+        shares = v2.shares_of(weight)
+        assert shares is not None
+        assert math.isclose(v2.weight_of(shares), weight, abs_tol=1 + weight * 0.01)
+
+
+@given(st.frozensets(st.integers(0, 300)))
+def test_lists_of_cpus(cpus: frozenset[int]) -> None:
+    assert setting.cpus_of(setting.cpus_text(cpus)) == cpus
+    assert setting.cpus_text(frozenset({0, 1, 2, 5, 7, 8})) == "0-2,5,7-8"
