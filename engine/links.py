@@ -1,0 +1,148 @@
+"""Links as the daemon needs them: a cable for each endpoint, and all links in one dump for each look.
+
+Both happen too often for a general library: a cable is one message and 0.5 ms (three calls and 1.4 ms with pyroute2), and a link
+of a dump 5 µs (250 µs). The calls block for so long; `delete_link` longer.
+"""
+
+import errno
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine import netlink
+
+IFLA_GROUP = 27  # linux/if_link.h
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as one dump tells it. `master` is the index of the bridge it is plugged into, 0 where none; `hairpin` says
+    whether the bridge sends a packet back out of the port it came from."""
+
+    index: int
+    name: str
+    up: bool
+    mtu: int
+    mac: str
+    master: int
+    kind: str
+    hairpin: bool
+
+
+def create_veth(name: str, *, bridge_index: int, peer: str, pid: int, mac: str, mtu: int) -> None:
+    """Lay a cable: `name` here, plugged into the bridge, up and with hairpin on; `peer`, still down, with the address `mac`, in
+    the network namespace of process `pid`. Either all of it exists afterwards or nothing. Raises FileExistsError where one of
+    the two names is taken, ProcessLookupError where the process is gone."""
+    end = (
+        netlink.LINK.pack(0, 0, 0, 0, 0)
+        + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(peer))
+        + netlink.attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
+        + netlink.attribute(netlink.IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+        + netlink.attribute(netlink.IFLA_NET_NS_PID, struct.pack("=I", pid))
+    )
+    kind = netlink.attribute(netlink.IFLA_INFO_KIND, b"veth\0") + netlink.attribute(
+        netlink.IFLA_INFO_DATA, netlink.attribute(netlink.VETH_INFO_PEER, end)
+    )
+    body = (
+        netlink.LINK.pack(0, 0, 0, netlink.IFF_UP, netlink.IFF_UP)
+        + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
+        + netlink.attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
+        + netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
+        + netlink.attribute(netlink.IFLA_LINKINFO, kind)
+    )
+    netlink.transact(netlink.message(netlink.RTM_NEWLINK, netlink.NLM_F_CREATE | netlink.NLM_F_EXCL, body))
+    try:
+        plug(name, bridge_index=bridge_index)
+    except OSError:
+        delete_link(name)
+        raise
+
+
+def plug(name: str, *, bridge_index: int) -> None:
+    """Put the link into the bridge (again), up and with hairpin on. Idempotent."""
+    slave = netlink.attribute(netlink.IFLA_INFO_SLAVE_KIND, b"bridge\0") + netlink.attribute(
+        netlink.IFLA_INFO_SLAVE_DATA, netlink.attribute(netlink.IFLA_BRPORT_MODE, b"\x01")
+    )
+    here = netlink.LINK.pack(0, 0, 0, netlink.IFF_UP, netlink.IFF_UP) + netlink.attribute(
+        netlink.IFLA_IFNAME, netlink.text(name)
+    )
+    netlink.transact(
+        netlink.message(
+            netlink.RTM_NEWLINK, 0, here + netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
+        ),
+        netlink.message(netlink.RTM_NEWLINK, 0, here + netlink.attribute(netlink.IFLA_LINKINFO, slave)),
+    )
+
+
+def delete_link(name: str) -> None:
+    """Take a link away, a cable's other end with it. One that is gone is done. The kernel waits here, about 16 ms."""
+    try:
+        netlink.transact(
+            netlink.message(
+                netlink.RTM_DELLINK,
+                0,
+                netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name)),
+            )
+        )
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
+def delete_links(names: Sequence[str]) -> None:
+    """Take many links away at once: in a group made up for that, so that the kernel waits once for all (0.4 ms each). Those
+    that are gone are done."""
+    if len(names) < 2:
+        for name in names:
+            delete_link(name)
+        return
+    group = struct.pack("=I", int.from_bytes(os.urandom(4), "little") | 1)  # 0 is everybody's
+    found = False
+    for name in names:
+        body = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
+        try:
+            netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, body + netlink.attribute(IFLA_GROUP, group)))
+            found = True
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+    if found:
+        whole = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(IFLA_GROUP, group)
+        netlink.transact(netlink.message(netlink.RTM_DELLINK, 0, whole))
+
+
+def links() -> list[Link]:
+    """Read all links of this namespace in one dump (5 µs each)."""
+    body = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(
+        netlink.IFLA_EXT_MASK, struct.pack("=I", netlink.RTEXT_FILTER_SKIP_STATS)
+    )
+    return [_link_of(found) for found in netlink.dump(netlink.RTM_GETLINK, body)]
+
+
+def _link_of(body: bytes) -> Link:
+    _, _, index, flags, _ = netlink.LINK.unpack_from(body)
+    name, mac, mtu, master, kind, hairpin = "", "", 0, 0, "", False
+    for number, value in netlink.attributes(body, netlink.LINK.size):
+        match number:
+            case 3:  # IFLA_IFNAME
+                name = value.rstrip(b"\0").decode(errors="replace")
+            case 1:  # IFLA_ADDRESS
+                mac = value.hex(":")
+            case 4:  # IFLA_MTU
+                (mtu,) = struct.unpack("=I", value)
+            case 10:  # IFLA_MASTER
+                (master,) = struct.unpack("=I", value)
+            case 18:  # IFLA_LINKINFO
+                kind, hairpin = _kind_of(value)
+    return Link(index, name, bool(flags & netlink.IFF_UP), mtu, mac, master, kind, hairpin)
+
+
+def _kind_of(info: bytes) -> tuple[str, bool]:
+    kind, hairpin = "", False
+    for number, value in netlink.attributes(info, 0):
+        if number == netlink.IFLA_INFO_KIND:
+            kind = value.rstrip(b"\0").decode(errors="replace")
+        elif number == netlink.IFLA_INFO_SLAVE_DATA:
+            hairpin = any(port == netlink.IFLA_BRPORT_MODE and mode[0] for port, mode in netlink.attributes(value, 0))
+    return kind, hairpin

@@ -1,0 +1,129 @@
+"""Ports of this machine: who has which, and keeping one so that nobody else takes it unnoticed.
+
+A published port is served by the firewall, no socket is needed for that. The socket that `hold` gives is there for the others:
+while it is open a `bind` to the same port fails with EADDRINUSE, and `ss` shows who has it.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine import errors
+from engine.types import PortMap
+
+LISTEN, UDP_UNCONNECTED = "0A", "07"  # linux/tcp_states.h, as /proc/net/tcp and /proc/net/udp write them
+FILES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port that somebody listens on. `address` "0.0.0.0": on all addresses of this machine."""
+
+    address: str
+    port: int
+    protocol: str
+    inode: int
+
+
+def hold(port: PortMap) -> socket.socket:
+    """Take the port; the caller keeps the socket open for as long as the port is published. Raises `EngineError` naming who
+    has it."""
+    kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
+    holder = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC)
+    try:
+        try:
+            holder.bind((port.host_ip, port.host_port))
+        except OSError:
+            if port.protocol != "tcp" or find(port):
+                raise
+            # only what is left of ended connections: listening takes the port all the same, and nothing ever arrives
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((port.host_ip, port.host_port))
+            holder.listen(1)
+    except OSError as error:
+        holder.close()
+        listener = find(port)
+        why = f"{owner_of(listener)} has it" if listener else str(error.strerror)
+        raise errors.EngineError(
+            f"cannot publish {port.host_ip}:{port.host_port}/{port.protocol} on this machine: {why}"
+        ) from error
+    except BaseException:
+        holder.close()
+        raise
+    return holder
+
+
+def find(port: PortMap) -> Listener | None:
+    """Who listens on this port of this machine, on that address or on all."""
+    everywhere = port.host_ip == "0.0.0.0"
+    for listener in listeners():
+        same = listener.port == port.host_port and listener.protocol == port.protocol
+        if same and (everywhere or listener.address in ("0.0.0.0", port.host_ip)):
+            return listener
+    return None
+
+
+def taken(held_by_us: frozenset[int] = frozenset()) -> tuple[tuple[PortMap, str], ...]:
+    """All ports that somebody listens on, with who that is, sorted. `held_by_us`: inodes of sockets to leave out."""
+    found = {listener for listener in listeners() if listener.inode not in held_by_us}
+    owners = _owners({listener.inode for listener in found})
+    return tuple(
+        sorted(
+            (PortMap(listener.address, listener.port, 0, listener.protocol), owners.get(listener.inode, "the kernel"))
+            for listener in found
+        )
+    )
+
+
+def listeners() -> Iterator[Listener]:
+    """All ports of this network namespace that somebody has: TCP in state LISTEN, UDP without a peer."""
+    for name, protocol in FILES:
+        try:
+            with open(f"/proc/net/{name}", encoding="ascii") as file:
+                lines = file.readlines()[1:]
+        except OSError:  # no IPv6
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == (LISTEN if protocol == "tcp" else UDP_UNCONNECTED):
+                address, _, port = fields[1].rpartition(":")
+                if text := _address_of(address):
+                    yield Listener(text, int(port, 16), protocol, int(fields[9]))
+
+
+def owner_of(listener: Listener) -> str:
+    """Say who that is: `nginx (pid 812)`."""
+    return _owners({listener.inode}).get(listener.inode, "the kernel")
+
+
+def inode_of(held: socket.socket) -> int:
+    return os.fstat(held.fileno()).st_ino
+
+
+def _address_of(text: str) -> str:
+    """The IPv4 address that it listens on; "" where IPv4 does not reach it. [::] takes IPv4 too, unless told otherwise."""
+    if len(text) == 8:
+        return socket.inet_ntoa(struct.pack("=I", int(text, 16)))
+    words = [int(text[index : index + 8], 16) for index in range(0, 32, 8)]
+    if not any(words):
+        return "0.0.0.0"
+    mapped = words[:2] == [0, 0] and struct.pack("=I", words[2]) == b"\0\0\xff\xff"
+    return socket.inet_ntoa(struct.pack("=I", words[3])) if mapped else ""
+
+
+def _owners(inodes: set[int]) -> dict[int, str]:
+    """Which process has each of these sockets open: a walk over all processes."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[int, str] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc") if wanted else ()):
+        try:
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                inode = wanted.get(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+                if inode is not None and inode not in found:
+                    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                        found[inode] = f"{file.read().strip()} (pid {pid})"
+        except OSError:  # it has just ended
+            continue
+    return found
