@@ -1,0 +1,90 @@
+"""What only one can have: when two claims meet, and who outside of the project has one.
+
+Claims are indexed by their space ("subnet", "host port 80/tcp", "address in p_lab"); whether two of the same space
+meet is asked here: subnets overlap, a port on every address meets the same port on one, everything else meets what
+is equal."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network
+
+from engine.types import Look, PortMap, Taken
+from reconciler.resource import Claim, Gates
+
+EVERY_ADDRESS = "0.0.0.0"
+SUBNET = "subnet"
+
+
+def subnet(value: str) -> Claim:
+    return Claim(SUBNET, value)
+
+
+def address(network_name: str, value: str) -> Claim:
+    return Claim(f"address in {network_name}", value)
+
+
+def host_port(port: PortMap) -> Claim:
+    return Claim(f"host port {port.host_port}/{port.protocol}", port.host_ip or EVERY_ADDRESS, Gates.START)
+
+
+def network_name(value: str) -> Claim:
+    return Claim("network name", value)
+
+
+def container_name(value: str) -> Claim:
+    return Claim("container name", value)
+
+
+def data_of(volume_name: str) -> Claim:
+    return Claim("data of volume", volume_name, Gates.START, shared=True)
+
+
+@lru_cache(maxsize=4096)
+def subnets_overlap(one: str, other: str) -> bool:
+    """False where either is not given."""
+    return bool(one and other) and IPv4Network(one, strict=False).overlaps(IPv4Network(other, strict=False))
+
+
+def meet(one: Claim, other: Claim) -> bool:
+    """Whether both cannot be had at once. Symmetric."""
+    if one.space != other.space:
+        return False
+    if one.space == SUBNET:
+        return subnets_overlap(one.value, other.value)
+    if one.space.startswith("host port "):
+        return one.value == other.value or EVERY_ADDRESS in (one.value, other.value)
+    return one.value == other.value
+
+
+class Index:
+    """Who has what: claims with their holders, found by what they meet."""
+
+    def __init__(self, entries: Iterable[tuple[Claim, str]] = ()) -> None:
+        self._by_space: dict[str, list[tuple[Claim, str]]] = defaultdict(list)
+        for claim, who in entries:
+            self.add(claim, who)
+
+    def add(self, claim: Claim, who: str) -> None:
+        self._by_space[claim.space].append((claim, who))
+
+    def meeting(self, claim: Claim) -> set[str]:
+        """Everybody who has something that meets `claim`."""
+        return {who for other, who in self._by_space.get(claim.space, ()) if meet(claim, other)}
+
+
+def elsewhere(taken: Taken, look: Look | None = None, project: str = "") -> Index:
+    """What is had outside of `project`, by the words for who has it."""
+    index = Index()
+    for value, who in taken.subnets:
+        index.add(subnet(value), who)
+    for port, who in taken.ports:
+        index.add(host_port(port), who)
+    for value, who in taken.names:
+        index.add(container_name(value), who)
+    for joined, value, who in taken.addresses:
+        index.add(address(joined, value), who)
+    for network in look.networks if look else ():
+        if network.config.project != project:
+            index.add(network_name(network.config.name), f"project {network.config.project}")
+    return index

@@ -1,0 +1,50 @@
+"""From what is kept of a project to what is wanted: union of the file sets, overlay, leases, then every kind
+declares."""
+
+from dataclasses import dataclass, replace
+
+from engine.types import Look, Taken
+from reconciler import leases, slots
+from reconciler.actual import ActualState
+from reconciler.desired import DesiredState
+from reconciler.kinds import catalogue
+from reconciler.stored import Stored
+from reconciler.wish import Wish
+from specs import validate
+from specs.project import Project
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """`stored`: to be kept from now on (with the leases just made); `desired`: for the loop; `project`: as
+    validated."""
+
+    stored: Stored
+    desired: DesiredState
+    project: Project
+
+
+def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = False) -> Declaration:
+    """What is wanted of this project now. Pure; the same for the same arguments.
+
+    `refuse_taken`: raise where the file names a subnet or a port that somebody else has now (for an `up`; without
+    it the plan says so). Raises specs.errors.SpecErrors, and reconciler.errors.DeclareError: Conflict or Ring."""
+    project = validate.project(stored.canonical())
+    members = slots.of_project(project, stored.overlay.scale)
+    assigned = leases.assign(project, members, stored.leases, taken, look)
+    if refuse_taken:
+        leases.refuse_taken(project, members, assigned, taken, look)
+    wish = Wish(
+        project,
+        members,
+        assigned,
+        stored.overlay,
+        stored.asked,
+        {info.config.name: info.config for info in look.networks if info.config.project != project.name},
+        tuple(info.config for info in look.volumes if stored.purge and info.config.project == project.name),
+    )
+    resources = [resource for kind in catalogue.KINDS.values() for resource in kind.declare(wish)]
+    desired = DesiredState.of(project.name, resources, stored.edges)
+    known = ActualState.of(look, desired).keys() | desired.wanted.keys()
+    kept = replace(stored, leases=assigned, edges=desired.edges_to_remember(known))
+    return Declaration(kept, desired, project)

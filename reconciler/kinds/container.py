@@ -1,0 +1,296 @@
+"""A container: a process tree with its writable layer, in a sandbox.
+
+It is made as soon as its image and volumes exist. Sandbox and endpoints gate every start, `depends_on` the first
+one only (from *made*: never started, or stopped by us), so what crashed restarts at once. It stops when its sandbox
+goes, and keeps its writable layer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import inf
+
+from engine.types import Config, ContainerConfig, ContainerInfo, Limits, Look, PortMap, State, VolumeMount
+from reconciler import claims as claiming
+from reconciler import difference, kind, restart
+from reconciler.difference import Word
+from reconciler.kind import Things
+from reconciler.kinds import container_config, endpoint, image, sandbox, volume
+from reconciler.resource import (
+    PATIENCE,
+    Blocked,
+    Claim,
+    Depth,
+    Difference,
+    Edge,
+    Gates,
+    Hold,
+    Met,
+    Needs,
+    Observed,
+    Resource,
+    Step,
+    Verb,
+)
+from reconciler.slots import Slot
+from reconciler.wish import Wish
+from specs.service import Dependency, Service
+
+name = "container"
+
+CONDITIONS = {
+    "service_started": Needs.STARTED,
+    "service_healthy": Needs.HEALTHY,
+    "service_completed_successfully": Needs.COMPLETED,
+}  # compose-spec 05-services.md, depends_on
+
+LIMITS = {
+    "memory_bytes": Word("mem_limit", live=True, show=difference.size),
+    "memswap_bytes": Word("memswap_limit", live=True, show=difference.size),
+    "cpus": Word("cpus", live=True),
+    "cpu_shares": Word("cpu_shares", live=True),
+    "cpuset": Word("cpuset", live=True),
+    "pids": Word("pids_limit", live=True),
+}
+assert LIMITS.keys() == set(Limits.__dataclass_fields__)
+
+
+def shown_port(port: object) -> str:
+    assert isinstance(port, PortMap)
+    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
+    return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
+
+
+def shown_mount(mount: object) -> str:
+    source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
+    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
+
+
+WORDS = {
+    "name": Word("container_name"),
+    "sandbox": Word("sandbox"),
+    "image": Word("image"),
+    "entrypoint": Word("entrypoint"),
+    "command": Word("command"),
+    "environment": Word("environment", members=True),
+    "user": Word("user"),
+    "working_dir": Word("working_dir"),
+    "mounts": Word("volumes", members=True, show=shown_mount),
+    "ports": Word("ports", live=True, members=True, show=shown_port),
+    "expose": Word("expose", live=True, members=True),
+    "limits": Word("limits", live=True, parts=LIMITS),
+    "restart": Word("restart", live=True, show=restart.policy_of),
+    "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
+    "init": Word("init"),
+    "tty": Word("tty"),
+    "stdin_open": Word("stdin_open"),
+    "stop_signal": Word("stop_signal", live=True),
+    "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
+    "labels": Word("labels", live=True, members=True),
+    "nonce": Word("asked to be made anew"),
+}
+
+
+def id_of(slot_name: str) -> str:
+    return f"container:{slot_name}"
+
+
+# --------------------------------------------------------------------------------------------------------------- wanted
+
+
+def declare(wish: Wish) -> Iterator[Resource]:
+    for slot, service in wish.members():
+        yield Resource(
+            id_of(slot.name),
+            container_config.of_slot(wish, slot, service),
+            tuple(edges_of(wish, slot, service)),
+            Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
+            wish.asked.get(slot.service, 0.0),
+        )
+
+
+def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
+    """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
+    yield Edge(image.id_of(service.image))
+    keys = {volume.name: key for key, volume in wish.project.volumes.items()}
+    mounts = container_config.mounts_of(wish, slot.service)
+    used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
+    yield from (Edge(volume.id_of(key)) for key in sorted(used))
+    yield Edge(sandbox.id_of(slot.name), gates=Gates.START, rigid=Depth.STOP)
+    for key in sorted(service.networks):
+        yield Edge(endpoint.id_of(slot.name, key), gates=Gates.START)
+    for other, dependency in sorted(dependencies_of(service).items()):
+        for target in wish.slots.get(other, ()):
+            yield edge_to(target, dependency)
+
+
+def dependencies_of(service: Service) -> dict[str, Dependency]:
+    """`depends_on`, and what links and volumes_from imply. Links change in place, so they drag nobody."""
+    implied = (text.partition(":")[0] for text in (*service.links, *service.volumes_from))
+    return {**{name: Dependency() for name in implied}, **service.depends_on}
+
+
+def edge_to(target: Slot, dependency: Dependency) -> Edge:
+    return Edge(
+        id_of(target.name),
+        CONDITIONS[dependency.condition],
+        Gates.FIRST_START,
+        Depth.STOP if dependency.restart else Depth.STAY,
+        dependency.required,
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- observed
+
+
+def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:
+    return (observed(info) for info in look.containers)
+
+
+def observed(info: ContainerInfo, health: str = "") -> Observed:
+    runs = info.state is State.RUNNING
+    holds = [Hold(image.id_of(info.config.image), info.image_uid)]
+    if runs:
+        holds.append(Hold(sandbox.id_of(info.config.sandbox), info.sandbox_uid, Depth.STOP))
+    return Observed(id_of(info.config.slot), info, tuple(holds), info.state, health if runs else "")
+
+
+def info_of(have: Observed) -> ContainerInfo:
+    assert isinstance(have.info, ContainerInfo)
+    return have.info
+
+
+def compare(want: Resource, have: Observed, things: Things) -> Difference:
+    info = info_of(have)
+    found = kind.with_drift(difference.between(info.config, want.config, WORDS), info.drift)
+    made_of = things.get(image.id_of(info.config.image))
+    if made_of and made_of.whole and made_of.uid != info.image_uid:
+        return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ what next
+
+
+def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked | None:
+    if have is None:
+        return kind.create(want, "is not there")
+    if not have.whole or have.runs or want.depth:
+        return None
+    info = info_of(have)
+    if have.state is State.MADE:
+        return start(have, "was stopped" if info.started_at else "has not run yet", first=True)
+    asked_again = info.ended_at < want.asked
+    if info.code != 0 and not info.lost and asked_again:
+        return start(have, f"{restart.exit_of(info)}, and is asked for again", first=True)
+    verdict = restart.verdict(info, now)
+    if verdict.at == inf:
+        return None if info.code == 0 else Blocked(want.id, Verb.START, why=verdict.why)
+    if now < verdict.at:
+        return Blocked(want.id, Verb.START, why=verdict.why, until=verdict.at, hope=info.hasty < PATIENCE)
+    return start(have, verdict.why, first=asked_again and not info.lost)
+
+
+def start(have: Observed, because: str, *, first: bool) -> Step:
+    gates = (Gates.START, Gates.FIRST_START) if first else (Gates.START,)
+    return Step(have.id, Verb.START, because, have.uid, have.config, gates=gates)
+
+
+def step_down(have: Observed, depth: Depth) -> Step | None:
+    """A planned stop leads back to *made*: no exit of its own, no policy is asked. What rests after an exit is left
+    alone."""
+    info = info_of(have)
+    comes_back = have.state is State.EXITED and restart.verdict(info, inf).at < inf
+    if have.whole and (have.runs or (depth is Depth.STOP and comes_back)):
+        return Step(have.id, Verb.STOP, uid=have.uid)
+    return kind.remove(have) if depth >= Depth.GONE else None
+
+
+def claims(config: Config) -> tuple[Claim, ...]:
+    assert isinstance(config, ContainerConfig)
+    data = {m.volume for m in config.mounts if isinstance(m, VolumeMount) and not m.read_only}
+    return (
+        claiming.container_name(config.name),
+        *(claiming.host_port(port) for port in config.ports),
+        *(claiming.data_of(volume) for volume in sorted(data)),
+    )
+
+
+def release(want: Resource, have: Observed) -> Step | None:
+    assert isinstance(want.config, ContainerConfig)
+    had = info_of(have).config.ports
+    kept = tuple(port for port in had if port in want.config.ports)
+    return Step(have.id, Verb.RELEASE, uid=have.uid, ports=kept) if have.runs and kept != had else None
+
+
+# ------------------------------------------------------------------------------------------------------ what others need
+
+
+def meets(have: Observed, needs: Needs) -> Met:
+    info = info_of(have)
+    match needs:
+        case Needs.EXISTS:
+            return kind.ALWAYS
+        case Needs.STARTED:
+            return Met(have.state is not State.MADE, "is not started")
+        case Needs.HEALTHY:
+            return is_healthy(have, info)
+        case Needs.COMPLETED:
+            if have.state is State.EXITED:
+                return Met(info.code == 0, restart.exit_of(info))
+            return Met(False, "is not completed", hope=have.runs)
+
+
+def is_healthy(have: Observed, info: ContainerInfo) -> Met:
+    """Without a healthcheck, to run is to be healthy. No answer yet is "starting"."""
+    if not have.runs:
+        return Met(False, restart.exit_of(info) if have.state is State.EXITED else "is not started")
+    if info.config.healthcheck is None or have.health == "healthy":
+        return kind.ALWAYS
+    health = have.health or "starting"
+    return Met(False, f"is {health}", hope=health == "starting")
+
+
+# ------------------------------------------------------------------------------------------------------------ foretold
+
+
+def predict(step: Step, have: Observed | None, things: Things, now: float, uid: str) -> Observed | None:
+    if step.verb is Verb.REMOVE:
+        return None
+    if step.verb is Verb.CREATE or have is None:
+        return made(step, things, now, uid)
+    info = info_of(have)
+    match step.verb:
+        case Verb.UPDATE:
+            assert isinstance(step.config, ContainerConfig)
+            return observed(replace(info, config=step.config, drift=()), have.health)
+        case Verb.RELEASE:
+            return observed(replace(info, config=replace(info.config, ports=step.ports)), have.health)
+        case Verb.STOP:
+            return observed(replace(info, state=State.MADE, sandbox_uid="", pid=0, hasty=0, restarts=0))
+        case _:
+            return started(info, things, now)
+
+
+def made(step: Step, things: Things, now: float, uid: str) -> Observed:
+    assert isinstance(step.config, ContainerConfig)
+    made_of = things.get(image.id_of(step.config.image))
+    return observed(ContainerInfo(step.config, uid, made_of.uid if made_of else "", created_at=now))
+
+
+def started(info: ContainerInfo, things: Things, now: float) -> Observed:
+    box = things.get(sandbox.id_of(info.config.sandbox))
+    running = replace(
+        info,
+        state=State.RUNNING,
+        sandbox_uid=box.uid if box else "",
+        started_at=now,
+        lost=False,
+        restarts=info.restarts + (info.state is State.EXITED),
+    )
+    return observed(running, "healthy" if info.config.healthcheck else "")
+
+
+def hoped(have: Observed, needs: Needs, now: float) -> Observed:
+    info = info_of(have)
+    if needs is Needs.COMPLETED:
+        return observed(replace(info, state=State.EXITED, code=0, ended_at=now, sandbox_uid=""))
+    return observed(info, "healthy")

@@ -1,0 +1,152 @@
+"""A service's words for one of its containers, as the engine's ContainerConfig. They have been validated by `specs`."""
+
+import signal
+from collections.abc import Iterator
+
+from engine import types
+from engine.types import (
+    BindMount,
+    ContainerConfig,
+    Limits,
+    Mount,
+    PortMap,
+    Restart,
+    RestartPolicy,
+    TmpfsMount,
+    VolumeMount,
+)
+from reconciler import leases, naming
+from reconciler.errors import DeclareError
+from reconciler.slots import Slot
+from reconciler.wish import Wish
+from specs import tmpfs
+from specs.service import Service, ServiceVolume
+
+DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
+DEFAULT_TMPFS_MODE = 0o1777
+
+
+def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
+    return ContainerConfig(
+        name=naming.container_name(wish.project.name, slot, service),
+        project=wish.project.name,
+        service=slot.service,
+        number=slot.number,
+        slot=slot.name,
+        sandbox=slot.name,
+        image=service.image,
+        entrypoint=service.entrypoint,
+        command=service.command,
+        environment=tuple(sorted(service.environment.items())),
+        user=service.user or "",
+        working_dir=service.working_dir or "",
+        mounts=mounts_of(wish, slot.service),
+        ports=ports_of(wish, slot, service),
+        expose=service.expose,
+        limits=limits_of(service),
+        restart=restart_of(service.restart),
+        healthcheck=healthcheck_of(service),
+        init=service.init,
+        tty=service.tty,
+        stdin_open=service.stdin_open,
+        stop_signal=signal_of(service.stop_signal),
+        stop_grace_s=DEFAULT_GRACE_S if service.stop_grace_period is None else service.stop_grace_period,
+        labels=tuple(sorted(service.labels.items())),
+        nonce=wish.overlay.nonce.get(slot.service, 0),
+    )
+
+
+def limits_of(service: Service) -> Limits:
+    return Limits(
+        service.mem_limit,
+        service.memswap_limit,
+        service.cpus,
+        service.cpu_shares,
+        service.cpuset or "",
+        service.pids_limit,
+    )
+
+
+def healthcheck_of(service: Service) -> types.Healthcheck | None:
+    check = service.healthcheck
+    if check is None:
+        return None
+    return types.Healthcheck(
+        check.test, check.interval, check.timeout, check.retries, check.start_period, check.start_interval
+    )
+
+
+def restart_of(text: str | None) -> RestartPolicy:
+    """ "no", "always", "unless-stopped", "on-failure", "on-failure:N"; None: no."""
+    policy, _, attempts = (text or "no").partition(":")
+    return RestartPolicy(Restart(policy), int(attempts) if attempts else None)
+
+
+def signal_of(text: str | None) -> int:
+    """ "SIGTERM", "TERM", "15" or "SIGRTMIN+3"; None: SIGTERM."""
+    word = (text or "TERM").upper().removeprefix("SIG")
+    base, _, more = word.partition("+")
+    return int(word) if word.isdecimal() else signal.Signals[f"SIG{base}"] + int(more or 0)
+
+
+def ports_of(wish: Wish, slot: Slot, service: Service) -> tuple[PortMap, ...]:
+    ports = {leases.port_map(port, wish.leases.ports[leases.port_key(slot, port)]) for port in service.ports}
+    return tuple(sorted(ports))
+
+
+# ------------------------------------------------------------------------------------------------------------- mounts
+
+
+def mounts_of(wish: Wish, service_name: str) -> tuple[Mount, ...]:
+    """One for each target: what `volumes_from` brings, then the service's own volumes, then tmpfs; the later wins."""
+    by_target: dict[str, Mount] = {}
+    for mount in inherited(wish, service_name, frozenset({service_name})):
+        by_target[mount.target] = mount
+    for text in wish.project.services[service_name].tmpfs:
+        options = tmpfs.parse(text)
+        by_target[options.target] = TmpfsMount(
+            options.target,
+            options.size_bytes,
+            options.mode,
+            options.uid,
+            options.gid,
+            options.read_only,
+            options.no_exec,
+        )
+    return tuple(by_target.values())
+
+
+def inherited(wish: Wish, service_name: str, above: frozenset[str]) -> Iterator[Mount]:
+    """What `volumes_from` brings, and the service's own volumes. `above`: the services that inherit from this one."""
+    service = wish.project.services[service_name]
+    for text in service.volumes_from:
+        source, _, mode = text.partition(":")
+        if source in above:
+            path = ("services", service_name, "volumes_from")
+            raise DeclareError(f"{service_name} and {source} take their volumes from each other", path)
+        for mount in inherited(wish, source, above | {source}):
+            yield read_only(mount) if mode == "ro" else mount
+    for volume in service.volumes:
+        yield mount_of(wish, volume)
+
+
+def read_only(mount: Mount) -> Mount:
+    match mount:
+        case BindMount(source, target, _, create):
+            return BindMount(source, target, True, create)
+        case VolumeMount(volume, target, _, no_copy):
+            return VolumeMount(volume, target, True, no_copy)
+        case _:
+            return mount
+
+
+def mount_of(wish: Wish, volume: ServiceVolume) -> Mount:
+    match volume.type:
+        case "bind":
+            return BindMount(volume.source, volume.target, volume.read_only, volume.bind.create_host_path)
+        case "volume":
+            full_name = wish.project.volumes[volume.source].name
+            return VolumeMount(full_name, volume.target, volume.read_only, volume.volume.nocopy)
+        case "tmpfs":
+            mode = DEFAULT_TMPFS_MODE if volume.tmpfs.mode is None else volume.tmpfs.mode
+            return TmpfsMount(volume.target, volume.tmpfs.size, mode, read_only=volume.read_only)

@@ -1,0 +1,104 @@
+"""A network: a bridge with a subnet that only it has. External ones are looked at and joined, never made, changed
+or removed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from engine.types import Config, Look, NetworkConfig, NetworkInfo
+from reconciler import claims as claiming
+from reconciler import difference, kind, leases
+from reconciler.difference import Word
+from reconciler.kind import Things
+from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
+from reconciler.wish import Wish
+
+name = "network"
+
+WORDS = {
+    "name": Word("name"),
+    "subnet": Word("subnet"),
+    "gateway": Word("gateway"),
+    "internal": Word("internal"),
+    "key": Word("key", live=True),
+    "mtu": Word("mtu", live=True),
+    "labels": Word("labels", live=True, members=True),
+}
+
+
+def id_of(key: str) -> str:
+    return f"network:{key}"
+
+
+def config_of(wish: Wish, key: str) -> NetworkConfig | None:
+    """What the network is, or will be; None: it is external and nobody has made it."""
+    network = wish.project.networks[key]
+    if network.external:
+        return wish.external.get(network.name)
+    subnet = wish.leases.subnets[key]
+    return NetworkConfig(
+        network.name,
+        wish.project.name,
+        key,
+        subnet,
+        leases.gateway_of(subnet, network.pool.gateway),
+        network.internal,
+        labels=tuple(sorted(network.labels.items())),
+    )
+
+
+def declare(wish: Wish) -> Iterator[Resource]:
+    used = {key for _, service in wish.members() for key in service.networks}
+    for key in sorted(used):
+        network = wish.project.networks[key]
+        config = config_of(wish, key) or NetworkConfig(network.name, "", key, "", "")
+        yield Resource(id_of(key), config, external=network.external)
+
+
+def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:
+    ids = {want.config.name: want for want in wanted.values() if isinstance(want.config, NetworkConfig)}
+    for info in look.networks:
+        want = ids.get(info.config.name)
+        if info.config.project == project or (want and want.external):
+            yield Observed(want.id if want else id_of(info.config.key), info)
+
+
+def compare(want: Resource, have: Observed, things: Things) -> Difference:
+    assert isinstance(have.info, NetworkInfo)
+    return kind.with_drift(difference.between(have.config, want.config, WORDS), have.info.drift)
+
+
+def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked | None:
+    if have is None and want.external:
+        assert isinstance(want.config, NetworkConfig)
+        return kind.nobody_made_it(want, f"network {want.config.name}")
+    return kind.made_once(want, have)
+
+
+def step_down(have: Observed, depth: Depth) -> Step | None:
+    return kind.remove(have) if depth >= Depth.GONE else None
+
+
+def claims(config: Config) -> tuple[Claim, ...]:
+    assert isinstance(config, NetworkConfig)
+    return (claiming.subnet(config.subnet), claiming.network_name(config.name))
+
+
+def release(want: Resource, have: Observed) -> Step | None:
+    return None
+
+
+def meets(have: Observed, needs: Needs) -> Met:
+    return kind.ALWAYS
+
+
+def predict(step: Step, have: Observed | None, things: Things, now: float, uid: str) -> Observed | None:
+    if step.verb is Verb.REMOVE:
+        return None
+    assert isinstance(step.config, NetworkConfig)
+    if step.verb is Verb.CREATE or have is None:
+        return Observed(step.id, NetworkInfo(step.config, uid))
+    return replace(have, info=NetworkInfo(step.config, have.uid))
+
+
+def hoped(have: Observed, needs: Needs, now: float) -> Observed:
+    return have

@@ -1,0 +1,88 @@
+"""A volume. Its data is sacred: no plan removes it unless the user said so in that very command (PURGED), and one
+that differs is never replaced; containers do not start on it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from engine.types import Config, Look, VolumeConfig, VolumeInfo
+from reconciler import difference, kind
+from reconciler.difference import Word
+from reconciler.kind import Things
+from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
+from reconciler.wish import Wish
+
+name = "volume"
+
+WORDS = {
+    "key": Word("key", live=True),
+    "labels": Word("labels", live=True, members=True),
+}
+
+
+def id_of(key: str) -> str:
+    return f"volume:{key}"
+
+
+def declare(wish: Wish) -> Iterator[Resource]:
+    used = {mount.source for _, service in wish.members() for mount in service.volumes if mount.type == "volume"}
+    for key in sorted(used & wish.project.volumes.keys()):
+        volume = wish.project.volumes[key]
+        config = VolumeConfig(volume.name, wish.project.name, key, tuple(sorted(volume.labels.items())))
+        yield Resource(id_of(key), config, external=volume.external)
+    for config in wish.purged:
+        if config.key not in used:
+            yield Resource(id_of(config.key), config, depth=Depth.PURGED)
+
+
+def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:
+    ids = {
+        want.config.name: resource_id for resource_id, want in wanted.items() if isinstance(want.config, VolumeConfig)
+    }
+    for info in look.volumes:
+        if info.config.name in ids or info.config.project == project:
+            yield Observed(ids.get(info.config.name, id_of(info.config.key)), info)
+
+
+def compare(want: Resource, have: Observed, things: Things) -> Difference:
+    assert isinstance(have.config, VolumeConfig)
+    assert isinstance(want.config, VolumeConfig)
+    if have.config.project != want.config.project:
+        whose = f"volume {have.config.name} is of project {have.config.project}: say `external: true` to use it"
+        return Difference(replace=(whose,))
+    return difference.between(have.config, want.config, WORDS)
+
+
+def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked | None:
+    if have is None and want.external:
+        assert isinstance(want.config, VolumeConfig)
+        return kind.nobody_made_it(want, f"volume {want.config.name}")
+    return kind.made_and_finished(want, have)
+
+
+def step_down(have: Observed, depth: Depth) -> Step | None:
+    return kind.remove(have) if depth is Depth.PURGED else None
+
+
+def claims(config: Config) -> tuple[Claim, ...]:
+    return ()
+
+
+def release(want: Resource, have: Observed) -> Step | None:
+    return None
+
+
+def meets(have: Observed, needs: Needs) -> Met:
+    return kind.ALWAYS
+
+
+def predict(step: Step, have: Observed | None, things: Things, now: float, uid: str) -> Observed | None:
+    if step.verb is Verb.REMOVE:
+        return None
+    assert isinstance(step.config, VolumeConfig)
+    if have is None:
+        return Observed(step.id, VolumeInfo(step.config, uid))
+    return replace(have, info=VolumeInfo(step.config, have.uid))
+
+
+def hoped(have: Observed, needs: Needs, now: float) -> Observed:
+    return have

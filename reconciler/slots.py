@@ -1,0 +1,41 @@
+"""The slots of a service: what each of its replicas is called.
+
+One slot has the service's own name. NAME-1 … NAME-n where the file gives `scale` or `replicas`. A `--scale` that
+the file does not foresee leaves the first as it is and adds NAME-2 …, so that nothing that runs is made anew."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.errors import Conflict
+from specs.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """`name` is used in ids (`container:NAME`); `number` counts from 1."""
+
+    name: str
+    service: str
+    number: int
+
+
+def of_service(name: str, file_scale: int | None, asked: int | None = None) -> tuple[Slot, ...]:
+    """`file_scale` None: the file gives none. `asked`: by --scale."""
+    count = asked if asked is not None else 1 if file_scale is None else file_scale
+    first = name if file_scale is None else f"{name}-1"
+    return tuple(Slot(first if number == 1 else f"{name}-{number}", name, number) for number in range(1, count + 1))
+
+
+def of_project(project: Project, scale: Mapping[str, int]) -> dict[str, tuple[Slot, ...]]:
+    """By service. Raises Conflict where a replica is called like another service's slot."""
+    slots = {name: of_service(name, service.scale, scale.get(name)) for name, service in project.services.items()}
+    owner: dict[str, str] = {}
+    for slot in (slot for each in slots.values() for slot in each):
+        if (other := owner.setdefault(slot.name, slot.service)) != slot.service:
+            scaled, plain = sorted((slot.service, other), key=lambda name: name == slot.name)
+            raise Conflict(
+                f"its replica {slot.name} is called like a container of {plain}",
+                ("services", scaled),
+                hint="rename one of the two services",
+            )
+    return slots

@@ -1,0 +1,212 @@
+"""A project as it is kept between commands: what each file set last said, what commands said beside it, and what
+must not be forgotten (leases, the edges of what is leaving).
+
+A command makes a new Stored from the old one; nothing else happens here. `declaration.declare` turns it into what
+is wanted."""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reconciler.errors import DeclareError
+from reconciler.leases import Leases
+from reconciler.overlay import Json, Overlay
+from reconciler.resource import Depth, Edge, Gates, Needs
+
+SECTIONS = ("services", "networks", "volumes")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one file set last said: `files` are its absolute paths, `canonical` is the loaded mapping."""
+
+    files: tuple[str, ...]
+    canonical: Json
+
+    def shares_a_file_with(self, files: Iterable[str]) -> bool:
+        return not set(self.files).isdisjoint(files)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`asked`: when the last `up` (or `start`) asked for a service, seconds since the epoch. `edges`: of every
+    resource, as of when it was last wanted. `purge`: `down -v` was said and nothing since: the project's volumes
+    are to go too."""
+
+    name: str
+    parts: tuple[Part, ...] = ()
+    overlay: Overlay = field(default_factory=Overlay)
+    asked: Mapping[str, float] = field(default_factory=dict)
+    leases: Leases = field(default_factory=Leases)
+    edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
+    purge: bool = False
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    def canonical(self) -> dict[str, Any]:
+        """The union of all parts, the last one wins; ready for `specs.validate.project`."""
+        union: dict[str, Any] = {"name": self.name}
+        for section in SECTIONS:
+            union[section] = {
+                key: value for part in self.parts for key, value in part.canonical.get(section, {}).items()
+            }
+        return union
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of all that are wanted, stopped ones too."""
+        return tuple(self.canonical()["services"])
+
+    def orphans(self, files: Iterable[str]) -> tuple[str, ...]:
+        """Services that only other file sets declare: they stay wanted, and are worth a word to the user."""
+        files = tuple(files)
+        mine = {
+            name for part in self.parts if part.shares_a_file_with(files) for name in part.canonical.get("services", {})
+        }
+        return tuple(name for name in self.services if name not in mine)
+
+    # ------------------------------------------------------------------------------------------------ commands
+
+    def up(
+        self,
+        files: Iterable[str],
+        canonical: Json,
+        now: float,
+        *,
+        services: Iterable[str] = (),
+        no_deps: bool = False,
+        scale: Mapping[str, int] | None = None,
+        force_recreate: bool = False,
+        remove_orphans: bool = False,
+    ) -> "Stored":
+        """`up [SERVICE…]`. With services: these (and, unless `no_deps`, what they need) are replaced, the others
+        stay as they were last said, or unsaid. What this file set said before and says no longer is not wanted.
+        Raises DeclareError."""
+        files, named = tuple(files), tuple(services)
+        refuse_unknown(canonical, (*named, *(scale or {})))
+        asked = tuple(canonical.get("services", {})) if not named else with_needed(canonical, named, no_deps=no_deps)
+        said = self._said(files, canonical, asked) if named else dict(canonical)
+        others = () if remove_orphans else tuple(part for part in self.parts if not part.shares_a_file_with(files))
+        overlay = self.overlay.asked_up(asked, scale or {})
+        if force_recreate:
+            overlay = overlay.with_new(named or asked)
+        return replace(
+            self,
+            parts=(*others, Part(files, said)),
+            overlay=overlay,
+            asked={**self.asked, **dict.fromkeys(asked, now)},
+            purge=False,
+        )
+
+    def _said(self, files: tuple[str, ...], canonical: Json, asked: Iterable[str]) -> dict[str, Any]:
+        """`canonical` of this file set, where only the services `asked` are new."""
+        said = dict(canonical)
+        before = [part.canonical for part in self.parts if part.shares_a_file_with(files)]
+        for section in SECTIONS[1:]:
+            said[section] = {
+                **{k: v for old in before for k, v in old.get(section, {}).items()},
+                **canonical.get(section, {}),
+            }
+        kept = {name: value for old in before for name, value in old.get("services", {}).items()}
+        services = {**kept, **{name: canonical["services"][name] for name in asked}}
+        unsaid = set(canonical["services"]) - services.keys()
+        said["services"] = {name: without_needing(service, unsaid) for name, service in services.items()}
+        return said
+
+    def down(self, files: Iterable[str] | None = None, *, purge: bool = False) -> "Stored":
+        """`down` of one file set; None: of all. `purge`: the project's volumes go too, once nothing of it is wanted."""
+        files = None if files is None else tuple(files)
+        parts = tuple(part for part in self.parts if files is not None and not part.shares_a_file_with(files))
+        if parts:
+            return replace(self, parts=parts)
+        return replace(self, parts=(), overlay=Overlay(), asked={}, purge=purge)
+
+    def stop(self, services: Iterable[str] = ()) -> "Stored":
+        """`stop [SERVICE…]`, and `kill`: wanted, but not running, also after a restart of the daemon. None named:
+        all."""
+        return replace(self, overlay=self.overlay.with_stopped(self._named(services)))
+
+    def start(self, services: Iterable[str], now: float) -> "Stored":
+        """`start [SERVICE…]`: what was stopped, and what exited with an error, runs again. None named: all."""
+        named = self._named(services)
+        return replace(
+            self, overlay=self.overlay.with_started(named), asked={**self.asked, **dict.fromkeys(named, now)}
+        )
+
+    def _named(self, services: Iterable[str]) -> tuple[str, ...]:
+        named = tuple(services)
+        refuse_unknown(self.canonical(), named)
+        return named or self.services
+
+    # ------------------------------------------------------------------------------------------------- keeping
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, and `from_json(to_json())` is equal."""
+        return {
+            "name": self.name,
+            "parts": [{"files": list(part.files), "canonical": part.canonical} for part in self.parts],
+            "overlay": self.overlay.to_json(),
+            "asked": dict(self.asked),
+            "leases": self.leases.to_json(),
+            "edges": {
+                resource_id: [_edge_to_json(edge) for edge in edges] for resource_id, edges in self.edges.items()
+            },
+            "purge": self.purge,
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> "Stored":
+        return cls(
+            value["name"],
+            tuple(Part(tuple(part["files"]), part["canonical"]) for part in value["parts"]),
+            Overlay.from_json(value["overlay"]),
+            dict(value["asked"]),
+            Leases.from_json(value["leases"]),
+            {
+                resource_id: tuple(_edge_from_json(edge) for edge in edges)
+                for resource_id, edges in value["edges"].items()
+            },
+            value["purge"],
+        )
+
+
+def _edge_to_json(edge: Edge) -> list[Any]:
+    return [edge.to, edge.needs.name, edge.gates.name, edge.rigid.name, edge.required]
+
+
+def _edge_from_json(value: list[Any]) -> Edge:
+    to, needs, gates, rigid, required = value
+    return Edge(to, Needs[needs], Gates[gates], Depth[rigid], required)
+
+
+def refuse_unknown(canonical: Json, services: Iterable[str]) -> None:
+    """Raises DeclareError for a service that is not declared."""
+    known = canonical.get("services", {})
+    for name in services:
+        if name not in known:
+            raise DeclareError(f"no such service: {name}", hint=f"there are {', '.join(known) or 'no services'}")
+
+
+def with_needed(canonical: Json, services: Iterable[str], *, no_deps: bool) -> tuple[str, ...]:
+    """These services and, unless `no_deps`, all that they need (depends_on, links, volumes_from), in the order of
+    the file."""
+    known = canonical.get("services", {})
+    asked, more = set(), set(services)
+    while more:
+        asked |= more
+        more = set() if no_deps else {name for one in more for name in _needed(known[one]) if name in known} - asked
+    return tuple(name for name in known if name in asked)
+
+
+def _needed(service: Json) -> set[str]:
+    linked = (text.partition(":")[0] for text in (*service.get("links", ()), *service.get("volumes_from", ())))
+    return {*service.get("depends_on", {}), *linked}
+
+
+def without_needing(service: Json, unsaid: Set[str]) -> Json:
+    """The service, not waiting for any of these: they are in the file, but nobody asked for them."""
+    if unsaid.isdisjoint(_needed(service)):
+        return service
+    depends_on = {name: how for name, how in service.get("depends_on", {}).items() if name not in unsaid}
+    links = [text for text in service.get("links", ()) if text.partition(":")[0] not in unsaid]
+    return {**service, "depends_on": depends_on, "links": links}

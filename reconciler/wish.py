@@ -1,0 +1,31 @@
+"""Everything that the kinds declare from: the validated project, and what was chosen or said beside it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from engine.types import NetworkConfig, VolumeConfig
+from reconciler.leases import Leases
+from reconciler.overlay import Overlay
+from reconciler.slots import Slot
+from specs.project import Project
+from specs.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`slots` by service; `external`: networks that others made, by full name; `asked` by service; `purged`:
+    volumes to remove with their data."""
+
+    project: Project
+    slots: Mapping[str, tuple[Slot, ...]]
+    leases: Leases
+    overlay: Overlay = field(default_factory=Overlay)
+    asked: Mapping[str, float] = field(default_factory=dict)
+    external: Mapping[str, NetworkConfig] = field(default_factory=dict)
+    purged: tuple[VolumeConfig, ...] = ()
+
+    def members(self) -> Iterator[tuple[Slot, Service]]:
+        """Every slot with its service."""
+        for name, service in self.project.services.items():
+            for slot in self.slots[name]:
+                yield slot, service

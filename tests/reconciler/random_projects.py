@@ -1,0 +1,164 @@
+"""Random projects, and random edits of them, as canonical mappings. What validation would refuse is never made."""
+
+import random
+from typing import Any
+
+Mapped = dict[str, Any]
+CHECK = {"test": ["CMD", "true"], "interval": 1.0}
+
+
+def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
+    """A new project, or an edit of `old`: values, swaps, a renamed service, another order."""
+    services: dict[str, Mapped] = {}
+    names = [f"s{number:02d}" for number in range(rnd.randint(2, 8))]
+    order = rnd.sample(names, len(names)) if rnd.random() < 0.3 else names
+    for position, name in enumerate(order):
+        before = order[:position]
+        services[name] = edited(rnd, old["services"].get(name) if old else None, {n: services[n] for n in before})
+    if old and rnd.random() < 0.3:
+        services = renamed(rnd, services)
+    if rnd.random() < 0.3:
+        swap(rnd, services)
+    for name in services:
+        services[name] = {**services[name]}
+    unique(services)
+    if old and rnd.random() < 0.7:
+        subnets = {key: network["ipam"] for key, network in old["all_networks"].items()}
+    else:
+        numbers = rnd.sample(range(5), 3)
+        subnets = {f"n{k}": {"config": [{"subnet": f"10.50.{numbers[k]}.0/24"}]} for k in range(3)}
+    for service in services.values():
+        for key, joined in service["networks"].items():
+            if joined.get("ipv4_address"):
+                base = subnets[key]["config"][0]["subnet"].removesuffix(".0/24")
+                joined["ipv4_address"] = f"{base}.{joined['ipv4_address'].rpartition('.')[2]}"
+    networks = {key: {"name": f"p_{key}", "ipam": ipam, "labels": {}} for key, ipam in subnets.items()}
+    used = {key for service in services.values() for key in service["networks"]}
+    return {
+        "name": "p",
+        "services": services,
+        "networks": {key: network for key, network in networks.items() if key in used},
+        "volumes": {f"v{k}": {"name": f"p_v{k}"} for k in range(2)},
+        "all_networks": networks,
+    }
+
+
+def canonical(project: Mapped) -> Mapped:
+    return {key: value for key, value in project.items() if key != "all_networks"}
+
+
+def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) -> Mapped:
+    """One service; `before`: those that it may depend on."""
+    service: Mapped = dict(was) if was else {"oneshot": rnd.random() < 0.15}
+
+    def pick(chance: float = 0.1) -> bool:
+        return was is None or rnd.random() < chance
+
+    if pick():
+        service["image"] = f"rootfs:/r{rnd.randint(0, 2)}"
+    if pick():
+        service["command"] = [str(rnd.randint(0, 2))]
+    if pick():
+        service["mem_limit"] = rnd.choice((None, 1 << 25, 1 << 26))
+    if pick():
+        service["labels"] = {"label": str(rnd.randint(0, 2))}
+    if pick():
+        service["hostname"] = rnd.choice((None, "front", "back"))
+    if pick():
+        server = ("always", "always", "unless-stopped", "on-failure", "no")
+        service["restart"] = rnd.choice(("no", "on-failure") if service["oneshot"] else server)
+    if pick():
+        service["networks"] = {
+            f"n{k}": {
+                "ipv4_address": rnd.choice((None, f"0.0.0.{rnd.randint(10, 14)}")),
+                "aliases": rnd.choice(([], ["x"])),
+            }
+            for k in rnd.sample(range(3), rnd.randint(0, 2))
+        }
+    else:
+        service["networks"] = {key: dict(joined) for key, joined in service["networks"].items()}
+    if pick():
+        service["volumes"] = [
+            {"type": "volume", "source": f"v{k}", "target": f"/v{k}"} for k in rnd.sample(range(2), rnd.randint(0, 2))
+        ]
+    if pick():
+        ports = rnd.sample(range(5), rnd.choice((0, 0, 1, 2)))
+        service["ports"] = [{"target": 80, "published": rnd.choice((f"{8000 + n}", ""))} for n in ports]
+        service["container_name"] = rnd.choice((None, None, "t0", "t1"))
+    if pick(0.2) or not set(service["depends_on"]) <= set(before):
+        service["depends_on"] = {
+            name: {"condition": rnd.choice(("service_started", "service_healthy")), "restart": rnd.random() < 0.25}
+            for name in rnd.sample(list(before), min(len(before), rnd.randint(0, 2)))
+        }
+    service["depends_on"] = {
+        name: fitting(before[name], dependency) for name, dependency in service["depends_on"].items()
+    }
+    if pick():
+        service["scale"] = None if service["oneshot"] else rnd.choice((None, None, 1, 2, 3))
+    service["healthcheck"] = None if service["oneshot"] else CHECK
+    return service
+
+
+def fitting(target: Mapped, dependency: Mapped) -> Mapped:
+    """A one-shot is never healthy, a server never completed."""
+    condition = dependency["condition"]
+    if target["oneshot"] and condition == "service_healthy":
+        condition = "service_completed_successfully"
+    if not target["oneshot"] and condition == "service_completed_successfully":
+        condition = "service_started"
+    return {**dependency, "condition": condition}
+
+
+def renamed(rnd: random.Random, services: dict[str, Mapped]) -> dict[str, Mapped]:
+    """One service gets another name and keeps everything it has."""
+    was, name = rnd.choice(list(services)), f"r{rnd.randrange(1000)}"
+    return {
+        (name if key == was else key): {
+            **service,
+            "depends_on": {(name if to == was else to): how for to, how in service["depends_on"].items()},
+        }
+        for key, service in services.items()
+    }
+
+
+def swap(rnd: random.Random, services: dict[str, Mapped]) -> None:
+    """Two services exchange what only one can have."""
+    one, other = (services[name] for name in rnd.sample(list(services), 2))
+    for key in ("ports", "container_name", "networks"):
+        one[key], other[key] = other[key], one[key]
+
+
+def unique(services: dict[str, Mapped]) -> None:
+    """The second who asks for an address, port or name loses it; so does who has replicas."""
+    had: set[Any] = set()
+
+    def is_free(what: Any, service: Mapped) -> bool:
+        free = what not in had and service["scale"] in (None, 1)
+        had.add(what)
+        return free
+
+    for service in services.values():
+        for key, joined in service["networks"].items():
+            address = joined["ipv4_address"]
+            if address and not is_free((key, address.rpartition(".")[2]), service):
+                joined["ipv4_address"] = None
+        service["ports"] = [
+            port
+            for n, port in enumerate(service["ports"])
+            if (not port["published"] and n == 0) or (port["published"] and is_free(port["published"], service))
+        ]
+        if service["container_name"] and not is_free(service["container_name"], service):
+            service["container_name"] = None
+
+
+def document(project: Mapped) -> Mapped:
+    """As the loader would give it: without our own words and without nothing."""
+    services = {
+        name: {key: value for key, value in service.items() if value is not None and key != "oneshot"}
+        for name, service in project["services"].items()
+    }
+    for service in services.values():
+        service["networks"] = {
+            key: {k: v for k, v in joined.items() if v is not None} for key, joined in service["networks"].items()
+        }
+    return {**canonical(project), "services": services}
