@@ -14,7 +14,7 @@ half-written file raises `RecordError` and is never acted upon.
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pydantic
@@ -61,8 +61,7 @@ class EndpointRecord:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """`starts` and what follows is about its runs: `mark` is "" or "stop" (a stop was planned and begun, so the end of
-    the run is no exit of its own)."""
+    """`layers` are those of the image when the container was made."""
 
     config: ContainerConfig
     uid: str
@@ -74,14 +73,14 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The last run of a container, as the daemon began it. `kept` are the host ports that it still has."""
+    """The last run of a container, as the daemon began it. `run` names it in the shim's records."""
 
+    run: str
     sandbox_uid: str
     boot_id: str
     started_at: float
     restarts: int = 0
     hasty: int = 0
-    cgroups: tuple[str, ...] = field(default=())
 
 
 Record = TypeVar("Record")
@@ -100,22 +99,24 @@ def new_uid() -> str:
     return secrets.token_hex(32)
 
 
-def write(path: str, record: object) -> None:
-    """Replace the file at `path` by this record, durably."""
-    replace(path, adapter(type(record)).dump_json(record))
+def write(path: str, record: object, *, durable: bool = True) -> None:
+    """Replace the file at `path` by this record, whole after any crash of ours. `durable`: after a power cut too; what a
+    reboot forgets anyway need not be."""
+    replace(path, adapter(type(record)).dump_json(record), durable=durable)
 
 
-def replace(path: str, content: bytes, mode: int = 0o600) -> None:
-    directory = os.path.dirname(path)
+def replace(path: str, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
     draft = f"{path}.tmp"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         os.write(descriptor, content)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(draft, path)
-    sync_directory(directory)
+    if durable:
+        sync_directory(os.path.dirname(path))
 
 
 def sync_directory(directory: str) -> None:
@@ -137,6 +138,14 @@ def read(kind: type[Record], path: str) -> Record:
         where = ".".join(str(part) for part in first["loc"])
         raise errors.RecordError(f"cannot read {path}: {where or 'the record'}: {first['msg']}") from error
     return record
+
+
+def find(kind: type[Record], path: str) -> Record | None:
+    """`read`, but None where there is no record, or only the empty file that a power cut leaves of one that was not durable."""
+    try:
+        return read(kind, path) if os.stat(path).st_size else None
+    except FileNotFoundError:
+        return None
 
 
 def instance_of(root: str) -> str:

@@ -316,9 +316,11 @@ class Look:
 class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 
-    `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who).
+    `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who);
+    `addresses`: (network's full name, address, who): projects may join each other's networks.
     """
 
     subnets: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[PortMap, str], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[tuple[str, str, str], ...] = ()

@@ -183,6 +183,20 @@ class Driver:
         """The directories of the cgroup that do not exist."""
         return tuple(directory for directory in paths.directories if not os.path.isdir(directory))
 
+    def remove_empty(self, paths: Paths) -> bool:
+        """Remove the cgroup, and the parents that are empty then, unless a process or a cgroup is in it. Quick and
+        idempotent. False: not all of it could be removed."""
+        for directory in paths.directories:
+            try:
+                os.rmdir(directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return False
+        for directory in paths.directories:
+            self._prune(directory)
+        return True
+
     def remove(self, paths: Paths) -> None:
         """Remove the cgroup, what was made below it, and the parents that are empty then. Idempotent. Raises
         EngineError naming the processes that still live in it."""

@@ -39,16 +39,11 @@ class Forest:
 
     def create(self, path: str) -> None:
         """Make the cgroup in every hierarchy, ready to be entered. Idempotent."""
-        for controller, root in self.roots:
-            directory = root
-            for name in path.split("/"):
-                directory = os.path.join(directory, name)
-                try:
-                    os.makedirs(directory, exist_ok=True)
-                    if controller == "cpuset":
-                        _fill(directory)
-                except OSError as error:
-                    raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
+        for controller, directory in self.directories(path).items():
+            try:
+                _make(directory, fill=controller == "cpuset")
+            except OSError as error:
+                raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
 
     def settings(self, path: str, limits: Limits) -> tuple[Setting, ...]:
         """What the files of the cgroup with these limits say, in the order in which they can be written now."""
@@ -164,12 +159,29 @@ def _must_raise_both_first(directory: str, limits: Limits) -> bool:
     return now != -1 and (not limits.memory_bytes or limits.memory_bytes > now)
 
 
+def _make(directory: str, *, fill: bool) -> None:
+    """Make the cgroup, and what is missing above it."""
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        _make(os.path.dirname(directory), fill=fill)
+        os.mkdir(directory)
+    if fill:
+        _fill(directory)
+
+
 def _fill(directory: str) -> None:
-    """Give an empty cpuset what is above it: the kernel lets no process into an empty one."""
+    """Give an empty cpuset what is above it, from the first one on that is not empty: the kernel lets no process into an
+    empty one."""
+    above = os.path.dirname(directory)
     for file in ("cpuset.cpus", "cpuset.mems"):
         path = os.path.join(directory, file)
         if not setting.read(path):
-            setting.write(path, setting.read(os.path.join(os.path.dirname(directory), file)))
+            if not setting.read(os.path.join(above, file)):
+                _fill(above)
+            setting.write(path, setting.read(os.path.join(above, file)))
 
 
 def _first_text(directory: str, file: str) -> str:

@@ -1,0 +1,147 @@
+"""The shim's side of its connections: each has a queue of its own, so a client that does not read holds up nobody.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from engine import frames, wire
+from engine.loop import READ, WRITE, Loop
+
+QUEUE_MAX = 1024  # messages; who is further behind than this is cut off and connects again
+BACKLOG = 128
+
+
+class Connection:
+    """`received` is called with each message and its descriptors, which become its to close. `subscribed`: wants exits."""
+
+    def __init__(
+        self, loop: Loop, end: socket.socket, received: Callable[["Connection", wire.Frame, list[int]], None]
+    ) -> None:
+        self.subscribed = False
+        self.on_close: list[Callable[[], None]] = []
+        self._loop = loop
+        self._end = end
+        self._received = received
+        self._queue: deque[tuple[wire.Frame, tuple[int, ...]]] = deque()
+        self._open = True
+        end.setblocking(False)
+        loop.watch(end.fileno(), self._ready)
+
+    def send(self, number: int, body: Any, descriptors: tuple[int, ...] = ()) -> None:
+        """Send now or when the client reads again; the descriptors are closed then. To a closed connection: nothing."""
+        if not self._open or len(self._queue) >= QUEUE_MAX:
+            _close_all(descriptors)
+            self.close()
+            return
+        self._queue.append((wire.Frame(number, body), descriptors))
+        self._flush()
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._loop.forget(self._end.fileno())
+        self._end.close()
+        for _, descriptors in self._queue:
+            _close_all(descriptors)
+        self._queue.clear()
+        for callback in self.on_close:
+            callback()
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if self._open and events & ~WRITE:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            received = frames.receive(self._end)
+        except BlockingIOError:
+            return
+        except (OSError, frames.WireError):
+            received = None
+        if received is None:
+            self.close()
+        else:
+            self._received(self, *received)
+
+    def _flush(self) -> None:
+        try:
+            while self._queue:
+                frame, descriptors = self._queue[0]
+                frames.send(self._end, frame, descriptors)
+                self._queue.popleft()
+                _close_all(descriptors)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        self._loop.watch(self._end.fileno(), self._ready, READ | WRITE if self._queue else READ)
+
+
+class Server:
+    """Listens at `directory`/shim.sock, for processes of our own user only."""
+
+    def __init__(
+        self, loop: Loop, directory: str, received: Callable[[Connection, wire.Frame, list[int]], None]
+    ) -> None:
+        self._loop = loop
+        self._received = received
+        self._connections: list[Connection] = []
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listening.setblocking(False)
+        _bind(self._listening, directory)
+        self._listening.listen(BACKLOG)
+        loop.watch(self._listening.fileno(), self._accept)
+
+    def adopt(self, end: socket.socket) -> Connection:
+        """Serve this connection as one of ours."""
+        connection = Connection(self._loop, end, self._received)
+        connection.on_close.append(lambda: self._connections.remove(connection))
+        self._connections.append(connection)
+        return connection
+
+    def publish(self, body: Any) -> None:
+        """Send an event to everybody who wants events."""
+        for connection in list(self._connections):
+            if connection.subscribed:
+                connection.send(0, body)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            end, _ = self._listening.accept()
+        except OSError:
+            return
+        uid = struct.unpack("=iII", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+        if uid == os.geteuid():
+            self.adopt(end)
+        else:
+            end.close()
+
+
+def _bind(listening: socket.socket, directory: str) -> None:
+    """A socket's address has room for 107 bytes: the directory is named by a descriptor."""
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mask = os.umask(0o177)
+    try:
+        try:
+            os.unlink(wire.SHIM_SOCKET, dir_fd=place)
+        except FileNotFoundError:
+            pass
+        listening.bind(f"/proc/self/fd/{place}/{wire.SHIM_SOCKET}")
+    finally:
+        os.umask(mask)
+        os.close(place)
+
+
+def _close_all(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

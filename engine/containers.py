@@ -1,0 +1,327 @@
+"""Containers: their writable layers, cgroups, runs, and what is known of how the last one ended.
+
+    <root>/containers/<uid>/record.json     what was asked for
+                            run.json        the last run, as we began it
+                            run/            process.json and exit.json of that run: the shim's
+                            layers/<n>/     upper and work of each overlay
+                            root/           where the file system is mounted, seen by the container alone
+                            log, log.1      its output
+
+The state follows from the records: RUNNING while a shim says so; MADE where it never ran or where its end was planned; else
+EXITED. A run whose sandbox died without an exit record is lost: nobody knows its code.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import anyio
+import anyio.to_thread
+
+from engine import errors, frames, starting, store, wire
+from engine.cgroups.driver import Driver, Paths
+from engine.images.store import ImageStore
+from engine.sandboxes import Sandbox
+from engine.types import ContainerConfig, ContainerInfo, Limits, PortMap, Restart, State
+
+HASTY_S = 10.0
+LIMITS_ARE_FRESH_S = 1.0
+
+
+@dataclass(slots=True)
+class Container:
+    """One container as we know it. `process` while it runs; `exit` of the last run, None where nobody knows it."""
+
+    record: store.ContainerRecord
+    run: store.RunRecord | None = None
+    process: wire.Process | None = None
+    exit: wire.Exit | None = None
+    lost_at: float = 0.0
+    rebooted: bool = False
+    error: str = ""
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    limits: Limits | None = None
+    limits_at: float = 0.0
+
+    @property
+    def config(self) -> ContainerConfig:
+        return self.record.config
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None
+
+    @property
+    def state(self) -> State:
+        if self.process:
+            return State.RUNNING
+        if self.run is None or (self.exit and self.exit.planned):
+            return State.MADE
+        if self.rebooted and self.config.restart.name in (Restart.ALWAYS, Restart.UNLESS_STOPPED):
+            return State.MADE
+        return State.EXITED
+
+    @property
+    def ended_at(self) -> float:
+        return self.exit.ended_at if self.exit else self.lost_at
+
+    @property
+    def hasty(self) -> int:
+        """Exits in a row that came within HASTY_S of their start."""
+        if self.run is None or self.state is State.MADE:
+            return 0
+        if self.process:
+            return self.run.hasty
+        return self.run.hasty + 1 if self.ended_at - self.run.started_at < HASTY_S and self.exit else 0
+
+
+class Containers:
+    def __init__(self, root: str, *, driver: Driver, images: ImageStore, seccomp_path: str, boot_id: str) -> None:
+        self._directory = os.path.join(root, "containers")
+        self._driver, self._images = driver, images
+        self._seccomp_path, self._boot_id = seccomp_path, boot_id
+        self._all: dict[str, Container] = {}
+        self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def __iter__(self) -> Iterator[Container]:
+        return iter(self._all.values())
+
+    def get(self, uid: str) -> Container:
+        if uid not in self._all:
+            raise errors.Superseded(f"container {uid[:12]} is gone")
+        return self._all[uid]
+
+    def find(self, uid: str) -> Container | None:
+        return self._all.get(uid)
+
+    def infos(self, project: str) -> Iterator[ContainerInfo]:
+        for container in self._all.values():
+            if container.config.project == project:
+                yield self._info(container)
+
+    def _info(self, container: Container) -> ContainerInfo:
+        ended, run = container.exit, container.run
+        return ContainerInfo(
+            config=replace(container.config, limits=self._limits(container)),
+            uid=container.record.uid,
+            image_uid=container.record.image_uid,
+            state=container.state,
+            sandbox_uid=run.sandbox_uid if run and container.process else "",
+            whole=container.record.whole,
+            pid=container.process.identity.pid if container.process else 0,
+            code=ended.code if ended and not container.process else None,
+            oom=bool(ended and ended.oom and not container.process),
+            lost=container.state is State.EXITED and not ended and not container.rebooted,
+            error=container.error,
+            created_at=container.record.created_at,
+            started_at=run.started_at if run else 0.0,
+            ended_at=container.ended_at,
+            restarts=run.restarts if run else 0,
+            hasty=container.hasty,
+        )
+
+    def _limits(self, container: Container) -> Limits:
+        """The limits that the kernel has, asked at most once a second."""
+        if not container.process:
+            return container.config.limits
+        now = time.monotonic()
+        if container.limits is None or now - container.limits_at > LIMITS_ARE_FRESH_S:
+            try:
+                container.limits = self._driver.read(self._cgroup(container), container.config.limits)
+            except errors.EngineError:
+                container.limits = None  # its last process has just ended
+            container.limits_at = now
+        return container.limits or container.config.limits
+
+    def directory(self, uid: str) -> str:
+        return os.path.join(self._directory, uid)
+
+    def log_path(self, config: ContainerConfig) -> str:
+        uid = self._uids.get((config.project, config.slot))
+        if uid is None:
+            raise errors.Superseded(f"container {config.name} is gone")
+        return os.path.join(self.directory(uid), "log")
+
+    def skeletons(self) -> set[str]:
+        """The lower layers that containers stand on."""
+        return {
+            lower for container in self._all.values() for layer in container.record.layers for lower in layer.lowers
+        }
+
+    # ------------------------------------------------------------------------------------------------------- making
+
+    def load(self, running: dict[str, wire.Process]) -> None:
+        """Read all records. `running`: what the living shims say they run, by container."""
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        for uid in os.listdir(self._directory):
+            directory = self.directory(uid)
+            record = store.find(store.ContainerRecord, os.path.join(directory, "record.json"))
+            if record is None:
+                shutil.rmtree(directory)
+                continue
+            container = Container(record)
+            self._keep(container)
+            container.run = store.find(store.RunRecord, os.path.join(directory, "run.json"))
+            if container.run is None:
+                continue
+            container.rebooted = container.run.boot_id != self._boot_id
+            container.process = running.get(uid)
+            if container.process is None:
+                self._ended_unseen(container)
+
+    def _ended_unseen(self, container: Container) -> None:
+        """Its end was not heard: the record tells, or nobody knows."""
+        assert container.run is not None
+        path = os.path.join(self.directory(container.record.uid), "run", wire.EXIT_RECORD)
+        try:
+            with open(path, "rb") as file:
+                found = frames.decode(file.read())
+        except FileNotFoundError:
+            found = None
+        except frames.WireError as error:
+            raise errors.RecordError(f"cannot read {path}: {error}") from error
+        if isinstance(found, wire.Exit) and found.run == container.run.run:
+            container.exit = found
+        else:
+            container.lost_at = time.time()
+
+    def _keep(self, container: Container) -> None:
+        self._all[container.record.uid] = container
+        self._uids[container.config.project, container.config.slot] = container.record.uid
+
+    async def create(self, config: ContainerConfig) -> None:
+        """Make the writable layers and the cgroup. The limits are in force before there is a process. Durable at the end
+        only, and in a thread: many are made at once, and the disk takes their records together."""
+        for other in self._all.values():
+            if other.config.name == config.name:
+                raise errors.EngineError(
+                    f"cannot create container {config.name}: project {other.config.project} has one"
+                )
+        image = next((info for info in self._images.infos() if info.config.reference == config.image), None)
+        if image is None:
+            raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
+        layers = self._images.layers(config.image)
+        record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
+        directory = self.directory(record.uid)
+        path = os.path.join(directory, "record.json")
+        os.mkdir(directory, 0o700)
+        store.write(path, record, durable=False)
+        container = Container(record)
+        self._keep(container)
+        self._driver.create(config.project, record.uid[:12], config.limits)
+        starting.make_directories(directory, layers)
+        whole = replace(record, whole=True)
+        await anyio.to_thread.run_sync(store.write, path, whole)
+        container.record = whole
+
+    def change(self, container: Container, config: ContainerConfig) -> None:
+        """Keep another Config, and put its limits in force."""
+        self._driver.update(
+            self._driver.create(config.project, container.record.uid[:12], config.limits), config.limits
+        )
+        container.limits = None
+        container.record = replace(container.record, config=config)
+        store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
+
+    def keep_ports(self, container: Container, ports: tuple[PortMap, ...]) -> None:
+        """Note that it has these host ports and no others."""
+        container.record = replace(container.record, config=replace(container.config, ports=ports))
+        store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
+
+    async def start(self, container: Container, sandbox: Sandbox, volume_data: Callable[[str], str]) -> None:
+        """Start the process; the caller holds the container's lock and has taken its ports."""
+        exited, before = container.state is State.EXITED, container.run
+        record, directory = container.record, self.directory(container.record.uid)
+        paths = self._cgroup(container)
+        if self._driver.missing(paths):  # since a reboot
+            self._driver.create(record.config.project, record.uid[:12], record.config.limits)
+        run = store.RunRecord(
+            run=store.new_uid()[:12],
+            sandbox_uid=sandbox.record.uid,
+            boot_id=self._boot_id,
+            started_at=time.time(),
+            restarts=before.restarts + 1 if before and exited else 0,
+            hasty=container.hasty,
+        )
+        spec = starting.spec_of(
+            record,
+            run=run.run,
+            directory=directory,
+            sandbox=sandbox,
+            cgroups=paths,
+            defaults=self._images.defaults(record.config.image),
+            seccomp_path=self._seccomp_path,
+            volume_data=volume_data,
+        )
+        store.write(os.path.join(directory, "run.json"), run, durable=False)
+        container.run, container.exit, container.lost_at, container.rebooted = run, None, 0.0, False
+        try:
+            container.process = await sandbox.shim.start(spec)
+            container.error = ""
+        except errors.EngineError as error:
+            self._not_started(container, before, error)
+            raise
+
+    def _not_started(self, container: Container, before: store.RunRecord | None, error: errors.EngineError) -> None:
+        """A start that failed is no run: what was before is again."""
+        container.error = str(error)
+        path = os.path.join(self.directory(container.record.uid), "run.json")
+        container.run = None
+        if before is None:
+            os.unlink(path)
+        else:
+            store.write(path, before, durable=False)
+            container.run = before
+            self._ended_unseen(container)
+
+    def ended(self, found: wire.Exit) -> Container | None:
+        """Note an exit; gives the container if this was its present run."""
+        container = self._all.get(found.container)
+        if container is None or container.run is None or container.run.run != found.run:
+            return None
+        container.process, container.exit = None, found
+        return container
+
+    async def stop(self, container: Container, sandbox: Sandbox) -> None:
+        config = container.config
+        found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
+        if found:
+            self.ended(found)
+
+    async def kill_lost(self, sandbox_uid: str) -> list[Container]:
+        """End what still runs in the cgroups of a sandbox whose shim died, and note that it did. Gives those it was."""
+        those = [c for c in self._all.values() if c.process and c.run and c.run.sandbox_uid == sandbox_uid]
+        with anyio.move_on_after(10, shield=True):
+            for container in those:
+                self._driver.kill(self._cgroup(container))
+            for container in those:
+                await self._emptied(container)
+        for container in those:
+            container.process = None
+            self._ended_unseen(container)
+        return those
+
+    async def _emptied(self, container: Container) -> None:
+        while self._driver.is_populated(self._cgroup(container)):  # noqa: ASYNC110 - the kernel tells on v2 only
+            await anyio.sleep(0.002)
+
+    async def remove(self, container: Container) -> None:
+        """Remove the cgroup, the layers and the log; the record is the last to go."""
+        directory, paths = self.directory(container.record.uid), self._cgroup(container)
+        container.record = replace(container.record, whole=False)
+        store.write(os.path.join(directory, "record.json"), container.record, durable=False)
+        if not self._driver.remove_empty(paths):
+            self._driver.kill(paths)
+            self._driver.remove(paths)
+        await anyio.to_thread.run_sync(shutil.rmtree, directory)
+        del self._all[container.record.uid]
+        slot = container.config.project, container.config.slot
+        if self._uids.get(slot) == container.record.uid:
+            del self._uids[slot]
+
+    def _cgroup(self, container: Container) -> Paths:
+        return self._driver.paths(container.config.project, container.record.uid[:12])

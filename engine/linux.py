@@ -1,0 +1,363 @@
+"""The real engine: `engine.api.Engine` on this machine's kernel.
+
+    async with LinuxEngine(root="/var/lib/corral", run="/run/corral") as engine:
+        await engine.create(NetworkConfig(…))
+
+One process at a time may have a state root open. Opening adopts whatever lives from before: shims are found by their recorded
+identity; records say which bridges, cables, cgroups and rules are ours. Closing leaves all that runs running.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import wraps
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import anyio
+import anyio.abc
+
+from engine import errors, identity, network_hints, probes, wire
+from engine.api import Command, Ended, Updatable
+from engine.containers import Container, Containers
+from engine.images import host
+from engine.images.store import ImageStore
+from engine.machine import Machine
+from engine.networks import Networks
+from engine.sandboxes import Sandbox, Sandboxes, is_private
+from engine.types import (
+    Config,
+    ContainerConfig,
+    EndpointConfig,
+    ImageConfig,
+    Look,
+    NetworkConfig,
+    PortMap,
+    SandboxConfig,
+    Taken,
+    VolumeConfig,
+)
+from engine.volumes import Volumes
+from engine.wiring import Wiring
+
+log = logging.getLogger(__name__)
+SLOW_LOOK_S = 1.0
+NAMES_LOOK_S = 0.1
+SOON_BACK_S = 0.2
+"""Who crashes is often back within so long. Until then its ports stay its own: nothing needs to be put in force again."""
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def verb(act: Callable[Given, Coroutine[Any, Any, Result]]) -> Callable[Given, Coroutine[Any, Any, Result]]:
+    """No OSError leaves the engine."""
+
+    @wraps(act)
+    async def guarded(*words: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return await act(*words, **named)
+        except OSError as error:
+            raise errors.EngineError(f"cannot {act.__name__}: {error.strerror}: {error.filename or ''}") from error
+
+    return guarded
+
+
+class LinuxEngine:
+    """See `engine.api.Engine` for what every verb guarantees. `cgroup_root` is where the cgroup trees are mounted."""
+
+    def __init__(self, root: str, run: str, *, cgroup_root: str = "/sys/fs/cgroup") -> None:
+        self._root, self._run, self._cgroup_root = os.path.abspath(root), os.path.abspath(run), cgroup_root
+        self._stack = contextlib.AsyncExitStack()
+        self._changed: set[str] = set()
+        self._wake = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        self.sandboxes.zygote.close()
+        with anyio.CancelScope(shield=True):
+            await self._quietly(self._wiring.end_names())
+        await self._stack.aclose()
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        self._machine = await stack.enter_async_context(Machine.open(self._root, self._run, self._cgroup_root))
+        self._tasks: anyio.abc.TaskGroup = await stack.enter_async_context(anyio.create_task_group())
+        self.images = ImageStore(os.path.join(self._root, "images"))
+        self.volumes = Volumes(os.path.join(self._root, "volumes"))
+        self.networks = Networks(self._run, self._machine.links)
+        self.containers = Containers(
+            self._root,
+            driver=self._machine.cgroups,
+            images=self.images,
+            seccomp_path=self._machine.seccomp_path,
+            boot_id=identity.boot_id(),
+        )
+        self.sandboxes = Sandboxes(
+            self._run,
+            tasks=self._tasks,
+            texts=lambda uid, config: self._wiring.files(uid, config),
+            on_exit=self._on_exit,
+            on_death=self._on_death,
+        )
+        self._wiring = Wiring(
+            self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
+        )
+        self.volumes.load()
+        self.networks.load()
+        await self.sandboxes.load()
+        self.containers.load({run.container: run for sandbox in self.sandboxes for run in sandbox.shim.listing.running})
+        await self._wiring.open()
+        host.sweep(self.images.directory, self.containers.skeletons())
+        self._tasks.start_soon(self._watch)
+        self._tasks.start_soon(self._watch_rules)
+        self._tasks.start_soon(self._watch_names)
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    @verb
+    async def look(self, project: str) -> Look:
+        self.images.look_again()
+        await self.networks.refresh()
+        return Look(
+            images=self.images.infos(),
+            volumes=self.volumes.infos(),
+            networks=tuple(self.networks.network_infos()),
+            sandboxes=tuple(self.sandboxes.infos(project)),
+            endpoints=tuple(self.networks.endpoint_infos(project)),
+            containers=tuple(self.containers.infos(project)),
+        )
+
+    @verb
+    async def taken(self, project: str) -> Taken:
+        await self.networks.refresh()
+        return self._wiring.taken(project)
+
+    async def changes(self) -> AsyncIterator[str]:
+        """For one listener."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            changed, self._changed = self._changed, set()
+            for project in sorted(changed):
+                yield project
+
+    def log_path(self, config: ContainerConfig) -> str:
+        return self.containers.log_path(config)
+
+    def _note(self, project: str = "") -> None:
+        self._changed.add(project)
+        self._wake.set()
+
+    # ------------------------------------------------------------------------------------------------------- making
+
+    @verb
+    async def create(self, config: Config) -> None:
+        match config:
+            case ImageConfig():
+                self.images.ensure(config)
+            case VolumeConfig():
+                self.volumes.create(config)
+            case NetworkConfig():
+                await self.networks.create_network(config)
+                await self._wiring.publish()
+            case SandboxConfig():
+                await self.sandboxes.create(config)
+            case EndpointConfig():
+                await self._attach(config)
+            case ContainerConfig():
+                await self.containers.create(config)
+
+    async def _attach(self, config: EndpointConfig) -> None:
+        sandbox = self.sandboxes.named(config.project, config.sandbox)
+        await self.networks.attach(config, sandbox)
+        self.sandboxes.write_files(sandbox)
+        await self._wiring.publish_names()
+
+    @verb
+    async def update(self, uid: str, config: Updatable) -> None:
+        match config:
+            case VolumeConfig():
+                self.volumes.update(uid, config)
+            case NetworkConfig():
+                await self.networks.update_network(uid, config)
+                await self._wiring.publish()
+            case SandboxConfig():
+                await self.sandboxes.update(uid, config)
+                await self._wiring.publish_names()
+            case EndpointConfig():
+                sandbox = self.sandboxes.get(self.networks.endpoint(uid).sandbox_uid)
+                await self.networks.update_endpoint(uid, config, sandbox)
+                self.sandboxes.write_files(sandbox)
+                await self._wiring.publish_names()
+            case ContainerConfig():
+                await self._update_container(uid, config)
+
+    async def _update_container(self, uid: str, config: ContainerConfig) -> None:
+        container = self.containers.get(uid)
+        async with container.lock:
+            changed = tuple(sorted(set(container.config.ports) ^ set(config.ports)))
+            if container.process:
+                sandbox = self._sandbox_of(container)
+                await self._wiring.hold(sandbox, uid, config.ports)
+            self.containers.change(container, config)
+            if container.process:
+                await self._wiring.hold_only(sandbox, uid, config.ports)
+        await self._wiring.publish_ports()
+        if changed:
+            await self._wiring.forget_connections(changed)
+
+    @verb
+    async def remove(self, uid: str) -> None:
+        if container := self.containers.find(uid):
+            await self._remove_container(container)
+        elif self.networks.has_endpoint(uid):
+            sandbox = self.sandboxes.find(self.networks.endpoint(uid).sandbox_uid)
+            await self.networks.detach(uid)
+            if sandbox:
+                self.sandboxes.write_files(sandbox)
+            await self._wiring.publish_names()
+        elif self.sandboxes.has(uid):
+            await self.sandboxes.remove(uid)
+            self._wiring.forget_sandbox(uid)
+        elif self.networks.has_network(uid):
+            await self.networks.remove_network(uid)
+            await self._wiring.publish()
+        elif self.volumes.has(uid):
+            await self.volumes.remove(uid)
+        else:
+            raise errors.Superseded(f"{uid[:12]} is gone")
+
+    async def _remove_container(self, container: Container) -> None:
+        async with container.lock:
+            if container.process:
+                raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self.containers.remove(container)
+
+    # --------------------------------------------------------------------------------------------------- containers
+
+    @verb
+    async def start(self, uid: str) -> None:
+        container = self.containers.get(uid)
+        async with container.lock:
+            if container.process:
+                return
+            sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
+            ports = container.config.ports if is_private(sandbox.config) else ()
+            await self._wiring.hold(sandbox, uid, ports)
+            try:
+                await self.containers.start(container, sandbox, self.volumes.data)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._wiring.hold_only(sandbox, uid, ())
+                raise
+        if ports:
+            await self._wiring.publish_ports()
+        if flows := tuple(port for port in ports if port.protocol == "udp"):
+            await self._wiring.forget_connections(flows)
+
+    @verb
+    async def stop(self, uid: str) -> None:
+        container = self.containers.get(uid)
+        if not container.process:
+            return
+        sandbox = self._sandbox_of(container)
+        await self.containers.stop(container, sandbox)
+        await self._give_back(container, sandbox)
+
+    @verb
+    async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
+        container = self.containers.get(uid)
+        kept = tuple(port for port in container.config.ports if port in ports)
+        gone = tuple(port for port in container.config.ports if port not in ports)
+        async with container.lock:
+            self.containers.keep_ports(container, kept)
+            await self._wiring.publish_ports()
+            await self._wiring.forget_connections(gone)
+            if container.process:
+                await self._wiring.hold_only(self._sandbox_of(container), uid, kept)
+
+    @verb
+    async def signal(self, uid: str, signal: int) -> None:
+        container = self.containers.get(uid)
+        await self._sandbox_of(container).shim.signal(uid, signal)
+
+    @verb
+    async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
+        container = self.containers.get(uid)
+        session = await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
+        return await probes.finish(session, timeout_s)
+
+    @verb
+    async def session(self, uid: str, command: Command) -> int:
+        container = self.containers.get(uid)
+        connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
+        connection.setblocking(True)
+        return connection.detach()
+
+    def _sandbox_of(self, container: Container) -> Sandbox:
+        if not container.process or not container.run:
+            raise errors.EngineError(f"cannot use container {container.config.name}: it is not running")
+        return self.sandboxes.get(container.run.sandbox_uid)
+
+    async def _give_back(self, container: Container, sandbox: Sandbox, *, after_s: float = 0.0) -> None:
+        """What only a running container has: its ports, unless it runs again meanwhile, or has given them back already."""
+        await anyio.sleep(after_s)
+        uid = container.record.uid
+        async with container.lock:
+            if container.process or not self._wiring.holds(sandbox, uid):
+                return
+            await self._wiring.publish_ports()
+            await self._wiring.forget_connections(container.config.ports)
+            await self._wiring.hold_only(sandbox, uid, ())
+
+    # ----------------------------------------------------------------------------------------------- what happens
+
+    async def _on_exit(self, ended: wire.Exit) -> None:
+        container = self.containers.ended(ended)
+        if container is None:
+            return
+        self._note(container.config.project)
+        sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
+        if sandbox:
+            self._tasks.start_soon(self._quietly, self._give_back(container, sandbox, after_s=SOON_BACK_S))
+
+    async def _on_death(self, sandbox_uid: str, config: SandboxConfig) -> None:
+        await self.containers.kill_lost(sandbox_uid)
+        self._wiring.forget_sandbox(sandbox_uid)
+        self._note(config.project)
+
+    async def _watch(self) -> None:
+        """Whenever the kernel's interfaces or rules may have changed, put the rules right and let everybody look."""
+        async with network_hints.listening() as hints:
+            async for hint in hints:
+                if hint is network_hints.Hint.FIREWALL:
+                    await self._quietly(self._wiring.mend())
+                else:
+                    self.networks.doubt()
+                    self._note()
+
+    async def _watch_rules(self) -> None:
+        """The legacy flavour of iptables tells nobody of changes, and settings of the kernel neither."""
+        while True:
+            await anyio.sleep(SLOW_LOOK_S)
+            await self._quietly(self._wiring.mend())
+
+    async def _watch_names(self) -> None:
+        while True:
+            await self._quietly(self._wiring.keep_answering())
+            await anyio.sleep(NAMES_LOOK_S)
+
+    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+        """For work that nobody waits for: the next look finds what it did not do."""
+        try:
+            await work
+        except (errors.EngineError, OSError):
+            log.warning("background work failed", exc_info=True)

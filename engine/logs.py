@@ -1,0 +1,106 @@
+"""The log of a container: what it is, and its writer. `engine.log_reading` reads it.
+
+One record is one line, as in Kubernetes' CRI logs:
+
+    2025-03-01T12:00:00.123456789Z stdout F the text that the container wrote
+    2025-03-01T12:00:00.123456789Z stderr P the first 16 KiB of a very long li
+
+`F` ends a line of the container's, `P` is a part of one that goes on in the next record of the same stream. Times are UTC and
+of one width, so records of a file sort as text. A crash in the middle of a write leaves at most one last record that is cut
+off; the next writer ends it with a newline, and readers pass over what is no record. Nothing is synced: a log is not worth
+the disk's time, and the kernel keeps what was written when we die.
+
+At its size limit the file is renamed to NAME.1, over the one before.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import os
+import time
+
+LINE_BYTES = 16 * 1024  # moby/daemon/logger/copier.go
+RETRY_S = 1.0
+STREAMS = ("stdout", "stderr")
+
+
+class Writer:
+    """`limit_bytes`: 0 is none. A full disk loses records and says so, once it is not full any more; it stops nobody."""
+
+    def __init__(self, path: str, limit_bytes: int = 0) -> None:
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._rest = dict.fromkeys(STREAMS, b"")
+        self._second, self._second_text = -1, ""
+        self._lost = 0
+        self._file, self._size = _open(path)
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Write the lines that are complete, keep the rest for the next call."""
+        now = self._timestamp()
+        lines = (self._rest[stream] + data).split(b"\n")
+        self._rest[stream] = rest = lines.pop()
+        records: list[bytes] = []
+        for line in lines:
+            _cut(records, now + stream, line)
+        whole = len(rest) - len(rest) % LINE_BYTES
+        if whole:
+            for start in range(0, whole, LINE_BYTES):
+                records.append(b"%b P %b\n" % ((now + stream).encode(), rest[start : start + LINE_BYTES]))
+            self._rest[stream] = rest[whole:]
+        if records:
+            self._put(b"".join(records), len(records))
+
+    def flush(self) -> None:
+        """Write what has no end of line; at the end of a run."""
+        for stream in STREAMS:
+            if self._rest[stream]:
+                record = b"%b P %b\n" % ((self._timestamp() + stream).encode(), self._rest[stream])
+                self._rest[stream] = b""
+                self._put(record, 1)
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._file)
+
+    def _put(self, data: bytes, count: int) -> None:
+        try:
+            if self._limit_bytes and self._size and self._size + len(data) > self._limit_bytes:
+                self._rotate()
+            if self._lost:
+                data = f"{self._timestamp()}stderr F corral: {self._lost} lines are lost: no space\n".encode() + data
+            while data:
+                written = os.write(self._file, data)
+                self._size += written
+                data = data[written:]
+            self._lost = 0
+        except OSError:
+            self._lost += count
+
+    def _rotate(self) -> None:
+        os.rename(self._path, f"{self._path}.1")
+        os.close(self._file)
+        self._file, self._size = _open(self._path)
+
+    def _timestamp(self) -> str:
+        second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second_text}.{rest_ns:09d}Z "
+
+
+def _cut(records: list[bytes], head: str, line: bytes) -> None:
+    start = head.encode()
+    while len(line) > LINE_BYTES:
+        records.append(b"%b P %b\n" % (start, line[:LINE_BYTES]))
+        line = line[LINE_BYTES:]
+    records.append(b"%b F %b\n" % (start, line))
+
+
+def _open(path: str) -> tuple[int, int]:
+    """Open for appending, behind a whole record; gives (descriptor, size)."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        size += os.write(descriptor, b"\n")
+    return descriptor, size

@@ -1,0 +1,58 @@
+"""The shim's event loop: descriptors and deadlines, one thread, nothing that blocks.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import select
+import time
+from collections.abc import Callable
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+class Loop:
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._deadlines: dict[object, tuple[float, Callable[[], None]]] = {}
+
+    def watch(self, descriptor: int, callback: Callable[[int], None], events: int = READ) -> None:
+        """Call back with the events whenever there are any, until `forget`."""
+        if descriptor in self._callbacks:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+        self._callbacks[descriptor] = callback
+
+    def forget(self, descriptor: int) -> None:
+        """Before the descriptor is closed. One that is not watched is forgotten already."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def after(self, delay_s: float, callback: Callable[[], None]) -> object:
+        """Call back once; returns what `cancel` wants."""
+        ticket = object()
+        self._deadlines[ticket] = (time.monotonic() + delay_s, callback)
+        return ticket
+
+    def cancel(self, ticket: object) -> None:
+        self._deadlines.pop(ticket, None)
+
+    def run(self) -> None:
+        """For ever."""
+        while True:
+            for descriptor, events in self._epoll.poll(self._timeout()):
+                callback = self._callbacks.get(descriptor)
+                if callback is not None:  # forgotten by an earlier callback of this round
+                    callback(events)
+            self._expire(time.monotonic())
+
+    def _timeout(self) -> float | None:
+        if not self._deadlines:
+            return None
+        return max(0.0, min(when for when, _ in self._deadlines.values()) - time.monotonic())
+
+    def _expire(self, now: float) -> None:
+        for ticket, (when, callback) in list(self._deadlines.items()):
+            if when <= now and self._deadlines.pop(ticket, None) is not None:
+                callback()

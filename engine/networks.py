@@ -1,0 +1,216 @@
+"""Networks and endpoints: bridges, cables, and what follows from them: addresses inside, names, rules.
+
+    <run>/networks/<uid>.json     boot-scoped, as the kernel's objects are: a reboot forgets both together
+    <run>/endpoints/<uid>.json
+
+Names of kernel objects come from the records' uids and are used once: `cb…` a bridge, `cv…` the machine's end of a cable.
+"""
+
+import ipaddress
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import anyio.to_thread
+
+from engine import bridges, conntrack, errors, routes, store
+from engine.batch import Batch
+from engine.sandboxes import Sandbox
+from engine.types import EndpointConfig, EndpointInfo, NetworkConfig, NetworkInfo
+
+DUMP_IS_FRESH_S = 5.0
+
+
+class Networks:
+    """Cables and bridges are cut together, in one batch: the kernel waits once for all of it."""
+
+    def __init__(self, run: str, links: bridges.Bridges) -> None:
+        self._run, self._links = run, links
+        self._networks: dict[str, store.NetworkRecord] = {}
+        self._endpoints: dict[str, store.EndpointRecord] = {}
+        self._cables: dict[str, dict[str, store.EndpointRecord]] = {}  # sandbox uid -> its endpoints, by uid
+        self._dump = bridges.Dump()
+        self._dumped_at = -DUMP_IS_FRESH_S
+        self._cut: Batch[tuple[str, str]] = Batch(self._cut_together)
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def load(self) -> None:
+        for kind in ("networks", "endpoints"):
+            os.makedirs(os.path.join(self._run, kind), mode=0o700, exist_ok=True)
+        for record in _records(store.NetworkRecord, os.path.join(self._run, "networks")):
+            self._networks[record.uid] = record
+        for link in _records(store.EndpointRecord, os.path.join(self._run, "endpoints")):
+            self._endpoints[link.uid] = self._cables.setdefault(link.sandbox_uid, {})[link.uid] = link
+
+    def doubt(self) -> None:
+        """Somebody may have changed an interface: read them again at the next look."""
+        self._dumped_at = -DUMP_IS_FRESH_S
+
+    async def refresh(self) -> None:
+        if time.monotonic() - self._dumped_at >= DUMP_IS_FRESH_S:
+            self._dumped_at = time.monotonic()
+            self._dump = await self._links.dump()
+
+    def routes_elsewhere(self) -> tuple[tuple[str, str], ...]:
+        """The (subnet, who) pairs that this machine has another use for. As of the last `refresh`."""
+        return routes.taken(self._dump, (record.bridge for record in self._networks.values()))
+
+    def records(self) -> tuple[store.NetworkRecord, ...]:
+        return tuple(self._networks.values())
+
+    def endpoints(self) -> tuple[store.EndpointRecord, ...]:
+        return tuple(self._endpoints.values())
+
+    def endpoints_of(self, sandbox_uid: str) -> tuple[store.EndpointRecord, ...]:
+        return tuple(self._cables.get(sandbox_uid, {}).values())
+
+    def network(self, uid: str) -> store.NetworkRecord:
+        if uid not in self._networks:
+            raise errors.Superseded(f"network {uid[:12]} is gone")
+        return self._networks[uid]
+
+    def endpoint(self, uid: str) -> store.EndpointRecord:
+        if uid not in self._endpoints:
+            raise errors.Superseded(f"endpoint {uid[:12]} is gone")
+        return self._endpoints[uid]
+
+    def has_network(self, uid: str) -> bool:
+        return uid in self._networks
+
+    def has_endpoint(self, uid: str) -> bool:
+        return uid in self._endpoints
+
+    def network_infos(self) -> Iterator[NetworkInfo]:
+        for record in self._networks.values():
+            found = bridges.check(self._dump, _bridge_of(record))
+            yield NetworkInfo(record.config, record.uid, whole=record.whole and found is not None, drift=found or ())
+
+    def endpoint_infos(self, project: str) -> Iterator[EndpointInfo]:
+        for record in self._endpoints.values():
+            if record.config.project != project:
+                continue
+            network = self._networks.get(record.network_uid)
+            found = bridges.check_cable(self._dump, _cable_of(record, network)) if network else None
+            yield EndpointInfo(
+                record.config,
+                record.uid,
+                record.network_uid,
+                record.sandbox_uid,
+                whole=record.whole and found is not None,
+                drift=found or (),
+            )
+
+    # ----------------------------------------------------------------------------------------------------- networks
+
+    async def create_network(self, config: NetworkConfig) -> None:
+        for other in self._networks.values():
+            if other.config.name == config.name:
+                raise errors.EngineError(f"cannot create network {config.name}: project {other.config.project} has one")
+        uid = store.new_uid()
+        record = store.NetworkRecord(config, uid, bridge=f"cb{uid[:10]}")
+        self._keep_network(record)
+        await self._links.create(_bridge_of(record))
+        self._keep_network(replace(record, whole=True))
+
+    async def update_network(self, uid: str, config: NetworkConfig) -> None:
+        record = replace(self.network(uid), config=config)
+        await self._links.create(_bridge_of(record))
+        self._keep_network(record)
+
+    async def remove_network(self, uid: str) -> None:
+        """Take the bridge away. Cables in it lose their network: the caller has detached those that are wanted."""
+        record = self.network(uid)
+        self._keep_network(replace(record, whole=False))
+        await self._cut.do((record.bridge, ""))
+        os.unlink(self._path("networks", uid))
+        del self._networks[uid]
+        self.doubt()
+
+    # ---------------------------------------------------------------------------------------------------- endpoints
+
+    def network_named(self, name: str) -> store.NetworkRecord:
+        for record in self._networks.values():
+            if record.config.name == name:
+                return record
+        raise errors.EngineError(f"cannot use network {name}: it is not there")
+
+    async def attach(self, config: EndpointConfig, sandbox: Sandbox) -> None:
+        network, uid = self.network_named(config.network), store.new_uid()
+        for other in self._endpoints.values():
+            if other.network_uid == network.uid and other.config.address == config.address:
+                raise errors.EngineError(
+                    f"cannot attach {config.sandbox} to network {config.network}: {other.config.sandbox} of project "
+                    f"{other.config.project} has {config.address}"
+                )
+        taken = {record.interface for record in self.endpoints_of(sandbox.record.uid)}
+        interface = next(f"eth{number}" for number in range(1000) if f"eth{number}" not in taken)
+        record = store.EndpointRecord(config, uid, network.uid, sandbox.record.uid, f"cv{uid[:10]}", interface)
+        self._keep_endpoint(record)
+        await self._links.attach(_cable_of(record, network), sandbox.pid)
+        await self._configure(record, network, sandbox)
+        self._keep_endpoint(replace(record, whole=True))
+
+    async def update_endpoint(self, uid: str, config: EndpointConfig, sandbox: Sandbox) -> None:
+        before = self.endpoint(uid)
+        record, network = replace(before, config=config), self.network(before.network_uid)
+        await self._links.mend(_cable_of(record, network))
+        if config.primary != before.config.primary:
+            await self._configure(record, network, sandbox)
+        self._keep_endpoint(record)
+
+    async def detach(self, uid: str) -> None:
+        record = self.endpoint(uid)
+        self._keep_endpoint(replace(record, whole=False))
+        await self._cut.do((record.link, record.config.address))
+        os.unlink(self._path("endpoints", uid))
+        self._forget_endpoint(record)
+
+    async def _configure(self, record: store.EndpointRecord, network: store.NetworkRecord, sandbox: Sandbox) -> None:
+        config = record.config
+        gateway = config.gateway if config.primary and not network.config.internal else None
+        await sandbox.shim.configure_interface(record.interface, config.address, config.prefix_length, gateway)
+
+    async def _cut_together(self, links: Sequence[tuple[str, str]]) -> None:
+        """Links with the address that each leads to ("": none). Whoever gets the address next inherits no connections."""
+        await self._links.cut([link for link, _ in links])
+        addresses = [address for _, address in links if address]
+        await anyio.to_thread.run_sync(lambda: conntrack.forget(addresses=addresses))
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _keep_network(self, record: store.NetworkRecord) -> None:
+        store.write(self._path("networks", record.uid), record, durable=False)
+        self._networks[record.uid] = record
+        self.doubt()
+
+    def _keep_endpoint(self, record: store.EndpointRecord) -> None:
+        store.write(self._path("endpoints", record.uid), record, durable=False)
+        self._endpoints[record.uid] = self._cables.setdefault(record.sandbox_uid, {})[record.uid] = record
+        self.doubt()
+
+    def _forget_endpoint(self, record: store.EndpointRecord) -> None:
+        cables = self._cables[record.sandbox_uid]
+        del self._endpoints[record.uid], cables[record.uid]
+        if not cables:
+            del self._cables[record.sandbox_uid]
+        self.doubt()
+
+    def _path(self, kind: str, uid: str) -> str:
+        return os.path.join(self._run, kind, f"{uid}.json")
+
+
+def _bridge_of(record: store.NetworkRecord) -> bridges.Bridge:
+    prefix_length = ipaddress.IPv4Network(record.config.subnet).prefixlen
+    return bridges.Bridge(record.bridge, record.config.gateway, prefix_length, record.config.mtu)
+
+
+def _cable_of(record: store.EndpointRecord, network: store.NetworkRecord) -> bridges.Cable:
+    return bridges.Cable(record.link, network.bridge, record.interface, record.config.address, network.config.mtu)
+
+
+def _records(kind: type[store.Record], directory: str) -> Iterator[store.Record]:
+    for name in os.listdir(directory):
+        if name.endswith(".json"):
+            yield store.read(kind, os.path.join(directory, name))

@@ -1,0 +1,255 @@
+"""Sandboxes: a shim each, its records, and the three files that every container in it finds in /etc.
+
+    <run>/sandboxes/<uid>/record.json     what was asked for (ours)
+                          shim.json       which process it is (the shim's)
+                          shim.sock       where it listens
+                          hosts, resolv.conf, hostname
+
+A sandbox exists as long as its shim lives. When the shim dies, what ran in it is ended at once, and only then is the
+sandbox reported to be gone: nobody sees a container run without one.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+
+import anyio.abc
+
+from engine import errors, shims, store, wire
+from engine.types import NetworkMode, SandboxConfig, SandboxInfo
+
+log = logging.getLogger(__name__)
+
+FILES = ("hosts", "resolv.conf", "hostname")
+CLOCK_TICK_S = 0.02
+"""The times of files go in steps: of a jiffy, 10 ms at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a file said when it was this version of itself: inode, time of the last change, size."""
+
+    version: tuple[int, int, int]
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A living sandbox."""
+
+    record: store.SandboxRecord
+    directory: str
+    shim: shims.Shim
+    pid: int
+
+    @property
+    def config(self) -> SandboxConfig:
+        return self.record.config
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+
+Texts = Callable[[str, SandboxConfig], dict[str, str]]
+"""What the files of the sandbox with this uid should say now: a mapping from the names in FILES."""
+
+
+class Sandboxes:
+    """`on_exit` hears of every container's exit. `on_death` hears of a sandbox whose shim died by itself, ends what is left
+    in its cgroups, and notes that at the very end: right after it the sandbox is gone too. `texts` renders the files."""
+
+    def __init__(
+        self,
+        run: str,
+        *,
+        tasks: anyio.abc.TaskGroup,
+        texts: Texts,
+        on_exit: Callable[[wire.Exit], Awaitable[None]],
+        on_death: Callable[[str, SandboxConfig], Awaitable[None]],
+    ) -> None:
+        self._directory = os.path.join(run, "sandboxes")
+        self.zygote = shims.Zygote(run)
+        self._tasks, self._texts, self._on_exit, self._on_death = tasks, texts, on_exit, on_death
+        self._living: dict[str, Sandbox] = {}
+        self._half_made: dict[str, store.SandboxRecord] = {}
+        self._seen: dict[str, dict[str, Seen]] = {}  # sandbox uid -> what its files said when they were last read
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def __iter__(self) -> Iterator[Sandbox]:
+        return iter(self._living.values())
+
+    def infos(self, project: str) -> Iterator[SandboxInfo]:
+        for uid, record in self._half_made.items():
+            if record.config.project == project:
+                yield SandboxInfo(record.config, uid, whole=False)
+        for sandbox in self._living.values():
+            if sandbox.config.project == project:
+                yield SandboxInfo(sandbox.config, sandbox.record.uid, drift=self._drift(sandbox), pid=sandbox.pid)
+
+    def get(self, uid: str) -> Sandbox:
+        if uid not in self._living:
+            raise errors.Superseded(f"sandbox {uid[:12]} is gone")
+        return self._living[uid]
+
+    def find(self, uid: str) -> Sandbox | None:
+        return self._living.get(uid)
+
+    def has(self, uid: str) -> bool:
+        return uid in self._living or uid in self._half_made
+
+    def named(self, project: str, name: str) -> Sandbox:
+        """Give a project's living sandbox by its name. Raises `EngineError`: it may come back."""
+        for sandbox in self._living.values():
+            if (sandbox.config.project, sandbox.config.name) == (project, name):
+                return sandbox
+        raise errors.EngineError(f"cannot use sandbox {name} of project {project}: it is not there")
+
+    # ------------------------------------------------------------------------------------------------------- making
+
+    async def load(self) -> None:
+        """Adopt every sandbox whose shim lives; forget the others, once nothing of theirs runs."""
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        for uid in os.listdir(self._directory):
+            directory = os.path.join(self._directory, uid)
+            try:
+                record = store.read(store.SandboxRecord, os.path.join(directory, "record.json"))
+            except FileNotFoundError:
+                shutil.rmtree(directory)
+                continue
+            shim = await shims.adopt(directory)
+            if shim is None or not record.whole:
+                await self._end(record)
+            else:
+                self._keep(record, shim)
+
+    async def create(self, config: SandboxConfig) -> None:
+        record = store.SandboxRecord(config, store.new_uid())
+        directory = os.path.join(self._directory, record.uid)
+        os.mkdir(directory, 0o700)
+        self._half_made[record.uid] = record
+        store.write(os.path.join(directory, "record.json"), record, durable=False)
+        for name, text in self._texts(record.uid, config).items():
+            _overwrite(os.path.join(directory, name), text)
+        shim = await self.zygote.fork_shim(
+            wire.SandboxSpec(
+                sandbox=record.uid,
+                name=config.name,
+                project=config.project,
+                directory=directory,
+                run_directory=os.path.dirname(self._directory),
+                hostname=config.hostname,
+                domainname=config.domainname,
+                mode=str(config.mode),
+            )
+        )
+        record = replace(record, whole=True)
+        store.write(os.path.join(directory, "record.json"), record, durable=False)
+        del self._half_made[record.uid]
+        self._keep(record, shim)
+
+    async def update(self, uid: str, config: SandboxConfig) -> None:
+        sandbox = self.get(uid)
+        if sandbox.config.mode is not config.mode:
+            raise errors.TerminalEngineError(f"cannot update sandbox {config.name}: its mode does not change live")
+        record = replace(sandbox.record, config=config)
+        if (config.hostname, config.domainname) != (sandbox.config.hostname, sandbox.config.domainname):
+            await sandbox.shim.set_hostname(config.hostname, config.domainname)
+        store.write(sandbox.file("record.json"), record, durable=False)
+        self._living[uid] = replace(sandbox, record=record)
+        self.write_files(self._living[uid])
+
+    def write_files(self, sandbox: Sandbox) -> None:
+        """Make the files say what they should. In place: containers have them mounted."""
+        for name, text in self._texts(sandbox.record.uid, sandbox.config).items():
+            if _read(sandbox.file(name)) != text:
+                _overwrite(sandbox.file(name), text)
+
+    async def remove(self, uid: str) -> None:
+        """End the shim with all that runs in it, then forget it."""
+        sandbox = self._living.pop(uid, None)
+        record = sandbox.record if sandbox else self._half_made.get(uid)
+        if record is None:
+            raise errors.Superseded(f"sandbox {uid[:12]} is gone")
+        if sandbox:
+            self._half_made[uid] = replace(record, whole=False)
+            await sandbox.shim.quit()
+        await self._end(record)
+        self._half_made.pop(uid, None)
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _keep(self, record: store.SandboxRecord, shim: shims.Shim) -> None:
+        directory = os.path.join(self._directory, record.uid)
+        identity = shims.identity_of(directory)
+        self._living[record.uid] = Sandbox(record, directory, shim, identity.pid if identity else 0)
+        self._tasks.start_soon(self._live, record.uid, shim)
+
+    async def _live(self, uid: str, shim: shims.Shim) -> None:
+        """Hear what a shim says until it is gone."""
+
+        async def hear() -> None:
+            async for ended in shim.exits():
+                await self._on_exit(ended)
+
+        async with anyio.create_task_group() as both:
+            both.start_soon(hear)
+            await shim.run()
+        sandbox = self._living.get(uid)
+        if sandbox is None or sandbox.shim is not shim:
+            return  # removed on purpose
+        log.warning("sandbox:%s its shim %d died", sandbox.config.name, sandbox.pid)
+        try:
+            await self._on_death(uid, sandbox.config)
+            self._living.pop(uid, None)
+            await self._end(sandbox.record)
+        except (errors.EngineError, OSError):
+            log.exception("sandbox:%s cannot clear up after its shim", sandbox.config.name)
+        finally:
+            self._living.pop(uid, None)
+
+    async def _end(self, record: store.SandboxRecord) -> None:
+        directory = os.path.join(self._directory, record.uid)
+        self._seen.pop(record.uid, None)
+        await shims.end(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def _drift(self, sandbox: Sandbox) -> tuple[str, ...]:
+        texts = self._texts(sandbox.record.uid, sandbox.config)
+        return tuple(f"/etc/{name}" for name, text in texts.items() if self._said(sandbox, name) != text)
+
+    def _said(self, sandbox: Sandbox, name: str) -> str | None:
+        """What the file says: read only where it may have changed since it was read."""
+        path = sandbox.file(name)
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        seen = self._seen.setdefault(sandbox.record.uid, {})
+        version = (found.st_ino, found.st_ctime_ns, found.st_size)
+        if name not in seen or seen[name].version != version:
+            seen[name] = Seen(version, _read(path))
+            if time.time() - found.st_ctime < CLOCK_TICK_S:  # one more change may leave the same time
+                return seen.pop(name).text
+        return seen[name].text
+
+
+def is_private(config: SandboxConfig) -> bool:
+    return config.mode is NetworkMode.PRIVATE
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return None
+
+
+def _overwrite(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.chmod(path, 0o644)

@@ -1,0 +1,314 @@
+"""The daemon's side of zygote and shims: start one, fork the other, talk to it, adopt it again, end it.
+
+    zygote = Zygote(run_directory)
+    shim = await zygote.fork_shim(spec)         # or: shim = await adopt(sandbox_directory)
+    task_group.start_soon(shim.run)             # carries answers and exits until the shim is gone
+    await shim.start(spec)
+    async for exit in shim.exits(): ...         # ends when the shim is gone
+
+Requests of one shim may run concurrently. They raise `TerminalEngineError` or `EngineError` with the shim's words, and
+`ShimGone` when it dies before it answers: then its sandbox and all processes in it are gone or going.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+import anyio
+
+from engine import channel, errors, frames, identity, killing, spawn, wire
+from engine.channel import ShimGone
+from engine.session import Session
+
+REQUEST_S = 30.0
+START_S = 600.0  # a copy-up of a large image directory is inside
+
+
+class Zygote:
+    """The process that forks shims. It is started with the first fork, again whenever it has died, and ends with `close` or
+    with the daemon. `missing`: kernel features to do without (`engine.syscalls.missing`), for tests."""
+
+    def __init__(self, run_directory: str, *, missing: frozenset[str] = frozenset()) -> None:
+        self.run_directory = run_directory
+        self._missing = missing
+        self._lock = anyio.Lock()
+        self._running: spawn.Child | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the running zygote; 0 where none runs."""
+        return self._running.pid if self._running is not None else 0
+
+    async def fork_shim(self, spec: wire.SandboxSpec) -> "Shim":
+        """Fork a shim and wait until its namespaces exist and its identity record is durable. After a failure no process
+        is left. Raises `EngineError`."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        try:
+            with theirs:
+                await self._send(wire.Frame(0, wire.ForkShim(spec)), theirs)
+            with anyio.fail_after(REQUEST_S):
+                await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
+                return await Shim.subscribed(ours, spec.directory)
+        except TimeoutError as error:
+            ours.close()
+            raise errors.EngineError(
+                f"cannot make sandbox {spec.project}/{spec.name}: no answer from its shim within {REQUEST_S:g} s"
+            ) from error
+        except BaseException:
+            ours.close()
+            raise
+
+    def close(self) -> None:
+        """End the zygote; its shims live on."""
+        if self._running is not None:
+            self._running.end()
+            self._running = None
+
+    async def _send(self, frame: wire.Frame, end: socket.socket) -> None:
+        async with self._lock:
+            for _ in range(2):
+                if self._running is None:
+                    self._running = spawn.zygote(self.run_directory, self._missing)
+                try:
+                    await channel.send(self._running.connection, frame, (end.fileno(),))
+                    return
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close()
+            raise errors.EngineError("cannot fork a shim: the zygote ends as soon as it is started")
+
+
+class Exits(AsyncIterator[wire.Exit]):
+    """What came and was not read yet; then what comes."""
+
+    def __init__(self) -> None:
+        self._waiting = deque[wire.Exit]()
+        self._news = anyio.Event()
+        self._over = False
+
+    def put(self, found: wire.Exit) -> None:
+        self._waiting.append(found)
+        self._news.set()
+
+    def end(self) -> None:
+        self._over = True
+        self._news.set()
+
+    async def __anext__(self) -> wire.Exit:
+        while not self._waiting:
+            if self._over:
+                raise StopAsyncIteration
+            self._news = anyio.Event()
+            await self._news.wait()
+        return self._waiting.popleft()
+
+
+class Shim:
+    """A connection to one shim. `listing`: what it had when this connection began."""
+
+    def __init__(self, connection: socket.socket, directory: str, listing: wire.Listing) -> None:
+        self.directory = directory
+        self.listing = listing
+        self._connection = connection
+        self._sending = anyio.Lock()
+        self._waiting: dict[int, tuple[anyio.Event, list[Any]]] = {}
+        self._number = 1
+        self._gone = False
+        self._exits = Exits()
+
+    @classmethod
+    async def subscribed(cls, connection: socket.socket, directory: str) -> Self:
+        await channel.send(connection, wire.Frame(1, wire.Subscribe()))
+        listing = await channel.answer(connection, f"ask the shim in {directory}")
+        return cls(connection, directory, listing)
+
+    async def run(self) -> None:
+        """Carry answers and exits until the shim is gone; then every waiting request fails and `exits` ends."""
+        try:
+            while (received := await channel.receive(self._connection)) is not None:
+                self._take(*received)
+        finally:
+            self._gone = True
+            self._exits.end()
+            for event, _ in self._waiting.values():
+                event.set()
+            self._connection.close()
+
+    def exits(self) -> AsyncIterator[wire.Exit]:
+        """Yield the exits of this sandbox's containers, each after its record is durable; each once, to whoever reads."""
+        return self._exits
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    async def start(self, spec: wire.StartSpec) -> wire.Process:
+        """Start a container; returns when its program has been executed. After a failure nothing of it runs."""
+        started: wire.Started = await self._request(wire.Start(spec), START_S)
+        return started.process
+
+    async def signal(self, container: str, number: int) -> None:
+        await self._request(wire.Signal(container, number))
+
+    async def stop(self, container: str, number: int, grace_s: float) -> wire.Exit | None:
+        """Stop it as planned, and return its exit once it is dead; None where it never ran here. One that had exited before
+        keeps its exit as it was."""
+        stopped: wire.Stopped = await self._request(wire.Stop(container, number, grace_s), grace_s + REQUEST_S)
+        return stopped.exit
+
+    async def configure_interface(self, name: str, address: str, prefix_length: int, gateway: str | None) -> None:
+        await self._request(wire.ConfigureInterface(name, address, prefix_length, gateway))
+
+    async def unconfigure_interface(self, name: str) -> None:
+        await self._request(wire.UnconfigureInterface(name))
+
+    async def hold(self, key: str, descriptors: Sequence[int]) -> None:
+        """Let the shim keep copies of these descriptors; ours stay ours."""
+        await self._request(wire.Hold(key), descriptors=tuple(descriptors))
+
+    async def release(self, keys: Sequence[str]) -> None:
+        await self._request(wire.Release(tuple(keys)))
+
+    async def set_hostname(self, hostname: str, domainname: str = "") -> None:
+        await self._request(wire.SetHostname(hostname, domainname))
+
+    async def list(self) -> wire.Listing:
+        listing: wire.Listing = await self._request(wire.List())
+        return listing
+
+    async def quit(self) -> None:
+        """Kill what runs in it, with records written, and end it."""
+        with contextlib.suppress(ShimGone):
+            await self._request(wire.Quit())
+
+    # ----------------------------------------------------------------------------------------------------------- exec
+
+    async def session(self, spec: wire.ExecSpec) -> socket.socket:
+        """Begin a command on a connection of its own, which its holder reads (`engine.frames`): ExecStarted with the streams'
+        descriptors, or Failed; then ExecEnded. Frame number 1. Closing it ends the command, unless `detached`."""
+        connection = await channel.connect(self.directory)
+        try:
+            await channel.send(connection, wire.Frame(1, wire.Exec(spec)))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def exec(self, spec: wire.ExecSpec) -> Session:
+        """Begin a command and wait until it was executed."""
+        connection = await self.session(spec)
+        try:
+            with anyio.fail_after(REQUEST_S):
+                started, descriptors = await channel.answer_with_descriptors(connection, f"run {spec.argv[0]}")
+        except BaseException:
+            connection.close()
+            raise
+        return Session(connection, started.pid, descriptors)
+
+    # ----------------------------------------------------------------------------------------------------------- inside
+
+    def _take(self, frame: wire.Frame, descriptors: Sequence[int]) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if isinstance(frame.body, wire.Exited):
+            self._exits.put(frame.body.exit)
+        elif frame.number in self._waiting:
+            event, answers = self._waiting[frame.number]
+            answers.append(frame.body)
+            event.set()
+
+    async def _request(self, body: Any, timeout_s: float = REQUEST_S, descriptors: tuple[int, ...] = ()) -> Any:
+        if self._gone:
+            raise ShimGone(f"cannot ask the shim in {self.directory}: it is gone")
+        self._number += 1
+        number, event, answers = self._number, anyio.Event(), list[Any]()
+        self._waiting[number] = (event, answers)
+        what = f"{type(body).__name__.lower()} in the shim of {self.directory}"
+        try:
+            with anyio.fail_after(timeout_s):
+                async with self._sending:
+                    await channel.send(self._connection, wire.Frame(number, body), descriptors)
+                await event.wait()
+        except TimeoutError as error:
+            raise errors.EngineError(f"cannot {what}: no answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise ShimGone(f"cannot {what}: it is gone") from error
+        finally:
+            del self._waiting[number]
+        if not answers:
+            raise ShimGone(f"cannot {what}: it died before it answered")
+        return channel.success(answers[0])
+
+
+# ------------------------------------------------------------------------------------------------------------ adoption
+
+
+def identity_of(directory: str) -> wire.Identity | None:
+    """Read the identity record of a sandbox's shim; None: it never got that far. Raises `RecordError`."""
+    path = os.path.join(directory, wire.SHIM_RECORD)
+    try:
+        with open(path, "rb") as file:
+            found = frames.decode(file.read())
+    except FileNotFoundError:
+        return None
+    except frames.WireError as error:
+        raise errors.RecordError(f"cannot read {path}: it is no record of a shim") from error
+    if not isinstance(found, wire.Identity):
+        raise errors.RecordError(f"cannot read {path}: it is no record of a shim")
+    return found
+
+
+async def adopt(directory: str) -> Shim | None:
+    """Connect to the living shim of a sandbox, verified to be the recorded process; None: it is gone."""
+    recorded = identity_of(directory)
+    pidfd = identity.reopen(recorded) if recorded is not None else None
+    if recorded is None or pidfd is None:
+        return None
+    os.close(pidfd)
+    try:
+        connection = await channel.connect(directory)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    try:
+        with anyio.fail_after(REQUEST_S):
+            if channel.peer_pid(connection) != recorded.pid:
+                raise errors.EngineError(f"cannot adopt the shim of {directory}: another process listens on its socket")
+            return await Shim.subscribed(connection, directory)
+    except ShimGone:
+        connection.close()
+        return None
+    except TimeoutError as error:
+        connection.close()
+        raise errors.EngineError(f"cannot adopt the shim of {directory}: no answer within {REQUEST_S:g} s") from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: float = 10.0) -> None:
+    """Kill a sandbox's shim, and with it everything in these cgroups; returns when all are dead. Records stay; repeating it is
+    harmless. For a shim that no longer answers; `Shim.quit` is the polite way."""
+    recorded = identity_of(directory)
+    pidfd = identity.reopen(recorded) if recorded is not None else None
+    try:
+        with anyio.fail_after(timeout_s):
+            if pidfd is not None:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                await anyio.wait_readable(pidfd)
+            for group in cgroups:
+                await _empty(group)
+    except TimeoutError as error:
+        raise errors.EngineError(f"cannot end the sandbox in {directory}: still alive after {timeout_s:g} s") from error
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, wire.SHIM_SOCKET))
+
+
+async def _empty(cgroups: wire.Cgroups) -> None:
+    """Kill all processes in a container's cgroups, and wait until they have left."""
+    while killing.kill_all(cgroups):  # noqa: ASYNC110  # the kernel has no word for an empty v1 cgroup
+        await anyio.sleep(0.005)

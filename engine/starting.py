@@ -1,0 +1,87 @@
+"""From a ContainerConfig to what a shim must know to start it."""
+
+import os
+from collections.abc import Callable
+
+from engine import errors, wire
+from engine.cgroups.driver import Paths
+from engine.images.layout import Defaults, Layer
+from engine.sandboxes import FILES, Sandbox
+from engine.store import ContainerRecord
+from engine.types import BindMount, ContainerConfig, Mount, TmpfsMount, VolumeMount
+
+
+def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
+    """Make what a container's directory, empty yet, must hold before it can start."""
+    for name in ("run", "root", "layers"):
+        os.mkdir(f"{directory}/{name}", 0o700)
+    for number, layer in enumerate(layers):
+        for name in ("", "/upper", "/work"):
+            os.mkdir(f"{directory}/layers/{number}{name}", 0o700)
+        os.chmod(f"{directory}/layers/{number}/upper", os.stat(layer.lowers[0]).st_mode & 0o7777)
+
+
+def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
+    """An entrypoint of the spec's own drops the image's command, as Compose means it."""
+    entrypoint = defaults.entrypoint if config.entrypoint is None else config.entrypoint
+    default = defaults.command if config.entrypoint is None else ()
+    argv = entrypoint + (default if config.command is None else config.command)
+    if not argv:
+        raise errors.TerminalEngineError(f"cannot start container {config.name}: it has no command")
+    return argv
+
+
+def mount_of(mount: Mount, volume_data: Callable[[str], str]) -> wire.Bind | wire.Volume | wire.Tmpfs:
+    match mount:
+        case BindMount():
+            return wire.Bind(mount.source, mount.target, mount.read_only, mount.create_host_path)
+        case VolumeMount():
+            return wire.Volume(volume_data(mount.volume), mount.target, mount.read_only, not mount.no_copy)
+        case TmpfsMount():
+            return wire.Tmpfs(
+                mount.target, mount.size_bytes, mount.mode, mount.uid, mount.gid, mount.read_only, mount.no_exec
+            )
+
+
+def environment_of(config: ContainerConfig, defaults: Defaults) -> wire.Pairs:
+    return tuple((dict(defaults.environment) | dict(config.environment)).items())
+
+
+def spec_of(
+    record: ContainerRecord,
+    *,
+    run: str,
+    directory: str,
+    sandbox: Sandbox,
+    cgroups: Paths,
+    defaults: Defaults,
+    seccomp_path: str,
+    volume_data: Callable[[str], str],
+) -> wire.StartSpec:
+    """Raises `TerminalEngineError` for a Config that names nothing to run."""
+    config = record.config
+    layers = os.path.join(directory, "layers")
+    return wire.StartSpec(
+        container=record.uid,
+        run=run,
+        run_directory=os.path.join(directory, "run"),
+        root_path=os.path.join(directory, "root"),
+        log_path=os.path.join(directory, "log"),
+        argv=argv_of(config, defaults),
+        overlays=tuple(
+            wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
+            for number, layer in enumerate(record.layers)
+        ),
+        environment=environment_of(config, defaults),
+        user=config.user or defaults.user,
+        working_dir=config.working_dir or defaults.working_dir,
+        mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
+        files=tuple(wire.Bind(sandbox.file(name), f"/etc/{name}") for name in FILES),
+        cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
+        oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
+        confinement=wire.Confinement(seccomp_path=seccomp_path),
+        hostname=sandbox.config.hostname,
+        init=config.init,
+        tty=config.tty,
+        stdin_open=config.stdin_open,
+    )

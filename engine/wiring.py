@@ -1,0 +1,233 @@
+"""What follows from all networks, endpoints and running containers together: names, rules, host ports, files.
+
+None of it has an identity of its own: each is a pure text of what exists, put in force whole, and compared with what is in force
+whenever there is doubt.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+
+import anyio.to_thread
+
+from engine import conntrack, names, ports
+from engine.batch import Batch
+from engine.containers import Containers
+from engine.dns_process import DnsProcess
+from engine.firewall import Firewall, Rules
+from engine.machine import Machine
+from engine.networks import Networks
+from engine.portmap import Member, Published
+from engine.sandboxes import Sandbox, Sandboxes
+from engine.types import NetworkMode, PortMap, SandboxConfig, Taken
+
+log = logging.getLogger(__name__)
+
+
+class Wiring:
+    def __init__(
+        self, machine: Machine, *, networks: Networks, sandboxes: Sandboxes, containers: Containers, run: str
+    ) -> None:
+        self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
+        self._dns = DnsProcess(run)
+        self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
+        self._names = Batch(self._publish_names)
+        self._forgotten = Batch(self._forget_together)
+        self._applied: Rules | None = None  # as the firewall was last asked for
+        self._held: dict[str, set[str]] = {}  # sandbox uid -> keys of the ports its shim holds
+        self._listeners: tuple[frozenset[ports.Listener], tuple[tuple[PortMap, str], ...]] = (frozenset(), ())
+
+    async def open(self) -> None:
+        """Put in force what follows from what lives from before."""
+        for sandbox in self._sandboxes:
+            self._held[sandbox.record.uid] = set(sandbox.shim.listing.held)
+        if self._networks.records():
+            await self.publish()
+        for container in self._containers:
+            at = self._sandboxes.find(container.run.sandbox_uid) if container.process and container.run else None
+            if at:
+                await self.hold_only(at, container.record.uid, container.config.ports)
+
+    # -------------------------------------------------------------------------------------------------------- names
+
+    def files(self, uid: str, config: SandboxConfig) -> dict[str, str]:
+        """The text of each file that a sandbox's containers find in /etc."""
+        endpoints = [record.config for record in self._networks.endpoints_of(uid)]
+        hostname = f"{config.hostname}\n"
+        if config.mode is NetworkMode.HOST:
+            hosts = names.machine_hosts_file(config, _text_of("/etc/hosts"))
+            resolv_conf = names.resolv_conf(config, None, _text_of("/etc/resolv.conf"))
+            return {"hosts": hosts, "resolv.conf": resolv_conf, "hostname": hostname}
+        primary = next((each for each in endpoints if each.primary), endpoints[0] if endpoints else None)
+        gateway = primary.gateway if primary else None
+        return {
+            "hosts": names.hosts_file(config, endpoints),
+            "resolv.conf": names.resolv_conf(config, gateway, ""),
+            "hostname": hostname,
+        }
+
+    async def publish_names(self) -> None:
+        """Return when every name is answered as it should be now."""
+        await self._names.do(None)
+
+    async def keep_answering(self) -> None:
+        """Return when the dns process has ended and another one answers in its place."""
+        await self._dns.ended()
+        if self._networks.records():
+            await self.publish_names()
+
+    async def end_names(self) -> None:
+        """End the dns process, where nobody needs it."""
+        if not self._networks.records():
+            await self._dns.stop()
+
+    async def _publish_names(self, _: Sequence[None]) -> None:
+        await self._dns.publish(self._tables())
+
+    def _tables(self) -> dict[str, str]:
+        return names.tables(
+            [record.config for record in self._networks.endpoints() if record.whole],
+            [sandbox.config for sandbox in self._sandboxes],
+            [record.config for record in self._networks.records()],
+        )
+
+    # -------------------------------------------------------------------------------------------------------- rules
+
+    async def publish(self) -> None:
+        await self.publish_ports()
+        await self.publish_names()
+
+    async def publish_ports(self) -> None:
+        """Return when the rules are in force; nothing of them is left when the last network is gone."""
+        if self._networks.records():
+            await self._firewall.apply(self._rules)
+        else:
+            self._applied = None
+            await self._firewall.remove()
+
+    async def mend(self) -> None:
+        """Put right what somebody else has changed of the rules."""
+        if self._applied is None:
+            return
+        if words := await self._firewall.drift(self._applied):
+            await self._firewall.apply(self._rules)
+            log.warning("put the firewall right: %s", ", ".join(words))
+
+    def _rules(self) -> Rules:
+        """What the rules are a function of, now: the firewall asks for it as late as possible."""
+        records = self._networks.records()
+        self._applied = Rules(
+            networks=tuple(
+                Member(record.bridge, record.config.subnet, record.config.gateway, record.config.internal)
+                for record in records
+            ),
+            published=tuple(self._published()),
+        )
+        return self._applied
+
+    def _published(self) -> Iterable[Published]:
+        bridges = {record.uid: record for record in self._networks.records()}
+        for container in self._containers:
+            if not container.process or not container.config.ports or not container.run:
+                continue
+            endpoints = self._networks.endpoints_of(container.run.sandbox_uid)
+            ways = [each for each in endpoints if each.network_uid in bridges]
+            ways.sort(key=lambda each: (bridges[each.network_uid].config.internal, not each.config.primary))
+            for port in container.config.ports if ways else ():
+                yield Published(bridges[ways[0].network_uid].bridge, ways[0].config.address, port)
+
+    # -------------------------------------------------------------------------------------------------- host ports
+
+    async def hold(self, sandbox: Sandbox, uid: str, wanted: Iterable[PortMap]) -> None:
+        """Bind each host port, so that nobody else does, and let the shim keep it. Raises `EngineError` naming the port
+        and who has it; then none of the new ones is held."""
+        held = self._held.setdefault(sandbox.record.uid, set())
+        new = [port for port in wanted if _key(uid, port) not in held]
+        with contextlib.ExitStack() as sockets:
+            bound = [(port, sockets.enter_context(ports.hold(port))) for port in new]
+            for port, each in bound:
+                await sandbox.shim.hold(_key(uid, port), [each.fileno()])
+                held.add(_key(uid, port))
+
+    async def hold_only(self, sandbox: Sandbox, uid: str, wanted: Iterable[PortMap]) -> None:
+        """Give back what the container holds beside these."""
+        held = self._held.setdefault(sandbox.record.uid, set())
+        kept = {_key(uid, port) for port in wanted}
+        gone = sorted(key for key in held if key.startswith(f"{uid} ") and key not in kept)
+        if gone:
+            await sandbox.shim.release(gone)
+            held.difference_update(gone)
+
+    def holds(self, sandbox: Sandbox, uid: str) -> bool:
+        """Whether the container holds any port."""
+        return any(key.startswith(f"{uid} ") for key in self._held.get(sandbox.record.uid, ()))
+
+    def forget_sandbox(self, uid: str) -> None:
+        """Its shim is gone, and what that held with it."""
+        self._held.pop(uid, None)
+
+    # ------------------------------------------------------------------------------------------------ the machine's
+
+    def taken(self, project: str) -> Taken:
+        return Taken(
+            subnets=(
+                *self._networks.routes_elsewhere(),
+                *(
+                    (record.config.subnet, f"network {record.config.name}")
+                    for record in self._networks.records()
+                    if record.config.project != project
+                ),
+            ),
+            ports=tuple(self._ports_elsewhere(project)),
+            names=tuple(
+                (each.config.name, f"project {each.config.project}")
+                for each in self._containers
+                if each.config.project != project
+            ),
+            addresses=tuple(
+                (config.network, config.address, f"{config.sandbox} of project {config.project}")
+                for config in (record.config for record in self._networks.endpoints())
+                if config.project != project
+            ),
+        )
+
+    def _ports_elsewhere(self, project: str) -> Iterable[tuple[PortMap, str]]:
+        yield from self._strangers()
+        for each in self._containers:
+            if each.process and each.config.project != project:
+                for port in each.config.ports:
+                    owner = f"container {each.config.name} of project {each.config.project}"
+                    yield PortMap(port.host_ip, port.host_port, 0, port.protocol), owner
+
+    def _strangers(self) -> tuple[tuple[PortMap, str], ...]:
+        """Who listens on this machine, but our shims. Whose process that is takes a walk over all of them: only when it has
+        changed."""
+        found = frozenset(ports.listeners())
+        if found != self._listeners[0]:
+            self._listeners = (found, ports.taken())
+        held = {key.partition(" ")[2] for keys in self._held.values() for key in keys}
+        return tuple((port, who) for port, who in self._listeners[1] if _shown(port) not in held)
+
+    async def forget_connections(self, of: tuple[PortMap, ...]) -> None:
+        """Return when nobody is led any more to where these host ports led."""
+        await self._forgotten.do(of)
+
+    async def _forget_together(self, several: Sequence[tuple[PortMap, ...]]) -> None:
+        gone = [port for each in several for port in each]
+        await anyio.to_thread.run_sync(lambda: conntrack.forget(ports=gone))
+
+
+def _key(uid: str, port: PortMap) -> str:
+    return f"{uid} {_shown(port)}"
+
+
+def _shown(port: PortMap) -> str:
+    return f"{port.host_ip}:{port.host_port}/{port.protocol}"
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""

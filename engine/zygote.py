@@ -1,0 +1,77 @@
+"""The zygote: a process with everything a shim needs loaded, that forks one for every ForkShim it is sent.
+
+Run as `python -I -S` from a sealed copy of the interpreter (`engine.spawn`), single-threaded, not dumpable, with nothing of
+the daemon's but one socket; it ends when the daemon's end of that closes. Its shims live on.
+
+After the last import the import system is shut: whatever would load a module later, in a container's file system, fails.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import codecs
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from typing import NoReturn
+
+from engine import dispositions, frames, shim, syscalls, title, wire
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """`arguments`: the socket's descriptor, the run directory, kernel features to do without (comma separated)."""
+    descriptor, run_directory, missing = arguments[:3]
+    syscalls.missing.update(missing.split(",") if missing else ())
+    daemon = socket.socket(fileno=int(descriptor))
+    daemon.setblocking(True)
+    area = title.area()
+    _settle_down(daemon)
+    title.show(area, f"corral zygote {run_directory}")
+    try:
+        _serve(daemon, area)
+    finally:
+        os._exit(0)
+
+
+def _settle_down(daemon: socket.socket) -> None:
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.close_all_but({0, 1, 2, daemon.fileno()})
+    os.set_inheritable(daemon.fileno(), False)
+    os.chdir("/")
+    os.umask(0o022)
+    dispositions.reset()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
+    try:
+        with open("/proc/self/oom_score_adj", "wb") as file:
+            file.write(b"-1000")
+    except OSError:
+        pass  # needs CAP_SYS_RESOURCE
+    for name in ("ascii", "utf-8", "latin-1"):
+        codecs.lookup(name)
+    time.strftime("%Y", time.gmtime())
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path.clear()
+    gc.collect()
+    gc.freeze()
+
+
+def _serve(daemon: socket.socket, area: title.Area) -> None:
+    while (received := frames.receive(daemon)) is not None:
+        frame, descriptors = received
+        first = socket.socket(fileno=descriptors[0])
+        try:
+            _fork(frame.body.spec, first, area)
+        except OSError as error:
+            frames.send(first, wire.Frame(0, wire.Failed(f"cannot fork a shim: {error}")))
+        finally:
+            first.close()
+
+
+def _fork(spec: wire.SandboxSpec, first: socket.socket, area: title.Area) -> None:
+    if os.fork() == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        shim.main(spec, first, area)
