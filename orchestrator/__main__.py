@@ -1,10 +1,13 @@
-"""`corral`, and `python -m orchestrator`."""
+"""`corral`, and `python -m orchestrator`: runs the command line and exits with what it says."""
 
 import sys
 
 
 def main() -> None:
-    sys.exit("corral: nothing to run yet")
+    """Run the command line; never returns."""
+    from orchestrator import cli
+
+    sys.exit(cli.run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+"""Stop containers and start them again. They stay the same containers: a changed compose file wants `corral up`."""
+
+import argparse
+
+from orchestrator import invocation
+from orchestrator.commands import stop
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    stop.configure(parser)
+
+
+def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    from orchestrator import protocol
+
+    request = protocol.Stop(tuple(arguments.services), arguments.timeout)
+    return called.watch("restart", f"/v1/projects/{called.project_name()}/restart", request)

@@ -1,0 +1,34 @@
+"""Stop containers and keep them: `corral start` starts them again, with everything that they wrote.
+
+Each gets its stop signal (SIGTERM unless the file says another), and after its grace (10 s unless the file says
+otherwise) SIGKILL.
+"""
+
+import argparse
+
+from orchestrator import errors, invocation
+from orchestrator.commands import up
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("services", nargs="*", metavar="SERVICE", help="only these services (default: all)")
+    add(
+        "-t",
+        "--timeout",
+        type=up.seconds,
+        metavar="SECONDS",
+        help="how long a container may take to stop (default: its own grace)",
+    )
+
+
+def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    from orchestrator import protocol
+
+    name = called.project_name()
+    request = protocol.Stop(tuple(arguments.services), arguments.timeout)
+    try:
+        return called.watch("stop", f"/v1/projects/{name}/stop", request)
+    except errors.NotFound:
+        called.note(f"project {name} is not up: nothing to stop")
+        return 0

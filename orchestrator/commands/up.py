@@ -1,0 +1,113 @@
+"""Make what runs equal to the compose file: make what is missing, change what differs, start everything.
+
+Only what differs is touched, and a change that works without a restart is made without one; `corral plan` shows it
+before. Corral then keeps it so: what crashes is started again by its restart policy, what somebody else breaks is mended.
+
+    corral up             start it, show what it writes; Ctrl-C stops it (a second Ctrl-C kills it)
+    corral up -d          start it and return
+    corral up -d --wait   return when everything is healthy
+    corral up web db      only these services and what they need
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from orchestrator import errors, invocation
+
+if TYPE_CHECKING:
+    from orchestrator import protocol
+    from specs import loader
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    configure_project(parser)
+    add("-d", "--detach", action="store_true", help="return when everything is started; do not follow the output")
+    add("--wait", action="store_true", help="return when everything is started and healthy (implies -d)")
+    add("--wait-timeout", type=seconds, metavar="SECONDS", help="give up waiting after so long")
+    add(
+        "-t",
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long a container may take to stop (default: its own grace)",
+    )
+    add("--no-log-prefix", action="store_true", help="do not begin each line with the container's name")
+
+
+def configure_project(parser: argparse.ArgumentParser) -> None:
+    """What `plan` has too."""
+    add = parser.add_argument
+    add("services", nargs="*", metavar="SERVICE", help="only these services and what they need (default: all)")
+    add(
+        "--scale",
+        action="append",
+        default=[],
+        metavar="SERVICE=N",
+        help="so many containers of a service, whatever the file says",
+    )
+    add("--force-recreate", action="store_true", help="make containers anew even if nothing changed")
+    add("--no-deps", action="store_true", help="not what the services need, only themselves")
+    add("--remove-orphans", action="store_true", help="remove services of this project that other files declare")
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ValueError
+    return value
+
+
+def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    import time
+
+    attach = not (arguments.detach or arguments.wait)
+    loaded = called.load(tuple(arguments.services))
+    request = request_of(arguments, loaded)._replace(
+        wait=arguments.wait,
+        wait_timeout_s=arguments.wait_timeout,
+        timeout_s=arguments.timeout,
+        attach=attach,
+    )
+    url, since = f"/v1/projects/{loaded.project_name}", time.time()
+    try:
+        events = called.follow(f"{url}/up", request)
+    except errors.Refused as error:
+        raise invocation.located(error, loaded) from error
+    try:
+        if attach:
+            from orchestrator import attached
+
+            return attached.run(called, events, url, arguments=arguments, since=since)
+        return invocation.report(called, invocation.show(events, called.display("up")))
+    except KeyboardInterrupt:
+        called.note("the daemon goes on with it; `corral down` takes it back")
+        raise
+    finally:
+        events.close()
+
+
+def request_of(arguments: argparse.Namespace, loaded: "loader.Loaded") -> "protocol.Up":
+    """The request that `plan` and `up` have in common."""
+    from orchestrator import protocol
+
+    return protocol.Up(
+        document=loaded.canonical,
+        files=loaded.files,
+        services=tuple(arguments.services),
+        scale=scale_of(arguments.scale),
+        force_recreate=arguments.force_recreate,
+        no_deps=arguments.no_deps,
+        remove_orphans=arguments.remove_orphans,
+    )
+
+
+def scale_of(pairs: list[str]) -> dict[str, int]:
+    """Mapping from service to count. Raises UsageError."""
+    found = {}
+    for pair in pairs:
+        service, equals, count = pair.partition("=")
+        if not service or not equals or not count.isdecimal():
+            raise errors.UsageError(f"corral: cannot use --scale {pair}", hint="--scale SERVICE=NUMBER")
+        found[service] = int(count)
+    return found

@@ -1,0 +1,175 @@
+"""One run of a command: what the global flags said, and how to get at the project and the daemon from there."""
+
+import argparse
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from orchestrator import client, errors, launch, settings
+
+if TYPE_CHECKING:
+    from orchestrator import progress, protocol
+    from specs import errors as spec_errors
+    from specs import loader
+
+MAY_SAY_A_NAME = re.compile(rb"""^\s*(["']?name["']?\s*:|[{?&!%]|<<|---[ \t]*[^\s#])""", re.MULTILINE)
+"""What a file has that gives the project a name (or, perhaps, something else one): a cheap look that misses none."""
+
+
+class Invocation(NamedTuple):
+    options: argparse.Namespace
+    environ: Mapping[str, str]
+    out: TextIO
+    err: TextIO
+
+    # ----------------------------------------------------------------------------------------------- the project
+
+    def load(self, services: tuple[str, ...] = (), *, any_image: bool = False) -> "loader.Loaded":
+        """The compose files, canonical. Notes go to standard error. Raises InvalidFiles."""
+        from specs import errors as spec_errors
+        from specs import loader
+
+        said = self.options
+        options = loader.LoadOptions(
+            files=tuple(said.file),
+            project_name=said.project_name,
+            project_directory=said.project_directory,
+            env_files=tuple(said.env_file),
+            profiles=tuple(said.profile),
+            services=services,
+            any_image=any_image,
+            environment=self.environ,
+        )
+        try:
+            loaded = loader.load(options)
+        except spec_errors.SpecErrors as error:
+            raise invalid_files(error) from error
+        for note in loaded.notes:
+            self.note(note)
+        return loaded
+
+    def project_name(self) -> str:
+        """The project's name, without reading more of its files than it takes. Raises InvalidFiles."""
+        given: str = self.options.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
+        if given:
+            return given
+        from specs import errors as spec_errors
+        from specs import surroundings
+
+        said = self.options
+        try:
+            around = surroundings.look(
+                surroundings.Given(
+                    os.getcwd(), self.environ, tuple(said.file), said.project_directory, tuple(said.env_file)
+                )
+            )
+            if not around.variables.get("COMPOSE_PROJECT_NAME") and any(map(may_say_a_name, around.files)):
+                return self.load(any_image=True).project_name
+            return surroundings.project_name("", "", around)
+        except spec_errors.SpecErrors as error:
+            raise invalid_files(error) from error
+
+    def note(self, text: str) -> None:
+        """Tell the user, unless he wants quiet."""
+        if self.options.progress not in ("quiet", "json"):
+            from orchestrator import output
+
+            self.err.write(f"corral: {output.clean(text)}\n")
+
+    # ------------------------------------------------------------------------------------------------ the daemon
+
+    @property
+    def places(self) -> settings.Places:
+        return settings.places(self.environ, self.options.root, self.options.run)
+
+    def ask(self, verb: str, url: str, request: Any = None) -> dict[str, Any]:
+        """The daemon's answer; it is started, or replaced, if need be. Raises Refused, DaemonError."""
+        places = self.places
+        return launch.with_daemon(places, lambda: client.ask(places.socket, verb, url, request))
+
+    def follow(self, url: str, request: Any) -> client.Events:
+        """A stream of the daemon's events. Raises Refused, DaemonError."""
+        places = self.places
+        return launch.with_daemon(places, lambda: client.follow(places.socket, url, request))
+
+    def receive_descriptor(self, url: str, request: Any) -> int:
+        places = self.places
+        return launch.with_daemon(places, lambda: client.receive_descriptor(places.socket, url, request))
+
+    # ------------------------------------------------------------------------------------------------- the output
+
+    def display(self, title: str) -> "progress.Display":
+        from orchestrator import progress
+
+        return progress.display_of(self.options.progress, title, self.err, self.environ)
+
+    def watch(self, title: str, url: str, request: Any) -> int:
+        """Show what the request makes happen until it has settled; the exit code."""
+        events = self.follow(url, request)
+        try:
+            return report(self, show(events, self.display(title)))
+        finally:
+            events.close()
+
+
+def show(events: client.Events, display: "progress.Display") -> "protocol.Settled":
+    """Show the events up to the first Settled. Raises DaemonError where the stream breaks off before it."""
+    from orchestrator import progress, protocol
+
+    try:
+        while not events.over:
+            event = events.next(progress.REDRAW_S)
+            if event is None:
+                display.tick()
+                continue
+            display.show(event)
+            if isinstance(event, protocol.Settled):
+                return event
+    finally:
+        display.finish()
+    raise errors.DaemonError("the daemon ended in the middle of it", hint="the same command again goes on where it was")
+
+
+def report(invocation: Invocation, settled: "protocol.Settled") -> int:
+    """Say what did not come to pass; the exit code."""
+    from orchestrator import output
+
+    for note in settled.notes:
+        invocation.err.write(f"corral: {output.clean(note)}\n")
+    if settled.outcome:
+        for each in settled.waiting:
+            invocation.err.write(output.clean(f"{each.id}: cannot {each.verb}: {each.reason}") + "\n")
+    return settled.outcome
+
+
+class InvalidFiles(errors.OrchestratorError):
+    """The compose files are not valid: one line an error, with file, line and column."""
+
+
+def invalid_files(error: "spec_errors.SpecErrors") -> InvalidFiles:
+    """The errors as one, all of them in its text."""
+    if len(error.errors) == 1:
+        return InvalidFiles(str(error))
+    return InvalidFiles("the project is not valid:", hint=str(error))
+
+
+def located(error: errors.Refused, loaded: "loader.Loaded") -> errors.OrchestratorError:
+    """The daemon's refusal with file, line and column of what it points at."""
+    if not error.problems:
+        return error
+    from specs import errors as spec_errors
+
+    found = spec_errors.SpecErrors(
+        spec_errors.SpecError(each.path, each.message, hint=each.hint) for each in error.problems
+    )
+    return invalid_files(found.located(loaded))
+
+
+def may_say_a_name(file: str) -> bool:
+    """False: the file certainly has no `name` of its own."""
+    try:
+        with open(file, "rb") as stream:
+            return MAY_SAY_A_NAME.search(stream.read()) is not None
+    except OSError:
+        return True

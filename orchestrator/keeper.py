@@ -1,0 +1,188 @@
+"""Keeps one project as it is stored: its loop, its record on disk, and those who follow it.
+
+A command makes a new Stored, it is declared (all that can be known to be wrong is known now), kept durably, and only then
+wanted of the loop. So a daemon that dies at any moment goes on, when reborn, with what was last promised.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from engine.api import Engine
+from engine.types import ContainerInfo, Look, State, Taken
+from orchestrator import errors, feeds, health, listing, protocol, watch
+from reconciler import converge, declaration, events, restart
+from reconciler import errors as reconciler_errors
+from reconciler.desired import DesiredState
+from reconciler.stored import Stored
+from specs import errors as spec_errors
+
+log = logging.getLogger(__name__)
+
+Save = Callable[[Stored], None]
+FAILED_LOOP_REST_S = 1.0
+LEFT_BY_DOWN = ("volume", "image")
+
+
+class Keeper:
+    """One project. `save` keeps a Stored durably. Its `loop` runs in a task; a project that is `gone` needs no keeper any
+    more. Who changes what is wanted holds `lock`. `wish` is the number of the present one."""
+
+    def __init__(
+        self, engine: Engine, stored: Stored, monitor: health.Monitor, save: Save, *, clock: Callable[[], float]
+    ) -> None:
+        self.name, self.stored, self.engine, self.save, self.clock = stored.name, stored, engine, save, clock
+        self.lock = anyio.Lock()
+        self.gone = anyio.Event()
+        self.wish = 0
+        self.look = Look()
+        self._monitor = monitor
+        self._feeds: set[feeds.Feed] = set()
+        self._shown = protocol.Containers(())
+        self.watch = watch.Watch(engine, self._seen)
+        self.loop = self._new_loop()
+
+    def _new_loop(self) -> converge.Loop:
+        return converge.Loop(
+            self.watch,
+            self.name,
+            health=self._monitor.statuses,
+            publish=self._publish,
+            redeclare=self._redeclare,
+            clock=self.clock,
+        )
+
+    async def run(self) -> None:
+        """Run the loop, for ever. One that fails (a fault of ours) is told to who follows, and begun anew after a while: it must
+        neither stop other projects nor leave this one alone."""
+        while True:
+            try:
+                await self.loop.run()
+            except* Exception:
+                log.exception("the loop of project %s failed", self.name)
+            for feed in tuple(self._feeds):
+                feed.close()
+            failed, self.loop = self.loop, self._new_loop()
+            self.wish = self.loop.want(failed.desired, forgive=False)
+            await anyio.sleep(FAILED_LOOP_REST_S)
+
+    # ------------------------------------------------------------------------------------------------ commands
+
+    async def declare(self, stored: Stored, *, refuse_taken: bool = False) -> declaration.Declaration:
+        """What `stored` comes to, now. Changes nothing. Raises errors.Invalid with all that is wrong."""
+        look, taken = await self.engine.look(self.name), await self.engine.taken(self.name)
+        with refusals():
+            return declaration.declare(stored, look, taken, refuse_taken=refuse_taken)
+
+    def want(self, declared: declaration.Declaration, *, forgive: bool = True) -> int:
+        """Want it of the loop; the wish's number. Whoever promised it to somebody has saved it before."""
+        self.stored = declared.stored
+        self.wish = self.loop.want(declared.desired, forgive=forgive)
+        return self.wish
+
+    def _redeclare(self, look: Look, taken: Taken) -> DesiredState:
+        try:
+            declared = declaration.declare(self.stored, look, taken)
+        except (spec_errors.SpecErrors, reconciler_errors.DeclareError) as error:
+            log.warning("project %s stays as it was declared: %s", self.name, error)
+            return self.loop.desired
+        self.save(declared.stored)
+        self.stored = declared.stored
+        return declared.desired
+
+    # --------------------------------------------------------------------------------------------- who follows
+
+    def follow(self) -> feeds.Feed:
+        """A feed of what happens from now on; the caller closes it."""
+        feed = feeds.Feed(left=self._feeds.discard)
+        self._feeds.add(feed)
+        return feed
+
+    def containers(self) -> protocol.Containers:
+        """All containers as of the last look. `over`: all rest, and none will start again by itself."""
+        rows = tuple(self._container(info) for info in self.look.containers)
+        return protocol.Containers(rows, over=all(map(self._rests, self.look.containers)))
+
+    def _rests(self, info: ContainerInfo) -> bool:
+        if info.state is not State.MADE:
+            return info.state is State.EXITED and restart.verdict(info, math.inf).at == math.inf
+        stuck = {each.id for each in self.loop.plan.blocked if not each.hope}
+        return info.config.service in self.stored.overlay.stopped or f"container:{info.config.slot}" in stuck
+
+    def restarting(self) -> list[str]:
+        """The slots whose container has exited and is about to be started again."""
+        return [each.id.partition(":")[2] for each in self.loop.plan.blocked if feeds.is_restarting(each)]
+
+    def _container(self, info: ContainerInfo) -> protocol.Container:
+        config = info.config
+        return protocol.Container(
+            info.uid,
+            config.name,
+            config.service,
+            config.slot,
+            listing.state_of(info),
+            self._monitor.statuses().get(info.uid, ""),
+            info.code,
+            self.engine.log_path(config),
+            info.started_at,
+        )
+
+    def _seen(self, look: Look) -> None:
+        self.look = look
+        self._monitor.show(self.name, look.containers)
+        if self._feeds and (now := self.containers()) != self._shown:
+            self._shown = now
+            self._tell(now)
+
+    def _tell(self, event: protocol.Event) -> None:
+        for feed in tuple(self._feeds):
+            feed.put(event)
+
+    def _publish(self, event: events.Event) -> None:
+        if self._feeds and (told := feeds.told(event)) is not None:
+            self._tell(told)
+        if isinstance(event, events.PlanChanged | events.Settled) and self.is_gone():
+            self.gone.set()
+
+    def is_gone(self) -> bool:
+        """Nothing is wanted, nothing is under way, and nothing is left but volumes that are to stay."""
+        plan, wanted = self.loop.plan, self.loop.desired.wanted
+        if (
+            self.stored.parts
+            or self.loop.busy
+            or plan.ready
+            or plan.blocked
+            or not wanted.keys().isdisjoint(self.loop.actual)
+        ):
+            return False
+        return all(each.partition(":")[0] in LEFT_BY_DOWN for each in self.loop.actual)
+
+    # ------------------------------------------------------------------------------------------------- the end
+
+    async def settle(self, number: int, *, wait: bool = False, timeout_s: float | None = None) -> protocol.Settled:
+        """How it ended, once the wish of this number is as good as it gets; 1 after `timeout_s` in any case."""
+        with anyio.move_on_after(timeout_s):
+            outcome = await self.loop.settled(wait=wait, since=number)
+            if self.is_gone():
+                self.gone.set()
+            return protocol.Settled(0 if outcome.ok else 1, feeds.waiting_of(outcome.blocked))
+        late = f"not all is {'healthy' if wait else 'started'} after {timeout_s:g} s"
+        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late,))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the rooms below find wrong, as a refusal that keeps the paths."""
+    try:
+        yield
+    except spec_errors.SpecErrors as error:
+        problems = [errors.Problem(each.path, each.message, each.hint) for each in error.errors]
+        raise errors.Invalid("the project is not valid", problems=problems) from error
+    except reconciler_errors.DeclareError as error:
+        if not error.path:
+            raise errors.Invalid(error.message, hint=error.hint) from error
+        problem = errors.Problem(error.path, error.message, error.hint)
+        raise errors.Invalid("the project cannot be made", problems=[problem]) from error

@@ -1,0 +1,156 @@
+"""Starts, replaces and ends the daemon, from the client's side.
+
+The daemon is a process of its own session: standard input /dev/null, output to <run>/daemon.log. Who starts it waits until
+it answers, watches that it lives, and shows the end of the log if it does not. Two who start one at a time both get
+there: one daemon wins the lock of the root, the other leaves with `OTHER_HOLDS_THE_ROOT`.
+"""
+
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from orchestrator import client, errors, settings
+
+READY_S = 30.0
+END_S = 20.0
+ANSWER_S = 5.0
+"""A daemon that lives says so within this."""
+
+LOOK_EVERY_S = 0.005
+LOG_LINES = 15
+OTHER_HOLDS_THE_ROOT = 75
+"""The exit status of a daemon that found another on its root; sysexits.h: EX_TEMPFAIL."""
+
+T = TypeVar("T")
+
+
+def with_daemon(places: settings.Places, talk: Callable[[], T]) -> T:
+    """What `talk` returns, with a daemon of this version there to be talked to: started, or replaced, if need be."""
+    try:
+        return talk()
+    except client.NoDaemon:
+        start(places)
+    except client.OtherVersion:
+        _must_be_root("replace the daemon of another version")
+        end(places)
+        start(places)
+    return talk()
+
+
+def start(places: settings.Places) -> int:
+    """Start a daemon and wait until it answers; its pid. Raises DaemonError with the end of its log."""
+    _must_be_root("start the daemon")
+    os.makedirs(places.run, mode=0o711, exist_ok=True)
+    log = os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    begin = os.fstat(log).st_size
+    try:
+        pid = _spawn(places, log)
+    finally:
+        os.close(log)
+    return _wait_until_ready(places, pid, begin)
+
+
+def _must_be_root(what: str) -> None:
+    if os.geteuid() != 0:
+        raise errors.DaemonError(f"cannot {what}: only root may", hint="run with sudo")
+
+
+def argv_of(places: settings.Places) -> list[str]:
+    return [sys.executable, "-m", "orchestrator", "--root", places.root, "--run", places.run, "daemon", "run"]
+
+
+def environment_of(environ: dict[str, str]) -> dict[str, str]:
+    """What the daemon inherits: nothing of the user's shell but where programs are and what settings.py reads."""
+    kept = {key: value for key, value in environ.items() if key in ("PATH", "CORRAL_GROUP")}
+    kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return {**kept, "LANG": "C.UTF-8", "HOME": "/root", "PYTHONPATH": top}
+
+
+def _spawn(places: settings.Places, log: int) -> int:
+    argv, environment = argv_of(places), environment_of(dict(os.environ))
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        os.umask(0o022)
+        os.chdir("/")
+        null = os.open("/dev/null", os.O_RDONLY)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.closerange(3, 1 << 16)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(argv[0], argv, environment)
+    finally:
+        os._exit(127)
+
+
+def _wait_until_ready(places: settings.Places, pid: int, log_begin: int) -> int:
+    deadline = time.monotonic() + READY_S
+    lives = True
+    while time.monotonic() < deadline:
+        try:
+            return int(client.ask(places.socket, "GET", "/v1/daemon", timeout_s=READY_S)["pid"])
+        except client.NoDaemon:
+            pass
+        if lives:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            lives = not ended
+            if ended and os.waitstatus_to_exitcode(status) != OTHER_HOLDS_THE_ROOT:
+                break
+        time.sleep(LOOK_EVERY_S)
+    what = f"it does not answer within {READY_S:g} s" if lives else "it ended"
+    raise errors.DaemonError(f"cannot start the daemon: {what}", hint=_end_of(places.log, log_begin))
+
+
+def answers(places: settings.Places) -> bool:
+    """Whether a daemon, of whatever version, serves this run folder now."""
+    try:
+        client.ask(places.socket, "GET", "/v1/daemon", timeout_s=ANSWER_S)
+    except errors.OrchestratorError:
+        return False
+    return True
+
+
+def _end_of(path: str, begin: int) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            file.seek(begin)
+            lines = file.read().splitlines()[-LOG_LINES:]
+    except OSError as error:
+        return f"its log {path} cannot be read: {error.strerror}"
+    return "\n".join([f"the end of its log {path}:", *(f"    {line}" for line in lines)])
+
+
+def end(places: settings.Places) -> dict[str, Any]:
+    """End the daemon, whatever its version, and wait until it is gone; what it said. Raises NoDaemon.
+
+    One that does not go is killed: it is made to survive that.
+    """
+    connection = client.connect(places.socket)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    connection.close()
+    pid = struct.unpack("3i", credentials)[0]
+    try:
+        watch = os.pidfd_open(pid)
+    except OSError as error:
+        raise client.NoDaemon(f"the daemon (pid {pid}) is gone: {error.strerror}") from error
+    try:
+        try:
+            said = client.ask(places.socket, "POST", "/v1/daemon/stop", {}, timeout_s=END_S)
+        except errors.DaemonError:
+            said = {}
+        if not select.select([watch], [], [], END_S)[0]:
+            signal.pidfd_send_signal(watch, signal.SIGKILL)
+            select.select([watch], [], [], END_S)
+    finally:
+        os.close(watch)
+    return said

@@ -1,0 +1,169 @@
+"""A container as `ps` shows it: the keys of `docker compose ps --format json`, and `Pid` and `Addresses`. Pure."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.types import BindMount, ContainerConfig, ContainerInfo, EndpointInfo, Look, State, VolumeMount
+
+ID_LENGTH = 12
+COMMAND_LENGTH = 20
+MOUNT_LENGTH = 15
+RUNNING_STATES = ("running", "restarting")
+"""What `ps` shows without -a."""
+
+
+def rows_of(
+    look: Look, project: str, *, health: dict[str, str], restarting: Iterable[str] = (), now: float
+) -> list[dict[str, Any]]:
+    """One row a container of the project, by name. `restarting`: slots that the planner is about to start again."""
+    again = frozenset(restarting)
+    return sorted(
+        (
+            row_of(info, look.endpoints, health=health.get(info.uid, ""), restarting=info.config.slot in again, now=now)
+            for info in look.containers
+            if info.config.project == project
+        ),
+        key=lambda row: str(row["Name"]),
+    )
+
+
+def row_of(
+    info: ContainerInfo, endpoints: Iterable[EndpointInfo], *, health: str = "", restarting: bool = False, now: float
+) -> dict[str, Any]:
+    """The row of one container; times as of `now`."""
+    config = info.config
+    joined = [each.config for each in endpoints if each.config.sandbox == config.sandbox]
+    joined.sort(key=lambda endpoint: (not endpoint.primary, endpoint.network))
+    publishers = publishers_of(config)
+    state = state_of(info, restarting)
+    return {
+        "ID": info.uid[:ID_LENGTH],
+        "Name": config.name,
+        "Names": config.name,
+        "Project": config.project,
+        "Service": config.service,
+        "Image": config.image,
+        "Command": command_of(config),
+        "CreatedAt": f"{datetime.fromtimestamp(info.created_at, UTC):%Y-%m-%d %H:%M:%S} +0000 UTC",
+        "RunningFor": f"{span(now - info.created_at)} ago",
+        "State": state,
+        "Status": status_of(info, state, health, now),
+        "Health": health if state == "running" else "",
+        "ExitCode": 0 if state == "running" else info.code or 0,
+        "Publishers": publishers,
+        "Ports": ", ".join(map(port_text, publishers)),
+        "Networks": ",".join(endpoint.network for endpoint in joined),
+        "Addresses": {endpoint.network_key: endpoint.address for endpoint in joined},
+        "Labels": ",".join(f"{key}={value}" for key, value in labels_of(config)),
+        "Mounts": ",".join(_short(name, MOUNT_LENGTH) for name in mounts_of(config)),
+        "LocalVolumes": str(sum(isinstance(mount, VolumeMount) for mount in config.mounts)),
+        "Size": "0B",
+        "Pid": info.pid if state == "running" else 0,
+    }
+
+
+def state_of(info: ContainerInfo, restarting: bool = False) -> str:
+    """docker's word: created, running, restarting or exited."""
+    if info.state is State.RUNNING:
+        return "running"
+    if restarting:
+        return "restarting"
+    return "exited" if info.state is State.EXITED or info.started_at else "created"
+
+
+def status_of(info: ContainerInfo, state: str, health: str, now: float) -> str:
+    """docker's sentence: "Up 3 minutes (healthy)"."""
+    if state == "created":
+        return f"Created ({info.error})" if info.error else "Created"
+    if state == "running":
+        said = {"": "", "starting": " (health: starting)"}.get(health, f" ({health})")
+        return f"Up {span(now - info.started_at)}{said}"
+    code = "unknown" if info.code is None and info.state is State.EXITED else str(info.code or 0)
+    why = " OOM" if info.oom else ""
+    return f"{state.capitalize()} ({code}{why}) {span(now - (info.ended_at or info.started_at))} ago"
+
+
+def publishers_of(config: ContainerConfig) -> list[dict[str, Any]]:
+    """Published ports, and the exposed ones that are not published, as docker lists them."""
+    published = [
+        {
+            "URL": each.host_ip,
+            "TargetPort": each.container_port,
+            "PublishedPort": each.host_port,
+            "Protocol": each.protocol,
+        }
+        for each in config.ports
+    ]
+    known = {(each.container_port, each.protocol) for each in config.ports}
+    exposed = [pair for text in config.expose for pair in _exposed(text) if pair not in known]
+    return [
+        *published,
+        *({"URL": "", "TargetPort": port, "PublishedPort": 0, "Protocol": protocol} for port, protocol in exposed),
+    ]
+
+
+def _exposed(text: str) -> list[tuple[int, str]]:
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    return [(port, protocol or "tcp") for port in range(int(first), int(last or first) + 1)]
+
+
+def port_text(publisher: dict[str, Any]) -> str:
+    target = f"{publisher['TargetPort']}/{publisher['Protocol']}"
+    return f"{publisher['URL']}:{publisher['PublishedPort']}->{target}" if publisher["PublishedPort"] else target
+
+
+def labels_of(config: ContainerConfig) -> list[tuple[str, str]]:
+    """The container's, and those by which tools around docker compose know it (docker/compose pkg/api/labels.go)."""
+    ours = {
+        "com.docker.compose.container-number": str(config.number),
+        "com.docker.compose.oneoff": "False",
+        "com.docker.compose.project": config.project,
+        "com.docker.compose.service": config.service,
+    }
+    return sorted({**ours, **dict(config.labels)}.items())
+
+
+def mounts_of(config: ContainerConfig) -> list[str]:
+    return [
+        mount.volume if isinstance(mount, VolumeMount) else mount.source
+        for mount in config.mounts
+        if isinstance(mount, VolumeMount | BindMount)
+    ]
+
+
+def command_of(config: ContainerConfig) -> str:
+    """Quoted and cut, as docker does."""
+    words = [*(config.entrypoint or ()), *(config.command or ())]
+    text = _short(" ".join(words), COMMAND_LENGTH)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def span(seconds: float) -> str:
+    """A duration for humans.  # docker/go-units duration.go, HumanDuration"""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole == 1:
+        return "1 second"
+    if whole < 60:
+        return f"{whole} seconds"
+    minutes, hours = whole // 60, round(whole / 3600)
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    if hours == 1:
+        return "About an hour"
+    if hours < 48:
+        return f"{hours} hours"
+    days = hours // 24
+    for limit, size, word in ((14, 1, "days"), (60, 7, "weeks"), (730, 30, "months")):
+        if days < limit:
+            return f"{days // size} {word}"
+    return f"{days // 365} years"

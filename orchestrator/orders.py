@@ -1,0 +1,283 @@
+"""What the commands of users do: each makes a new Stored of a project, has it declared, keeps it, and wants it.
+
+All that can be known to be wrong is refused before anything is stored or touched. What the loop then does is told in a feed,
+whose last event says how it ended; who hangs up before that changes nothing.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from engine import errors as engine_errors
+from engine.api import Command
+from engine.types import ContainerInfo, State
+from orchestrator import errors, feeds, keeper, listing, protocol, records
+from orchestrator.projects import Projects
+from reconciler import claims, forecast, render
+from reconciler.actual import ActualState
+from reconciler.stored import Stored, refuse_unknown
+
+log = logging.getLogger(__name__)
+
+
+# --------------------------------------------------------------------------------------------------- what is declared
+
+
+async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
+    """Want what the request says. With `attach` the feed goes on after Settled."""
+    kept = projects.known_or_new(name)
+    async with kept.lock:
+        kept = projects.known_or_new(name)  # it may have been taken down while we waited
+        stored = _after_up(kept, request)
+        declared = await kept.declare(stored, refuse_taken=True)
+        kept.save(declared.stored)
+        kept.watch.grace_s = request.timeout_s
+        feed = kept.follow()
+        number = kept.want(declared)
+        projects.keep(kept)
+    for each in stored.orphans(request.files):
+        feed.put(
+            protocol.Note(f"service {each} is declared by other files of this project; --remove-orphans removes it")
+        )
+    _settle(projects, kept, feed, number, wait=request.wait, timeout_s=request.wait_timeout_s, attach=request.attach)
+    return feed
+
+
+async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str, Any]:
+    """What `up` would do, as render.json says it, with `text` beside it. Changes nothing."""
+    kept = projects.known_or_new(name)
+    declared = await kept.declare(_after_up(kept, request), refuse_taken=True)
+    look, taken = await projects.engine.look(name), await projects.engine.taken(name)
+    things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
+    elsewhere = claims.elsewhere(taken, look, name)
+    found = forecast.preview(declared.desired, things, now=projects.clock(), elsewhere=elsewhere)
+    return {**render.json(found), "text": render.text(found)}
+
+
+def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
+    said = request.document.get("name")
+    if said not in (None, kept.name):
+        raise errors.Invalid(f"the document is of project {said}, not of {kept.name}")
+    with keeper.refusals():
+        return kept.stored.up(
+            request.files,
+            request.document,
+            kept.clock(),
+            services=request.services,
+            no_deps=request.no_deps,
+            scale=request.scale,
+            force_recreate=request.force_recreate,
+            remove_orphans=request.remove_orphans,
+        )
+
+
+# -------------------------------------------------------------------------------------------------- what is stored
+
+
+async def down(projects: Projects, name: str, request: protocol.Down) -> feeds.Feed:
+    """Want nothing of the project any more; its volumes stay unless told."""
+    return await _change(projects, name, lambda stored: stored.down(purge=request.volumes), grace_s=request.timeout_s)
+
+
+async def stop(projects: Projects, name: str, request: protocol.Stop) -> feeds.Feed:
+    return await _change(projects, name, lambda stored: stored.stop(request.services), grace_s=request.timeout_s)
+
+
+async def start(projects: Projects, name: str, request: protocol.Start) -> feeds.Feed:
+    now = projects.clock()
+    return await _change(
+        projects,
+        name,
+        lambda stored: stored.start(request.services, now),
+        wait=request.wait,
+        timeout_s=request.wait_timeout_s,
+    )
+
+
+async def restart(projects: Projects, name: str, request: protocol.Stop) -> feeds.Feed:
+    """Stop, wait, start. Only the start is kept on disk: a daemon that dies in between starts them again."""
+    now = projects.clock()
+    return await _change(
+        projects,
+        name,
+        lambda stored: stored.stop(request.services),
+        grace_s=request.timeout_s,
+        then=lambda stored: stored.start(request.services, now),
+    )
+
+
+Change = Callable[[Stored], Stored]
+
+
+async def _change(
+    projects: Projects,
+    name: str,
+    change: Change,
+    *,
+    grace_s: float | None = None,
+    then: Change | None = None,
+    wait: bool = False,
+    timeout_s: float | None = None,
+) -> feeds.Feed:
+    kept = projects.known(name)
+    async with kept.lock:
+        kept = projects.known(name)
+        with keeper.refusals():
+            stored = change(kept.stored)
+            after = then(stored) if then else None
+        declared = await kept.declare(stored)
+        kept.save(after or declared.stored)
+        kept.watch.grace_s = grace_s
+        feed = kept.follow()
+        number = kept.want(declared)
+    _settle(projects, kept, feed, number, wait=wait, timeout_s=timeout_s, then=after)
+    return feed
+
+
+# ------------------------------------------------------------------------------------------------------- how it ends
+
+
+def _settle(
+    projects: Projects,
+    kept: keeper.Keeper,
+    feed: feeds.Feed,
+    number: int,
+    *,
+    wait: bool = False,
+    timeout_s: float | None = None,
+    attach: bool = False,
+    then: Stored | None = None,
+) -> None:
+    """Put the end into the feed when it comes. `then` is wanted after the first settling, unless a newer command came."""
+
+    async def watch() -> None:
+        last = number
+        if then is not None:
+            await kept.settle(number)
+            async with kept.lock:
+                if kept.wish == number:
+                    last = kept.want(await kept.declare(then))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(give_up, tasks.cancel_scope)
+            settled = await kept.settle(last, wait=wait, timeout_s=timeout_s)
+            if attach and settled.outcome == 0:
+                feed.put(settled)
+                feed.put(kept.containers())
+            else:
+                feed.end(settled)
+            tasks.cancel_scope.cancel()
+
+    async def give_up(scope: anyio.CancelScope) -> None:
+        await feed.closed.wait()
+        scope.cancel()
+
+    async def guarded() -> None:
+        try:
+            await watch()
+        except (errors.Refused, engine_errors.EngineError) as error:
+            feed.end(protocol.Settled(1, notes=(str(error),)))
+        except Exception as error:  # a fault of ours in one command must not stop all others
+            log.exception("project %s", kept.name)
+            feed.end(protocol.Settled(1, notes=(f"the daemon failed: {type(error).__name__}: {error}",)))
+
+    projects.start_soon(guarded)
+
+
+# -------------------------------------------------------------------------------------------------- single containers
+
+
+async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
+    """What `ps` shows; nothing for a project that is not up."""
+    records.check_name(name)
+    look = await projects.engine.look(name)
+    try:
+        again = projects.known(name).restarting()
+    except errors.NotFound:
+        again = []
+    health = dict(projects.monitor.statuses())
+    return listing.rows_of(look, name, health=health, restarting=again, now=projects.clock())
+
+
+async def containers(projects: Projects, name: str) -> protocol.Containers:
+    """Of a project that is up, as of now, with the paths of their output."""
+    kept = projects.known(name)
+    await kept.watch.look(name)
+    return kept.containers()
+
+
+async def listen(projects: Projects, name: str) -> feeds.Feed:
+    """What happens to a project that is up, from now on, for as long as somebody listens; its containers first."""
+    found = await containers(projects, name)
+    feed = projects.known(name).follow()
+    feed.put(found)
+    return feed
+
+
+async def kill(projects: Projects, name: str, request: protocol.Kill) -> list[str]:
+    """Send a signal; the names of the containers that got it. One that is to end a container keeps it stopped."""
+    kept = projects.known(name)
+    number = signal_number(request.signal)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), request.services)
+    async with kept.lock:
+        look = await projects.engine.look(name)
+        running = [
+            info
+            for info in look.containers
+            if info.state is State.RUNNING and (not request.services or info.config.service in request.services)
+        ]
+        ended = {info.config.service for info in running if number in (signal.SIGKILL, info.config.stop_signal)}
+        declared = await kept.declare(kept.stored.stop(sorted(ended))) if ended else None
+        if declared:
+            kept.save(declared.stored)
+        for info in running:
+            await _signal(projects, info, number)
+        if declared:
+            kept.want(declared)
+    return sorted(info.config.name for info in running)
+
+
+async def _signal(projects: Projects, info: ContainerInfo, number: int) -> None:
+    try:
+        await projects.engine.signal(info.uid, number)
+    except engine_errors.Superseded:
+        log.info("%s ended by itself before its signal", info.config.name)
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+
+
+async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
+    """A connected socket that speaks engine.wire with a new command in a container; the caller closes it."""
+    kept = projects.known(name)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), (request.service,))
+    look = await projects.engine.look(name)
+    mine = [info for info in look.containers if info.config.service == request.service]
+    chosen = next((info for info in mine if info.config.number == request.number), None)
+    if chosen is None:
+        raise errors.NotFound(
+            f"service {request.service} has no container {request.number}", hint="`corral ps -a` lists them"
+        )
+    if chosen.state is not State.RUNNING:
+        raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
+    pairs = (each.partition("=") for each in request.environment)
+    environment = tuple((key, value) for key, _, value in pairs)
+    command = Command(request.argv, environment, request.user, request.working_dir, request.tty)
+    try:
+        return await projects.engine.session(chosen.uid, command)
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+
+
+def signal_number(text: str) -> int:
+    """9, KILL or SIGKILL. Raises Invalid."""
+    if text.isdecimal() and 0 < int(text) < signal.NSIG:
+        return int(text)
+    name = text.upper()
+    try:
+        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
+    except KeyError:
+        raise errors.Invalid(f"no signal is called {text!r}") from None

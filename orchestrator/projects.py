@@ -1,0 +1,127 @@
+"""All projects of this corral, one keeper each; restored from their records when the daemon is born.
+
+A record that cannot be read, or is not valid any more, keeps its project as it is: nothing of it is touched, and every command
+on it says why. A project that `down` has emptied is forgotten, record and all.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from engine import errors as engine_errors
+from engine.api import Engine
+from engine.types import State
+from orchestrator import errors, health, keeper, records
+from reconciler.stored import Stored
+
+log = logging.getLogger(__name__)
+
+
+class Projects:
+    """The registry. `serve` it in a task."""
+
+    def __init__(
+        self, engine: Engine, kept: records.Records, monitor: health.Monitor, *, clock: Callable[[], float]
+    ) -> None:
+        self.engine, self.monitor, self.clock = engine, monitor, clock
+        self._records = kept
+        self._keepers: dict[str, keeper.Keeper] = {}
+        self._broken: dict[str, str] = {}
+        self._tasks: anyio.abc.TaskGroup | None = None
+
+    async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Restore what is stored, then keep every project until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            for name in self._records.names():
+                await self._restore(name)
+            task_status.started()
+            async for name in self.engine.changes():
+                self.wake(name)
+
+    def start_soon(self, task: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run something that outlives the request it is for."""
+        assert self._tasks is not None
+        self._tasks.start_soon(task)
+
+    def wake(self, name: str = "") -> None:
+        """The project's loop looks again; "": all."""
+        for kept in self._keepers.values():
+            if name in ("", kept.name):
+                kept.loop.wake()
+
+    async def _restore(self, name: str) -> None:
+        try:
+            kept = self._keeper_of(self._records.read(name))
+            number = kept.want(await kept.declare(kept.stored), forgive=False)
+        except (errors.Invalid, engine_errors.EngineError) as error:
+            told = [f"{'.'.join(map(str, each.path))}: {each.message}" for each in getattr(error, "problems", ())]
+            self._broken[name] = f"cannot restore project {name}: {'; '.join([str(error), *told])}"
+            log.error("%s; nothing of it is touched", self._broken[name])
+        else:
+            self.keep(kept)
+            if not kept.stored.parts:  # a daemon that died in the middle of a `down`
+                self.start_soon(lambda: kept.settle(number))
+
+    # ------------------------------------------------------------------------------------------------- keepers
+
+    def known(self, name: str) -> keeper.Keeper:
+        """Raises NotFound, or Invalid for one whose record is broken."""
+        records.check_name(name)
+        if name in self._broken:
+            raise errors.Invalid(self._broken[name])
+        if name not in self._keepers:
+            raise errors.NotFound(f"no project {name} is up", hint="`corral up` brings it up; -p names another")
+        return self._keepers[name]
+
+    def known_or_new(self, name: str) -> keeper.Keeper:
+        """A new one is nobody's until `keep` has it. Raises Invalid."""
+        try:
+            return self.known(name)
+        except errors.NotFound:
+            return self._keeper_of(Stored(name))
+
+    def _keeper_of(self, stored: Stored) -> keeper.Keeper:
+        return keeper.Keeper(self.engine, stored, self.monitor, self._records.write, clock=self.clock)
+
+    def keep(self, kept: keeper.Keeper) -> None:
+        """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""
+        if self._keepers.get(kept.name) is not kept:
+            self._keepers[kept.name] = kept
+            self.start_soon(lambda: self._run(kept))
+
+    async def _run(self, kept: keeper.Keeper) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kept.run)
+            while self._keepers.get(kept.name) is kept:
+                await kept.gone.wait()
+                async with kept.lock:
+                    if kept.is_gone():  # else a command that came in between wants something again
+                        self._forget(kept)
+                    else:
+                        kept.gone = anyio.Event()
+            tasks.cancel_scope.cancel()
+
+    def _forget(self, kept: keeper.Keeper) -> None:
+        self._records.remove(kept.name)
+        self.monitor.show(kept.name, ())
+        del self._keepers[kept.name]
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Every project: how many containers run, how many services are wanted, and what is wrong with its record."""
+        found = [
+            {
+                "name": name,
+                "running": sum(info.state is State.RUNNING for info in kept.look.containers),
+                "services": len(kept.stored.services),
+                "error": "",
+            }
+            for name, kept in self._keepers.items()
+        ]
+        broken = [{"name": name, "running": 0, "services": 0, "error": why} for name, why in self._broken.items()]
+        return sorted([*found, *broken], key=lambda each: str(each["name"]))

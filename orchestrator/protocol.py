@@ -1,0 +1,284 @@
+"""What client and daemon say to each other: requests, answers and events, in one place.
+
+    POST /v1/projects/NAME/up        Up       -> 200, events as JSON lines, the last one Settled
+    POST /v1/projects/NAME/plan      Up       -> 200, the plan as reconciler.render writes it as JSON; stores nothing
+    POST /v1/projects/NAME/down      Down     -> 200, events
+    POST /v1/projects/NAME/stop      Stop     -> 200, events
+    POST /v1/projects/NAME/start     Start    -> 200, events
+    POST /v1/projects/NAME/restart   Stop     -> 200, events
+    POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
+    POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
+                                                 a connected socket that speaks engine.wire
+    GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
+    GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
+    POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
+    GET  /v1/projects                         -> 200, {"projects": [{"name", "running", "services", "error"}, …]}
+    GET  /v1/daemon                           -> 200, Status
+    POST /v1/daemon/stop             {}       -> 200, {}; the daemon ends after it
+
+HTTP/1.1, one request a connection. Every request carries `Corral-Version`; a daemon of another version answers 426 to
+everything but /v1/daemon and /v1/daemon/stop, which stay as they are in all versions, so that a client can replace it.
+A stream of events ends with Settled; one that ends without it tells that the daemon died. Errors are
+`{"error": errors.as_json(…)}` with the status of the error's class; nothing was done then.
+
+The classes are NamedTuples: `dataclasses` imports `inspect`, 7 ms of every command's start.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+from orchestrator import errors
+
+REQUEST_BYTES_MAX = 16 << 20
+HEAD_BYTES_MAX = 16 << 10
+VERSION_HEADER = "corral-version"
+OTHER_VERSION_STATUS = 426
+
+Names = tuple[str, ...]
+Numbers = Mapping[str, int]
+Document = dict[str, Any]
+NO_NUMBERS: Numbers = MappingProxyType({})
+
+
+# ------------------------------------------------------------------------------------------------------------ requests
+
+
+class Up(NamedTuple):
+    """`document` is the canonical mapping of specs.loader; `files` names the file set it came from; `services`: () for
+    all; `timeout_s`: grace of the stops on the way (None: each container's); `wait_timeout_s`: None for no end.
+    `attach`: go on with `Containers` events after Settled."""
+
+    document: Document
+    files: Names
+    services: Names = ()
+    scale: Numbers = NO_NUMBERS
+    force_recreate: bool = False
+    no_deps: bool = False
+    remove_orphans: bool = False
+    wait: bool = False
+    wait_timeout_s: float | None = None
+    timeout_s: float | None = None
+    attach: bool = False
+
+
+class Down(NamedTuple):
+    volumes: bool = False
+    timeout_s: float | None = None
+
+
+class Stop(NamedTuple):
+    """Of `stop` and `restart`; `services`: () for all."""
+
+    services: Names = ()
+    timeout_s: float | None = None
+
+
+class Start(NamedTuple):
+    services: Names = ()
+    wait: bool = False
+    wait_timeout_s: float | None = None
+
+
+class Kill(NamedTuple):
+    services: Names = ()
+    signal: str = "SIGKILL"
+
+
+class Exec(NamedTuple):
+    """`number`: which container of the service, from 1. `environment`: "NAME=value" each."""
+
+    service: str
+    argv: Names
+    number: int = 1
+    environment: Names = ()
+    user: str | None = None
+    working_dir: str | None = None
+    tty: bool = False
+
+
+# -------------------------------------------------------------------------------------------------- answers and events
+
+
+class Status(NamedTuple):
+    """Of the daemon; `projects`: how many it has."""
+
+    version: str
+    pid: int
+    root: str
+    run: str
+    started_at: float
+    projects: int
+
+
+class Change(NamedTuple):
+    """What is about to happen to one resource: `action` is create, update, replace, remove, start or stop."""
+
+    id: str
+    action: str
+    reasons: Names = ()
+
+
+class Waiting(NamedTuple):
+    """A step that is not allowed yet, and why. `hope`: it may come by itself soon."""
+
+    id: str
+    verb: str
+    reason: str
+    hope: bool = True
+
+
+class Planned(NamedTuple):
+    """The plan is now this; `kept`: how many resources it leaves as they are."""
+
+    changes: tuple[Change, ...]
+    waiting: tuple[Waiting, ...] = ()
+    kept: int = 0
+
+
+class Begun(NamedTuple):
+    id: str
+    verb: str
+    cause: str = ""
+
+
+class Ended(NamedTuple):
+    """`error`: "" for success."""
+
+    id: str
+    verb: str
+    seconds: float
+    error: str = ""
+
+
+class Container(NamedTuple):
+    """A container as one who follows its output must know it. `state` is listing's word; `log` its path."""
+
+    uid: str
+    name: str
+    service: str
+    slot: str
+    state: str
+    health: str
+    code: int | None
+    log: str
+    started_at: float = 0.0
+
+
+class Containers(NamedTuple):
+    """All containers of the project, each time that one of them changes. `over`: none runs and none will."""
+
+    containers: tuple[Container, ...]
+    over: bool = False
+
+
+class Note(NamedTuple):
+    text: str
+
+
+class Settled(NamedTuple):
+    """The command's end: `outcome` is its exit code, `waiting` what did not come to pass, `notes` what the user may
+    want to know besides."""
+
+    outcome: int
+    waiting: tuple[Waiting, ...] = ()
+    notes: Names = ()
+
+
+Request = Up | Down | Stop | Start | Kill | Exec
+Event = Planned | Begun | Ended | Containers | Note | Settled
+EVENTS: dict[str, type[Any]] = {
+    each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Note, Settled)
+}
+T = TypeVar("T")
+
+
+# ------------------------------------------------------------------------------------------------------------ to JSON
+
+
+def to_json(value: Any) -> Any:
+    """A message as JSON-able data; NamedTuples become mappings."""
+    if hasattr(value, "_asdict"):
+        return {key: to_json(each) for key, each in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {key: to_json(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(each) for each in value]
+    return value
+
+
+def line_of(event: Event) -> bytes:
+    """The event as one line of JSON, its kind first."""
+    body = {"event": type(event).__name__.lower(), **to_json(event)}
+    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+
+
+# ---------------------------------------------------------------------------------------------------------- from JSON
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _list_of(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: tuple(shape(each) for each in _checked(value, list))
+
+
+def _checked(value: Any, *wanted: type) -> Any:
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise ValueError(f"not {' or '.join(each.__name__ for each in wanted)}")
+    return value
+
+
+def _numbers(value: Any) -> Numbers:
+    if not all(_is_integer(each) for each in _checked(value, dict).values()):
+        raise ValueError("not whole numbers")
+    return dict(value)
+
+
+SHAPES: dict[Any, Callable[[Any], Any]] = {
+    str: lambda value: _checked(value, str),
+    bool: lambda value: _checked(value, bool),
+    int: lambda value: _checked(value, int),
+    float: lambda value: float(_checked(value, int, float)),
+    str | None: lambda value: None if value is None else _checked(value, str),
+    int | None: lambda value: None if value is None else _checked(value, int),
+    float | None: lambda value: None if value is None else float(_checked(value, int, float)),
+    Names: _list_of(lambda value: _checked(value, str)),
+    Numbers: _numbers,
+    Document: lambda value: dict(_checked(value, dict)),
+    tuple[Change, ...]: _list_of(lambda value: parse(Change, value)),
+    tuple[Waiting, ...]: _list_of(lambda value: parse(Waiting, value)),
+    tuple[Container, ...]: _list_of(lambda value: parse(Container, value)),
+}
+
+
+def parse(kind: type[T], data: object) -> T:
+    """`data`, checked, as a `kind`. Raises Invalid that names the field; unknown and missing fields are errors."""
+    if not isinstance(data, Mapping):
+        raise errors.Invalid(f"cannot read {kind.__name__.lower()}: it is not a mapping")
+    fields: dict[str, Any] = kind.__annotations__
+    unknown = sorted(set(data) - set(fields))
+    missing = sorted(set(fields) - set(data) - set(kind._field_defaults))  # type: ignore[attr-defined]
+    if unknown or missing:
+        said = "unknown: " + ", ".join(map(str, unknown)) if unknown else "missing: " + ", ".join(missing)
+        raise errors.Invalid(f"cannot read {kind.__name__.lower()}: {said}")
+    values = {}
+    for name, value in data.items():
+        try:
+            values[name] = SHAPES[fields[name]](value)
+        except ValueError as error:
+            raise errors.Invalid(f"cannot read {kind.__name__.lower()}: {name}: {error}") from error
+    return kind(**values)
+
+
+def event_of(line: bytes) -> Event:
+    """The event that `line_of` wrote. Raises Invalid."""
+    try:
+        data = json.loads(line)
+        kind = EVENTS[data.pop("event")]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise errors.Invalid(f"cannot read an event of the daemon: {line[:80]!r}") from error
+    found: Event = parse(kind, data)
+    return found

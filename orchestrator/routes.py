@@ -1,0 +1,82 @@
+"""Which request does what: the table of protocol.py, and what each needs of it."""
+
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from orchestrator import errors, orders, protocol, server
+from orchestrator.projects import Projects
+
+Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
+
+
+async def _up(projects: Projects, name: str, request: protocol.Up) -> server.Answer:
+    return server.Stream(await orders.up(projects, name, request))
+
+
+async def _plan(projects: Projects, name: str, request: protocol.Up) -> server.Answer:
+    return await orders.plan(projects, name, request)
+
+
+async def _down(projects: Projects, name: str, request: protocol.Down) -> server.Answer:
+    return server.Stream(await orders.down(projects, name, request))
+
+
+async def _stop(projects: Projects, name: str, request: protocol.Stop) -> server.Answer:
+    return server.Stream(await orders.stop(projects, name, request))
+
+
+async def _start(projects: Projects, name: str, request: protocol.Start) -> server.Answer:
+    return server.Stream(await orders.start(projects, name, request))
+
+
+async def _restart(projects: Projects, name: str, request: protocol.Stop) -> server.Answer:
+    return server.Stream(await orders.restart(projects, name, request))
+
+
+async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
+    return {"signalled": await orders.kill(projects, name, request)}
+
+
+async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server.Answer:
+    return server.Passed(await orders.session(projects, name, request))
+
+
+ORDERS: dict[str, tuple[type[Any], Order]] = {
+    "up": (protocol.Up, _up),
+    "plan": (protocol.Up, _plan),
+    "down": (protocol.Down, _down),
+    "stop": (protocol.Stop, _stop),
+    "start": (protocol.Start, _start),
+    "restart": (protocol.Stop, _restart),
+    "kill": (protocol.Kill, _kill),
+    "exec": (protocol.Exec, _exec),
+}
+
+
+def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: Callable[[], None]) -> server.Handler:
+    """The daemon's handler. `end` is called when a client asks the daemon to end."""
+
+    async def handle(request: server.Request) -> server.Answer:
+        words = [urllib.parse.unquote(word) for word in request.path.partition("?")[0].split("/")]
+        match request.verb, words:
+            case "GET", ["", "v1", "daemon"]:
+                answer: dict[str, Any] = protocol.to_json(status())
+                return answer
+            case "POST", ["", "v1", "daemon", "stop"]:
+                end()
+                return {"projects": projects.overview()}
+            case "GET", ["", "v1", "projects"]:
+                return {"projects": projects.overview()}
+            case "GET", ["", "v1", "projects", name, "containers"]:
+                return {"containers": await orders.rows(projects, name)}
+            case "GET", ["", "v1", "projects", name, "logs"]:
+                return dict(protocol.to_json(await orders.containers(projects, name)))
+            case "POST", ["", "v1", "projects", name, "logs", "follow"]:
+                return server.Stream(await orders.listen(projects, name))
+            case "POST", ["", "v1", "projects", name, verb] if verb in ORDERS:
+                kind, order = ORDERS[verb]
+                return await order(projects, name, protocol.parse(kind, request.body))
+        raise errors.NotFound(f"nothing is at {request.verb} {request.path}")
+
+    return handle

@@ -1,0 +1,219 @@
+"""The daemon's half of the protocol: a small HTTP/1.1 server on the unix socket.
+
+One request a connection. A request is read whole, within bounds of size and time, before anybody acts on it. A handler
+returns a JSON-able mapping, or raises errors.Refused, or returns a `Stream` that writes events until it is done or the
+client hangs up, or a `Passed` descriptor. What a handler raises besides is logged and answered with 500: a broken request
+ends nothing but itself.
+"""
+
+import grp
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio
+import anyio.abc
+
+from orchestrator import errors, protocol, version
+
+log = logging.getLogger(__name__)
+
+REQUEST_S = 10.0
+"""A request that is not there after this long is not awaited any further."""
+
+SEND_S = 60.0
+"""A client that does not take what it is sent for this long is given up."""
+
+CONNECTIONS_MAX = 256
+REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Content Too Large"} | {
+    426: "Upgrade Required",
+    500: "Internal Server Error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came; `body` is JSON, None if there was none."""
+
+    verb: str
+    path: str
+    version: str
+    body: object
+
+
+class Source(Protocol):
+    """Events for one client; closed when it hangs up, or has them all."""
+
+    def __aiter__(self) -> AsyncIterator[protocol.Event]: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    events: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An open file that goes to the client; it is closed here afterwards."""
+
+    descriptor: int
+
+
+Answer = Mapping[str, Any] | Stream | Passed
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+async def listen(path: str, group: str = "") -> anyio.abc.SocketListener:
+    """A listener at `path`: root's alone (0600), or also `group`'s (0660). Replaces a dead one's file."""
+    mask = os.umask(0o177)
+    try:
+        listener = await anyio.create_unix_listener(path, backlog=CONNECTIONS_MAX)
+    finally:
+        os.umask(mask)
+    if group:
+        try:
+            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        except KeyError:
+            await listener.aclose()
+            raise errors.UsageError(f"cannot give the socket to group {group}: there is no such group") from None
+        os.chmod(path, 0o660)
+    return listener
+
+
+async def serve(listener: anyio.abc.SocketListener, handler: Handler) -> None:
+    """Answer until cancelled."""
+    limiter = anyio.CapacityLimiter(CONNECTIONS_MAX)
+
+    async def one(connection: anyio.abc.SocketStream) -> None:
+        async with connection, limiter:
+            try:
+                await _answer(connection, handler)
+            except* (anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError):
+                log.debug("a client hung up")
+            except* Exception:
+                log.exception("a request failed")
+
+    await listener.serve(one)
+
+
+async def _answer(connection: anyio.abc.SocketStream, handler: Handler) -> None:
+    try:
+        with anyio.fail_after(REQUEST_S):
+            request = await _read(connection)
+    except (errors.Refused, TimeoutError) as error:
+        await _refuse(
+            connection, error if isinstance(error, errors.Refused) else errors.Invalid("the request did not come")
+        )
+        return
+    if request.version != version.VERSION and not request.path.startswith("/v1/daemon"):
+        await _send(connection, protocol.OTHER_VERSION_STATUS, {})
+        return
+    try:
+        answer = await handler(request)
+    except errors.Refused as error:
+        await _refuse(connection, error)
+    except Exception as error:
+        log.exception("%s %s failed", request.verb, request.path)
+        refused = errors.Refused(f"the daemon failed: {type(error).__name__}: {error}", hint="its log says more")
+        await _send(connection, 500, {"error": errors.as_json(refused)})
+    else:
+        await _give(connection, answer)
+
+
+async def _give(connection: anyio.abc.SocketStream, answer: Answer) -> None:
+    match answer:
+        case Stream(events):
+            await _stream(connection, events)
+        case Passed(descriptor):
+            try:
+                assert isinstance(connection, anyio.abc.UNIXSocketStream)
+                with anyio.fail_after(SEND_S):
+                    await connection.send_fds(_head(200, 2) + b"{}", [descriptor])
+            finally:
+                os.close(descriptor)
+        case _:
+            await _send(connection, 200, answer)
+
+
+async def _read(connection: anyio.abc.SocketStream) -> Request:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if len(data) > protocol.HEAD_BYTES_MAX:
+            raise errors.Invalid("the request's head is too long")
+        data += await connection.receive()
+    head, _, rest = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    words = first.split(" ")
+    length = headers.get("content-length", "0")
+    if len(words) != 3 or not length.isdecimal() or "transfer-encoding" in headers:
+        raise errors.Invalid("not a request of this protocol")
+    if int(length) > protocol.REQUEST_BYTES_MAX:
+        raise errors.Invalid(f"the request is longer than {protocol.REQUEST_BYTES_MAX >> 20} MiB")
+    body = await _read_body(connection, rest, int(length))
+    try:
+        return Request(words[0], words[1], headers.get(protocol.VERSION_HEADER, ""), json.loads(body) if body else None)
+    except (ValueError, RecursionError) as error:
+        raise errors.Invalid(f"the request is not JSON: {error}") from error
+
+
+async def _read_body(connection: anyio.abc.SocketStream, data: bytes, length: int) -> bytes:
+    parts, have = [data], len(data)
+    while have < length:
+        parts.append(await connection.receive())
+        have += len(parts[-1])
+    return b"".join(parts)[:length]
+
+
+async def _stream(connection: anyio.abc.SocketStream, events: Source) -> None:
+    """Write events until there are no more, or the client hangs up."""
+
+    async def until_hung_up() -> None:
+        try:
+            while True:
+                await connection.receive()
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            events.close()
+
+    try:
+        await _write(connection, _head(200, None))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(until_hung_up)
+            async for event in events:
+                await _write(connection, protocol.line_of(event))
+            await connection.aclose()  # which ends `until_hung_up`
+    finally:
+        events.close()
+
+
+async def _refuse(connection: anyio.abc.SocketStream, error: errors.Refused) -> None:
+    await _send(connection, error.status, {"error": errors.as_json(error)})
+
+
+async def _send(connection: anyio.abc.SocketStream, status: int, answer: Mapping[str, Any]) -> None:
+    body = json.dumps(protocol.to_json(dict(answer)), separators=(",", ":")).encode()
+    await _write(connection, _head(status, len(body)) + body)
+
+
+async def _write(connection: anyio.abc.SocketStream, data: bytes) -> None:
+    with anyio.move_on_after(SEND_S) as scope:
+        await connection.send(data)
+    if scope.cancelled_caught:
+        raise anyio.BrokenResourceError
+
+
+def _head(status: int, length: int | None) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} {REASONS[status]}",
+        f"{protocol.VERSION_HEADER}: {version.VERSION}",
+        "connection: close",
+    ]
+    if length is None:
+        lines.append("content-type: application/jsonlines")
+    else:
+        lines += ["content-type: application/json", f"content-length: {length}"]
+    return "\r\n".join([*lines, "", ""]).encode()

@@ -1,0 +1,63 @@
+"""What docker compose has and corral does not have yet: refused by name, so that nobody thinks it did something.
+
+# docker/compose docs/reference, v5.5
+"""
+
+COMMANDS = frozenset(
+    {
+        "alpha",
+        "attach",
+        "bridge",
+        "build",
+        "commit",
+        "convert",
+        "cp",
+        "create",
+        "events",
+        "export",
+        "generate",
+        "images",
+    }
+    | {
+        "ls",
+        "pause",
+        "port",
+        "publish",
+        "pull",
+        "push",
+        "rm",
+        "run",
+        "scale",
+        "stats",
+        "top",
+        "unpause",
+        "viz",
+        "volumes",
+    }
+    | {"wait", "watch"}
+)
+
+GLOBAL_FLAGS = frozenset({"--all-resources", "--ansi", "--compatibility", "--dry-run", "--parallel", "--verbose"})
+
+FLAGS: dict[str, frozenset[str]] = {
+    command: frozenset(flags.split()) | {"--dry-run"}
+    for command, flags in {
+        "up": "--build --no-build --no-recreate --always-recreate-deps --no-start --pull --quiet-pull --quiet-build -V"
+        " --renew-anon-volumes --timestamps -w --watch --abort-on-container-exit --abort-on-container-failure"
+        " --exit-code-from --attach --no-attach --attach-dependencies --no-color --menu -y --yes",
+        "plan": "",
+        "down": "--rmi",
+        "ps": "--filter --no-trunc --orphans --status",
+        "logs": "--index --until",
+        "exec": "-d --detach --privileged",
+        "config": "--environment --hash --images --lock-image-digests --models --networks --no-consistency"
+        " --no-env-resolution --no-interpolate --no-normalize --no-path-resolution -o --output --profiles"
+        " --resolve-image-digests --variables --volumes",
+        "stop": "",
+        "start": "",
+        "restart": "",
+        "kill": "--remove-orphans",
+        "version": "",
+        "daemon": "",
+    }.items()
+}

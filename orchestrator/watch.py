@@ -1,0 +1,67 @@
+"""The engine as one project's loop sees it: everybody who follows the project sees each look too, and a command may say
+how long the stops on its way have.
+
+Only what the loop does goes through here. A grace said by a command (`stop -t 3`) is written to a container just before it is
+stopped, by an update in place; the loop then finds it different from what is declared and puts it back.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+from engine.api import Command, Ended, Engine, Updatable
+from engine.types import Config, ContainerConfig, Look, PortMap, Taken
+
+
+class Watch:
+    """An Engine. `seen` is called with every look, before the loop gets it. `grace_s`: of all stops; None: each
+    container's own."""
+
+    def __init__(self, engine: Engine, seen: Callable[[Look], None]) -> None:
+        self._engine, self._seen = engine, seen
+        self._configs: dict[str, ContainerConfig] = {}
+        self.grace_s: float | None = None
+
+    async def look(self, project: str) -> Look:
+        look = await self._engine.look(project)
+        self._configs = {info.uid: info.config for info in look.containers}
+        self._seen(look)
+        return look
+
+    async def stop(self, uid: str) -> None:
+        config = self._configs.get(uid)
+        if self.grace_s is not None and config is not None and config.stop_grace_s != self.grace_s:
+            await self._engine.update(uid, replace(config, stop_grace_s=self.grace_s))
+        await self._engine.stop(uid)
+
+    async def taken(self, project: str) -> Taken:
+        return await self._engine.taken(project)
+
+    def changes(self) -> AsyncIterator[str]:
+        return self._engine.changes()
+
+    async def create(self, config: Config) -> None:
+        await self._engine.create(config)
+
+    async def update(self, uid: str, config: Updatable) -> None:
+        await self._engine.update(uid, config)
+
+    async def remove(self, uid: str) -> None:
+        await self._engine.remove(uid)
+
+    async def start(self, uid: str) -> None:
+        await self._engine.start(uid)
+
+    async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
+        await self._engine.release(uid, ports)
+
+    async def signal(self, uid: str, signal: int) -> None:
+        await self._engine.signal(uid, signal)
+
+    async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
+        return await self._engine.run(uid, command, timeout_s)
+
+    async def session(self, uid: str, command: Command) -> int:
+        return await self._engine.session(uid, command)
+
+    def log_path(self, config: ContainerConfig) -> str:
+        return self._engine.log_path(config)

@@ -1,0 +1,144 @@
+"""The command line alone: what is understood, what is refused and how, and that everything has help."""
+
+import io
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from orchestrator import cli, errors, unsupported, version
+
+TOP = pathlib.Path(__file__).parent.parent.parent
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    return cli.run(argv, out, err), out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_that_begins_with_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("help", command)
+    module = cli.module_of(command)
+    assert code == 0
+    assert out.startswith(f"usage: corral {command}")
+    assert module.__doc__
+    assert module.__doc__.strip().splitlines()[0] in out
+    assert run(command, "--help")[0] == 0
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_flag_and_argument_says_what_it_is_for(command: str) -> None:
+    parser = cli.command_parser(command, cli.module_of(command))
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+def test_without_a_command_the_help_lists_them_all() -> None:
+    for argv in ((), ("help",)):
+        code, out, _ = run(*argv)
+        assert code == 0
+        assert all(f"  {name} " in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("up", "--build"), "corral up: --build is not supported yet"),
+        (("up", "--pull=always"), "corral up: --pull is not supported yet"),
+        (("up", "-V"), "corral up: -V is not supported yet"),
+        (("up", "--abort-on-container-exit", "web"), "corral up: --abort-on-container-exit is not supported yet"),
+        (("exec", "--privileged", "web", "sh"), "corral exec: --privileged is not supported yet"),
+        (("--dry-run", "up"), "corral: --dry-run is not supported yet"),
+        (("--parallel", "4", "up"), "corral: --parallel is not supported yet"),
+        (("build",), "corral build: not supported yet"),
+        (("run", "web"), "corral run: not supported yet"),
+    ],
+)
+def test_what_compose_has_and_corral_has_not_yet_is_refused_by_name(argv: tuple[str, ...], said: str) -> None:
+    code, out, err = run(*argv)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"corral: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said", "hint"),
+    [
+        (("up", "--detatch"), "unknown flag --detatch", "did you mean --detach?"),
+        (("up", "--scal=web=2"), "unknown flag --scal", "did you mean --scale?"),
+        (("--projekt-name", "x", "up"), "unknown flag --projekt-name", "did you mean --project-name?"),
+        (("pss",), "corral has no command 'pss'", "did you mean ps?"),
+        (("up", "-p", "x"), "-p goes before the command", "corral -p … up …"),
+        (("up", "--wait-timeout", "soon"), "invalid seconds value", "corral up --help"),
+        (("daemon", "explode"), "invalid choice", "corral daemon --help"),
+        (("down", "web"), "web", "corral down --help"),
+        (("up", "--scale", "web"), "cannot use --scale web", "--scale SERVICE=NUMBER"),
+    ],
+)
+def test_what_nobody_knows_is_a_usage_error_with_a_way_out(
+    argv: tuple[str, ...], said: str, hint: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: host}}\n")
+    code, _, err = run(*argv)
+    assert code == 1, "2 would mean changes to a script that runs `plan`"
+    assert said in err
+    assert hint in err
+
+
+def test_flags_may_come_before_and_after_services() -> None:
+    module = cli.module_of("up")
+    for words in (["-d", "web", "db"], ["web", "-d", "db"], ["web", "db", "-d"]):
+        found = cli.parse_command("up", module, words)
+        assert (found.services, found.detach) == (["web", "db"], True)
+
+
+def test_after_the_service_everything_is_the_command_of_exec() -> None:
+    module = cli.module_of("exec")
+    found = cli.parse_command("exec", module, ["-T", "-e", "A=1", "web", "sh", "-c", "echo -T; exit 3", "--", "-e"])
+    assert (found.service, found.command) == ("web", ["sh", "-c", "echo -T; exit 3", "--", "-e"])
+    assert (found.no_tty, found.env) == (True, ["A=1"])
+    assert cli.parse_command("exec", module, ["-it", "web", "sh"]).tty
+
+
+def test_global_flags_are_repeatable_where_compose_has_them_so() -> None:
+    options = cli.parse_globals(["-f", "a.yml", "-f", "b.yml", "-p", "x", "--profile", "p", "logs", "-f", "web"])
+    assert (options.file, options.project_name, options.profile) == (["a.yml", "b.yml"], "x", ["p"])
+    assert (options.command, options.rest) == ("logs", ["-f", "web"])
+
+
+def test_no_supported_flag_is_in_the_table_of_the_unsupported() -> None:
+    for command in cli.COMMANDS:
+        known = set(cli._flags_of(cli.command_parser(command, cli.module_of(command))))
+        assert known.isdisjoint(unsupported.FLAGS[command]), command
+    assert unsupported.COMMANDS.isdisjoint(cli.COMMANDS)
+    assert unsupported.FLAGS.keys() == cli.COMMANDS.keys()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"] == version.VERSION
+    for argv in (("version",), ("--version",)):
+        assert run(*argv)[:2] == (0, f"corral version {version.VERSION}\n")
+    assert run("version", "--short")[1] == f"{version.VERSION}\n"
+    assert run("version", "--format", "json")[1] == f'{{"version":"{version.VERSION}"}}\n'
+
+
+@pytest.mark.parametrize("command", ["ps", "up", "down", "exec"])
+def test_a_command_starts_without_what_is_slow_to_import(command: str) -> None:
+    code = (
+        f"import sys, orchestrator.cli as cli; cli.module_of({command!r})\n"
+        "print([name for name in ('anyio', 'pydantic', 'yaml', 'dataclasses', 'inspect', 'subprocess', 'http', 'logging',"
+        " 'asyncio', 'networkx', 'pyroute2') if name in sys.modules])"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(TOP)!r})\n{code}"]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_errors_are_printed_with_their_hint_and_without_control_characters() -> None:
+    from orchestrator import output
+
+    err = io.StringIO()
+    output.complain(err, errors.DaemonError("no \x1b[31msuch\nthing", hint="try\x07 this"))
+    assert err.getvalue() == "corral: no \\x1b[31msuch\nthing\n  try\\x07 this\n"
