@@ -22,18 +22,18 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@touch $@
 
 fmt: .venv/dev ## format the code
-	$(BIN)/ruff format $(ROOMS) tests
-	$(BIN)/ruff check --fix --quiet $(ROOMS) tests
+	$(BIN)/ruff format $(ROOMS) tests benchmarks examples
+	$(BIN)/ruff check --fix --quiet $(ROOMS) tests benchmarks examples
 
 lint: .venv/dev ## style, and the import rules of docs/architecture.md
-	$(BIN)/ruff format --check $(ROOMS) tests
-	$(BIN)/ruff check $(ROOMS) tests
+	$(BIN)/ruff format --check $(ROOMS) tests benchmarks examples
+	$(BIN)/ruff check $(ROOMS) tests benchmarks examples
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 types: .venv/dev ## mypy, strict
 	$(BIN)/mypy
 
-test: lint types test-pure test-root ## everything, the fast floors first
+test: lint types test-pure test-root test-guest e2e ## everything, the fast floors first
 	@echo "all floors passed"
 
 test-pure: .venv/dev ## no root needed, seconds
@@ -44,6 +44,16 @@ test-root: .venv/dev ## the engine against this machine's kernel, as root
 
 e2e: .venv/dev ## the command line as a user types it, as root
 	$(BIN)/python -m pytest -q tests/e2e
+
+test-guest: .venv/dev ## the cgroup v2 driver in a User-Mode Linux guest (a pure v2 host)
+	$(BIN)/python tests/guests/boot.py
+
+bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/run
+
+demo: .venv/installed ## a real Spark cluster comes up, does real work, heals, and goes down without a trace
+	@./tools/system-packages default-jre-headless
+	@./examples/bigdata-cluster/demo
 
 clean: ## remove what the other verbs made in this folder
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache artifacts

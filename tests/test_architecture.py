@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -13,6 +15,8 @@ ROOMS = {
     "orchestrator": {"specs", "engine", "reconciler"},
 }
 FROM_ENGINE_TO_RECONCILER = {"engine.api", "engine.types", "engine.errors"}
+SMALL = {"zygote", "shim", "dns"}
+"""Processes of the engine that run under `python -I -S`: a handful of stdlib modules, nothing else."""
 
 
 def modules() -> list[pathlib.Path]:
@@ -55,3 +59,16 @@ def test_the_planner_does_no_io() -> None:
             "random",
             "logging",
         }
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_small_process_loads_no_third_party_module(name: str) -> None:
+    if not (TOP / "engine" / f"{name}.py").exists():
+        pytest.fail(f"engine/{name}.py is gone: say so in SMALL")
+    code = (
+        f"import sys; sys.path.insert(0, {str(TOP)!r}); import engine.{name}\n"
+        "print([m for m, x in sys.modules.items() if 'site-packages' in (getattr(x, '__file__', '') or '')"
+        " or m.split('.')[0] in ('asyncio', 'dataclasses', 'logging', 'threading', 'subprocess', 'inspect')])"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
