@@ -22,12 +22,12 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@touch $@
 
 fmt: .venv/dev ## format the code
-	$(BIN)/ruff format $(ROOMS) tests benchmarks examples
-	$(BIN)/ruff check --fix --quiet $(ROOMS) tests benchmarks examples
+	$(BIN)/ruff format $(ROOMS) $(wildcard tests benchmarks examples)
+	$(BIN)/ruff check --fix --quiet $(ROOMS) $(wildcard tests benchmarks examples)
 
 lint: .venv/dev ## style, and the import rules of docs/architecture.md
-	$(BIN)/ruff format --check $(ROOMS) tests benchmarks examples
-	$(BIN)/ruff check $(ROOMS) tests benchmarks examples
+	$(BIN)/ruff format --check $(ROOMS) $(wildcard tests benchmarks examples)
+	$(BIN)/ruff check $(ROOMS) $(wildcard tests benchmarks examples)
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 types: .venv/dev ## mypy, strict

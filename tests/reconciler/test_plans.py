@@ -106,7 +106,7 @@ def test_limits_ports_labels_and_policies_change_live():
         """
         ~ container:web  update   ports -8080:80/tcp, +8081:80/tcp, live, expose +9000, live, mem_limit 512m -> 1g, live, cpus none -> 1.5, live, restart no -> on-failure:3, live, healthcheck none -> CMD curl localhost, live, stop_signal 15 -> 2, live, stop_grace_period 10s -> 2.5s, live, labels tier old -> new, +x=1, live
         8 resources are as declared
-        """,  # noqa: E501
+        """,
     )
     assert [step.verb for step in scene.forecast().steps] == ["update"]
 
@@ -120,7 +120,7 @@ def test_what_the_kernel_cannot_change_replaces_the_container_only_and_hides_sec
         """
         ± container:web  replace  command serve -> serve -v, environment DB_PASSWORD *** -> ***, MODE a -> b, +X=1, volumes -p_data:/data
         8 resources are as declared
-        """,  # noqa: E501
+        """,
     )
     says(
         scene.steps(),
@@ -129,7 +129,7 @@ def test_what_the_kernel_cannot_change_replaces_the_container_only_and_hides_sec
         container:web  remove   {why}
         container:web  create   is not there
         container:web  start    has not run yet
-        """,  # noqa: E501
+        """,
     )
 
 
@@ -557,7 +557,7 @@ def test_a_volume_that_differs_is_never_replaced_and_one_of_another_project_is_n
         ! container:db  cannot create: volume:data is not ready
         ! volume:data  cannot replace: volume p_data is of project other: say `external: true` to use it; it is never replaced by itself, for its data's sake
         0 resources are as declared
-        """,  # noqa: E501
+        """,
     )
 
 

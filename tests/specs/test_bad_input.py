@@ -1,5 +1,5 @@
 """What bad input gets: golden texts, as the user sees them. Nothing has been touched by then."""
-# ruff: noqa: E501  (what the user sees is not wrapped)
+
 
 from typing import Any
 
