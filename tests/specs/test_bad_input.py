@@ -1,6 +1,5 @@
 """What bad input gets: golden texts, as the user sees them. Nothing has been touched by then."""
 
-
 from typing import Any
 
 import pytest
