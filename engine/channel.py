@@ -37,9 +37,13 @@ async def connect(directory: str) -> socket.socket:
 
 
 async def send(connection: socket.socket, frame: wire.Frame, descriptors: tuple[int, ...] = ()) -> None:
+    await send_raw(connection, frames.encode(frame), descriptors)
+
+
+async def send_raw(connection: socket.socket, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
     while True:
         try:
-            frames.send(connection, frame, descriptors)
+            frames.send_raw(connection, data, descriptors)
             return
         except BlockingIOError:
             await anyio.wait_writable(connection)

@@ -1,123 +1,128 @@
-"""A command in a running container, in the shim: from clone to its exit code, at the pleasure of its client.
+"""A command in a running container, as a worker of the shim serves it: from the request to its exit code.
 
-When the client goes away, the command does too, unless it was asked to be detached: a pty hangs up by itself, since the client
-had its only master; without one, its process group is killed. (Docker lets it run on, with nobody to read it.)
+The worker has the client's connection to itself, and ends with the command. When the client goes away before, the command does
+too, unless it was asked to be detached: a pty hangs up by itself, since the client had its only master; without one, its
+process group is killed. (Docker lets it run on, with nobody to read it.)
 
 Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
 import signal
+import socket
 
-from engine import children, launch, program, syscalls, wire
-from engine.connections import Connection
+from engine import birth, children, errors, frames, launch, program, syscalls, wire
 from engine.loop import Loop
-from engine.running import Running
+
+
+def serve(
+    report: socket.socket, connection: socket.socket, *, data: bytes, pidfd: int, start: bytes, entered: bool
+) -> None:
+    """Do what the Exec in `data` asks, in the container whose first process `pidfd` is and which was started by `start`."""
+    syscalls.close_all_but({0, 1, 2, report.fileno(), connection.fileno(), pidfd})
+    connection.setblocking(True)
+    frame = frames.decode(data)
+    try:
+        command = Command(frame.body.spec, pidfd, frames.decode(start).body.spec, entered)
+    except errors.EngineError as error:
+        _send(connection, frame.number, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
+        return
+    except OSError as error:
+        _send(connection, frame.number, wire.Failed(f"cannot run {frame.body.spec.argv[0]}: {error}"))
+        return
+    _send(connection, frame.number, wire.ExecStarted(command.pid, frame.body.spec.tty), command.ends)
+    frames.close_all(command.ends)
+    _Service(connection, frame.number, command, frame.body.spec).run()
 
 
 class Command:
-    """`number`: of the request on `connection` that began it."""
+    """A command that has been executed. `ends` are the client's ends of its streams. Raises `EngineError`, `OSError`."""
 
-    def __init__(self, loop: Loop, spec: wire.ExecSpec, running: Running, connection: Connection, number: int) -> None:
-        self.has_ended = False
-        self._loop, self._spec, self._running = loop, spec, running
-        self._connection, self._number = connection, number
-        self._ours: tuple[int, ...] = ()
-        self._begin()
-        if not spec.detached:
-            connection.on_close.append(self._on_client_gone)
+    def __init__(self, spec: wire.ExecSpec, pidfd: int, container: wire.StartSpec, entered: bool) -> None:
+        if not spec.argv:
+            raise errors.TerminalEngineError("cannot run nothing: there is no command")
+        self._spec, self._pidfd, self._cgroups = spec, pidfd, container.cgroups
+        self._become = _program(spec, birth.program_of(container))
+        syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
+        try:
+            self._begin(container.cgroups.v2 if entered else "")
+        except children.BornDeadError:
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+            self._begin("")
 
     def signal(self, number: int) -> None:
         """To its process group. It leads one of its own, and is ours to reap, so the id is not somebody else's."""
-        if not self.has_ended:
-            try:
-                os.killpg(self._child.pid, number)
-            except ProcessLookupError:
-                children.send_signal(self._child.pidfd, number)  # it has not got as far as setsid
-
-    def _begin(self) -> None:
-        streams = None if self._spec.tty else self._open_streams()
         try:
-            self._child = _clone(self._spec, self._running, streams)
-        except BaseException:
-            self._close_ours()
-            raise
-        finally:
-            for descriptor in streams or ():
-                os.close(descriptor)
-        self._launch = children.Launch(self._loop, self._child, self._on_started, self._on_failed)
-        self._loop.watch(self._child.pidfd, self._on_end)
-        self._launch.go()
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
 
-    def _open_streams(self) -> launch.Streams:
-        in_read, in_write = os.pipe2(os.O_CLOEXEC)
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        error_read, error_write = os.pipe2(os.O_CLOEXEC)
-        self._ours = (in_write, out_read, error_read)
-        return in_read, out_write, error_write
-
-    def _on_started(self, descriptors: list[int]) -> None:
-        ours, self._ours = (*self._ours, *descriptors), ()
-        self._connection.send(self._number, wire.ExecStarted(self._child.pid, self._spec.tty), ours)
-
-    def _on_failed(self, failure: wire.Failed) -> None:
-        children.send_signal(self._child.pidfd, signal.SIGKILL)
-        code = self._reap()
-        self._close_ours()
-        if self._launch.was_born_dead(code) and self._running.is_running:
-            self._running.into_cgroup = False
-            try:
-                self._begin()
-                return
-            except OSError as error:
-                failure = wire.Failed(f"cannot run {self._spec.argv[0]}: {error}")
-        self.has_ended = True
-        self._connection.send(self._number, failure)
-
-    def _on_end(self, _events: int) -> None:
-        if self._launch.pending:
-            self._launch.settle()
-            if not self._launch.succeeded:
-                return
-        code = self._reap()
-        self.has_ended = True
-        self._connection.send(self._number, wire.ExecEnded(code))
-
-    def _reap(self) -> int:
-        code = children.reap(self._child.pidfd)
-        self._loop.forget(self._child.pidfd)
-        os.close(self._child.pidfd)
-        return code
-
-    def _close_ours(self) -> None:
-        for descriptor in self._ours:
-            os.close(descriptor)
-        self._ours = ()
-
-    def _on_client_gone(self) -> None:
-        if not self._spec.tty or self._launch.pending:
-            self.signal(signal.SIGKILL)
+    def _begin(self, cgroup_v2: str) -> None:
+        streams, self.ends = _streams(self._spec.tty)
+        child = children.clone(
+            0,
+            cgroup_v2,
+            (self._pidfd, *(streams or ())),
+            lambda channel, entered: launch.joining(
+                self._cgroups, self._pidfd, self._become, streams=streams, enter_v2=not entered, channel=channel
+            ),
+        )
+        frames.close_all(streams or ())
+        self.pid, self.pidfd = child.pid, child.pidfd
+        self.ends += children.await_execve(child)
 
 
-def _clone(spec: wire.ExecSpec, running: Running, streams: launch.Streams | None) -> children.Child:
-    """Our children's pid namespace is the container's for the length of one clone, so the command needs no second fork."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    become, cgroups, pidfd = _program(spec, running.become), running.spec.cgroups, running.pidfd
+class _Service:
+    """What a client may still do, and what it is told."""
+
+    def __init__(self, connection: socket.socket, number: int, command: Command, spec: wire.ExecSpec) -> None:
+        self._loop = Loop()
+        self._connection, self._number, self._command, self._spec = connection, number, command, spec
+
+    def run(self) -> None:
+        """Until the command has ended; then the process ends."""
+        self._loop.watch(self._command.pidfd, self._ended)
+        self._loop.watch(self._connection.fileno(), self._heard)
+        self._loop.run()
+
+    def _heard(self, _events: int) -> None:
+        try:
+            received = frames.receive(self._connection)
+        except (OSError, frames.WireError):
+            received = None
+        if received is None:
+            self._loop.forget(self._connection.fileno())
+            if not self._spec.tty and not self._spec.detached:
+                self._command.signal(signal.SIGKILL)
+        elif isinstance(received[0].body, wire.ExecSignal):
+            self._command.signal(received[0].body.number)
+
+    def _ended(self, _events: int) -> None:
+        self._loop.forget(self._command.pidfd)
+        _send(self._connection, self._number, wire.ExecEnded(children.reap(self._command.pidfd)))
+        os._exit(0)
+
+
+def _send(
+    connection: socket.socket,
+    number: int,
+    body: wire.Failed | wire.ExecStarted | wire.ExecEnded,
+    descriptors: tuple[int, ...] = (),
+) -> None:
     try:
-        syscalls.setns(pidfd, syscalls.CLONE_NEWPID)
-        try:
-            return children.clone(
-                0,
-                cgroups.v2 if running.into_cgroup else "",
-                (pidfd, *(streams or ())),
-                lambda channel, entered: launch.joining(
-                    cgroups, pidfd, become, streams=streams, enter_v2=not entered, channel=channel
-                ),
-            )
-        finally:
-            syscalls.setns(own, syscalls.CLONE_NEWPID)
-    finally:
-        os.close(own)
+        frames.send(connection, wire.Frame(number, body), descriptors)
+    except OSError:
+        pass  # the client is gone, which is noticed where it matters
+
+
+def _streams(tty: bool) -> tuple[launch.Streams | None, tuple[int, ...]]:
+    """Make the pipes: the command's streams, and the client's ends. With a pty the command makes both."""
+    if tty:
+        return None, ()
+    in_read, in_write = os.pipe2(os.O_CLOEXEC)
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    return (in_read, out_write, error_write), (in_write, out_read, error_read)
 
 
 def _program(spec: wire.ExecSpec, container: program.Program) -> program.Program:

@@ -1,4 +1,5 @@
-"""The shim's side of its connections: each has a queue of its own, so a client that does not read holds up nobody.
+"""The shim's side of its connections: each has a queue of its own, so a client that does not read holds up nobody. Messages are
+bytes here: most are neither made into records nor made from them.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -6,9 +7,7 @@ Runs in the zygote: the listed stdlib modules only.
 import os
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from engine import frames, wire
 from engine.loop import READ, WRITE, Loop
@@ -21,35 +20,35 @@ class Connection:
     """`received` is called with each message and its descriptors, which become its to close. `subscribed`: wants exits."""
 
     def __init__(
-        self, loop: Loop, end: socket.socket, received: Callable[["Connection", wire.Frame, list[int]], None]
+        self, loop: Loop, end: socket.socket, received: Callable[["Connection", bytes, list[int]], None]
     ) -> None:
         self.subscribed = False
         self.on_close: list[Callable[[], None]] = []
         self._loop = loop
-        self._end = end
+        self.end = end
         self._received = received
-        self._queue: deque[tuple[wire.Frame, tuple[int, ...]]] = deque()
+        self._queue: list[tuple[bytes, tuple[int, ...]]] = []
         self._open = True
         end.setblocking(False)
         loop.watch(end.fileno(), self._ready)
 
-    def send(self, number: int, body: Any, descriptors: tuple[int, ...] = ()) -> None:
-        """Send now or when the client reads again; the descriptors are closed then. To a closed connection: nothing."""
+    def send(self, number: int, body: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        """Send an encoded body now or when the client reads again; the descriptors are closed then. A closed one gets nothing."""
         if not self._open or len(self._queue) >= QUEUE_MAX:
-            _close_all(descriptors)
+            frames.close_all(descriptors)
             self.close()
             return
-        self._queue.append((wire.Frame(number, body), descriptors))
+        self._queue.append((frames.answer(number, body), descriptors))
         self._flush()
 
     def close(self) -> None:
         if not self._open:
             return
         self._open = False
-        self._loop.forget(self._end.fileno())
-        self._end.close()
+        self._loop.forget(self.end.fileno())
+        self.end.close()
         for _, descriptors in self._queue:
-            _close_all(descriptors)
+            frames.close_all(descriptors)
         self._queue.clear()
         for callback in self.on_close:
             callback()
@@ -62,7 +61,7 @@ class Connection:
 
     def _read(self) -> None:
         try:
-            received = frames.receive(self._end)
+            received = frames.receive_raw(self.end)
         except BlockingIOError:
             return
         except (OSError, frames.WireError):
@@ -75,32 +74,31 @@ class Connection:
     def _flush(self) -> None:
         try:
             while self._queue:
-                frame, descriptors = self._queue[0]
-                frames.send(self._end, frame, descriptors)
-                self._queue.popleft()
-                _close_all(descriptors)
+                data, descriptors = self._queue[0]
+                frames.send_raw(self.end, data, descriptors)
+                del self._queue[0]
+                frames.close_all(descriptors)
         except BlockingIOError:
             pass
         except OSError:
             self.close()
             return
-        self._loop.watch(self._end.fileno(), self._ready, READ | WRITE if self._queue else READ)
+        self._loop.watch(self.end.fileno(), self._ready, READ | WRITE if self._queue else READ)
 
 
 class Server:
-    """Listens at `directory`/shim.sock, for processes of our own user only."""
+    """Listens, and serves whoever connects, if it is a process of our own user."""
 
     def __init__(
-        self, loop: Loop, directory: str, received: Callable[[Connection, wire.Frame, list[int]], None]
+        self, loop: Loop, listening: socket.socket, received: Callable[[Connection, bytes, list[int]], None]
     ) -> None:
         self._loop = loop
         self._received = received
         self._connections: list[Connection] = []
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listening.setblocking(False)
-        _bind(self._listening, directory)
-        self._listening.listen(BACKLOG)
-        loop.watch(self._listening.fileno(), self._accept)
+        self._listening = listening
+        listening.setblocking(False)
+        listening.listen(BACKLOG)  # here: a client sees the credentials of who called it
+        loop.watch(listening.fileno(), self._accept)
 
     def adopt(self, end: socket.socket) -> Connection:
         """Serve this connection as one of ours."""
@@ -109,7 +107,7 @@ class Server:
         self._connections.append(connection)
         return connection
 
-    def publish(self, body: Any) -> None:
+    def publish(self, body: bytes) -> None:
         """Send an event to everybody who wants events."""
         for connection in list(self._connections):
             if connection.subscribed:
@@ -127,8 +125,9 @@ class Server:
             end.close()
 
 
-def _bind(listening: socket.socket, directory: str) -> None:
-    """A socket's address has room for 107 bytes: the directory is named by a descriptor."""
+def bind(listening: socket.socket, directory: str) -> None:
+    """Put it at `directory`/shim.sock, which is root's alone. An address has room for 107 bytes: the directory is named by
+    a descriptor."""
     place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mask = os.umask(0o177)
     try:
@@ -140,8 +139,3 @@ def _bind(listening: socket.socket, directory: str) -> None:
     finally:
         os.umask(mask)
         os.close(place)
-
-
-def _close_all(descriptors: tuple[int, ...]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -11,11 +11,15 @@ from engine import frames
 
 def write(path: str, record: Any) -> None:
     """Replace the file at `path` by this record of `engine.wire`."""
+    write_raw(path, frames.encode(record))
+
+
+def write_raw(path: str, content: bytes) -> None:
     draft = f"{path}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(draft, flags, 0o600)
     try:
-        os.write(descriptor, frames.encode(record))
+        os.write(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -29,12 +33,6 @@ def remove(path: str) -> None:
     except FileNotFoundError:
         return
     sync_directory(os.path.dirname(path))
-
-
-def read(path: str) -> Any:
-    """Give the record at `path`. Raises FileNotFoundError, `frames.WireError`."""
-    with open(path, "rb") as file:
-        return frames.decode(file.read())
 
 
 def sync_directory(directory: str) -> None:

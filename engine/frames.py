@@ -13,6 +13,7 @@ Runs in the zygote: the listed stdlib modules only.
 import json
 import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from engine import wire
@@ -61,27 +62,77 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
+# ----------------------------------------------------------------------------------------- without a record being made
+# A shim reads and answers most messages without making records of them: whatever code runs in it, its pages are its own.
+
+_BEGIN = b'{"is":"Frame","number":'
+_BODY = b',"body":{"is":"'
+
+
+def head(data: bytes) -> tuple[int, str]:
+    """Give the number of a frame, and the kind of its body, from its first bytes: every frame begins so."""
+    number, body, rest = data.removeprefix(_BEGIN).partition(_BODY)
+    kind, quote, _ = rest.partition(b'"')
+    if not data.startswith(_BEGIN) or not body or not quote or not number.isdigit():
+        raise WireError(f"cannot read a message of {len(data)} bytes: it is no frame")
+    return int(number), kind.decode("ascii", "replace")
+
+
+def fields(data: bytes) -> dict[str, Any]:
+    """Give the fields of a frame's body as they are in JSON. Raises `WireError`."""
+    try:
+        found = _SCANNER.raw_decode(data.decode("ascii"))[0]["body"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise WireError(f"cannot read a message of {len(data)} bytes: {error!r}") from error
+    if not isinstance(found, dict):
+        raise WireError(f"cannot read a message of {len(data)} bytes: it has no body")
+    return found
+
+
+def join_fork(spec: wire.SandboxSpec) -> bytes:
+    """Give a ForkShim as the zygote is sent it: before the frame, what the fork needs to know of it at once."""
+    name = os.fsencode(f"{spec.project}/{spec.name} {spec.run_directory}")
+    return b"\0".join((name, spec.mode.encode(), encode(wire.Frame(0, wire.ForkShim(spec)))))
+
+
+def split_fork(data: bytes) -> tuple[bytes, bool, bytes]:
+    """Give the shim's name, whether it has a network of its own, and the frame."""
+    name, mode, frame = data.split(b"\0", 2)
+    return name, mode != b"host", frame
+
+
+def container_of(data: bytes) -> str:
+    """Give the container that a Start or an Exec is about, which is the first field of their spec."""
+    _, found, rest = data.partition(b'"container":"')
+    if not found:
+        raise WireError(f"cannot read a message of {len(data)} bytes: it names no container")
+    return rest.partition(b'"')[0].decode("ascii", "replace")
+
+
+def answer(number: int, body: bytes) -> bytes:
+    """Give the frame of a body that is encoded already."""
+    return b"%b%d%b%b}" % (_BEGIN, number, b',"body":', body)
+
+
+def encode_failed(message: str, terminal: bool = False) -> bytes:
+    return b'{"is":"Failed","message":%b,"terminal":%b}' % (text(message), b"true" if terminal else b"false")
+
+
+def text(value: str) -> bytes:
+    """Give a text as JSON."""
+    return json.encoder.encode_basestring_ascii(value).encode("ascii")
+
+
+_SCANNER = json.JSONDecoder()
+_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_MAX)
+
+
 # ------------------------------------------------------------------------------------------------------------ sending
-
-
-def pack(frame: Frame, descriptors: tuple[int, ...] = ()) -> tuple[bytes, tuple[int, ...], int]:
-    """Give the datagram, its descriptors, and the memfd among them (-1: none) which the caller closes after sending."""
-    data = encode(frame)
-    if len(data) <= DATAGRAM_BYTES:
-        return data, descriptors, -1
-    memfd = os.memfd_create("corral-message", os.MFD_CLOEXEC)
-    os.write(memfd, data)
-    return b" ", (memfd, *descriptors), memfd
 
 
 def send(connection: socket.socket, frame: Frame, descriptors: tuple[int, ...] = ()) -> None:
     """Send one message; the descriptors stay the caller's to close. Raises `OSError`, `BlockingIOError` among it."""
-    data, carried, memfd = pack(frame, descriptors)
-    try:
-        socket.send_fds(connection, [data], list(carried), socket.MSG_NOSIGNAL)
-    finally:
-        if memfd >= 0:
-            os.close(memfd)
+    send_raw(connection, encode(frame), descriptors)
 
 
 def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
@@ -89,27 +140,60 @@ def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
 
     Raises `BlockingIOError` on a non-blocking socket with nothing there, `WireError` for what is no message.
     """
-    try:
-        data, descriptors, flags, _ = socket.recv_fds(
-            connection, DATAGRAM_BYTES, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
-        )
-    except ConnectionResetError:
+    received = receive_raw(connection)
+    if received is None:
         return None
-    if not data and not descriptors:
-        return None
+    data, descriptors = received
     try:
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            raise WireError("cannot read a message: it was cut off")
-        if data == b" " and descriptors:
-            data = _drain(descriptors.pop(0))
         frame = decode(data)
         if not isinstance(frame, Frame):
             raise WireError(f"cannot read a message: it is no frame but {type(frame).__name__}")
     except WireError:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        close_all(descriptors)
         raise
     return frame, descriptors
+
+
+def send_raw(connection: socket.socket, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    if len(data) <= DATAGRAM_BYTES:
+        if descriptors:
+            socket.send_fds(connection, [data], list(descriptors), socket.MSG_NOSIGNAL)
+        else:
+            connection.send(data, socket.MSG_NOSIGNAL)
+        return
+    memfd = os.memfd_create("corral-message", os.MFD_CLOEXEC)
+    try:
+        os.write(memfd, data)
+        socket.send_fds(connection, [b" "], [memfd, *descriptors], socket.MSG_NOSIGNAL)
+    finally:
+        os.close(memfd)
+
+
+def receive_raw(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+    try:
+        data, ancillary, flags, _ = connection.recvmsg(DATAGRAM_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None
+    descriptors: list[int] = []
+    for _, _, content in ancillary:  # we ask for nothing but SCM_RIGHTS
+        descriptors += memoryview(content[: len(content) // 4 * 4]).cast("i")
+    if not data and not descriptors:
+        return None
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close_all(descriptors)
+        raise WireError("cannot read a message: it was cut off")
+    if data == b" " and descriptors:
+        try:
+            data = _drain(descriptors.pop(0))
+        except WireError:
+            close_all(descriptors)
+            raise
+    return data, descriptors
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _drain(memfd: int) -> bytes:

@@ -27,7 +27,7 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
         dispositions.reset()
         return
     try:
-        title.show(title.area(), f"corral init {name}")
+        title.show(title.area(), b"corral init " + os.fsencode(name))
         syscalls.close_all_but({0, 1, 2})
         os._exit(_until_end(child))
     finally:

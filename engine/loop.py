@@ -41,11 +41,19 @@ class Loop:
     def run(self) -> None:
         """For ever."""
         while True:
-            for descriptor, events in self._epoll.poll(self._timeout()):
-                callback = self._callbacks.get(descriptor)
-                if callback is not None:  # forgotten by an earlier callback of this round
-                    callback(events)
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait for something to happen, and call back."""
+        for descriptor, events in self._epoll.poll(self._timeout()):
+            callback = self._callbacks.get(descriptor)
+            if callback is not None:  # forgotten by an earlier callback of this round
+                callback(events)
+        if self._deadlines:
             self._expire(time.monotonic())
+
+    def close(self) -> None:
+        self._epoll.close()
 
     def _timeout(self) -> float | None:
         if not self._deadlines:

@@ -1,4 +1,4 @@
-"""A sandbox's namespaces, as its shim makes and keeps them: net (unless the machine's is wanted) and uts.
+"""A sandbox's namespaces, as its shim makes and holds them: net (unless the machine's is wanted) and uts.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -23,17 +23,22 @@ DEFAULT_SYSCTLS: Pairs = (
 SYSCTL_NAME = re.compile(r"net(\.[a-z0-9_-]+)+")
 
 
-def enter(spec: SandboxSpec) -> None:
-    """Move this process into the sandbox's own namespaces. Raises ValueError for a sysctl that is none of the network's."""
-    private = spec.mode != "host"
-    if spec.sysctls and not private:
-        raise ValueError(f"cannot set {spec.sysctls[0][0]}: the sandbox uses the machine's network")
-    syscalls.unshare(syscalls.CLONE_NEWUTS | (syscalls.CLONE_NEWNET if private else 0))
+def enter(has_network: bool) -> None:
+    """Move this process into a sandbox's new namespaces: uts, and net unless it uses the machine's."""
+    syscalls.unshare(syscalls.CLONE_NEWUTS | (syscalls.CLONE_NEWNET if has_network else 0))
+
+
+def furnish(spec: SandboxSpec) -> None:
+    """Make the new namespaces that this process is in what the sandbox wants. Raises ValueError for a sysctl that is none of the
+    network's."""
     name(spec.hostname, spec.domainname)
-    if private:
-        for key, value in (*DEFAULT_SYSCTLS, *spec.sysctls):
-            set_sysctl(key, value, optional=(key, value) in DEFAULT_SYSCTLS)
-        bring_up("lo")
+    if spec.mode == "host":
+        if spec.sysctls:
+            raise ValueError(f"cannot set {spec.sysctls[0][0]}: the sandbox uses the machine's network")
+        return
+    for key, value in (*DEFAULT_SYSCTLS, *spec.sysctls):
+        set_sysctl(key, value, optional=(key, value) in DEFAULT_SYSCTLS)
+    bring_up("lo")
 
 
 def name(hostname: str, domainname: str) -> None:

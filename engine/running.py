@@ -1,66 +1,57 @@
-"""A container in its shim: from clone to exit record.
+"""A container in its shim: what the shim keeps of it, from the request to start it to its exit.
 
 Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
 import signal
-import time
+import socket
 from collections.abc import Callable
 
-from engine import children, durable, errors, identity, launch, logs, program, rootfs, syscalls, wire
+from engine import birth, children, death, durable, frames, logs, wire, workers
 from engine.loop import Loop
 from engine.output import Output
 
-NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC
+PLANNED = (b'"planned":false', b'"planned":true')
 
 
 class Running:
-    """One run. Callbacks: `started(process)` or `failed(Failed)` once, then `ended(exit)` once if it was started; `exit` is
-    durable by then. Raises `EngineError`, `OSError` from the constructor when not even a child came to be."""
+    """One run, asked for by the Start in `data`. Callbacks, with encoded records: `started(process)` or `failed(Failed)` once,
+    then `ended(exit)` once if it was started; what is told is durable by then."""
 
     def __init__(
         self,
         loop: Loop,
-        spec: wire.StartSpec,
-        become: program.Program,
+        data: bytes,
         *,
-        started: Callable[[wire.Process], None],
-        failed: Callable[[wire.Failed], None],
-        ended: Callable[[wire.Exit], None],
+        started: Callable[[bytes], None],
+        failed: Callable[[bytes], None],
+        ended: Callable[[bytes], None],
     ) -> None:
-        self.spec, self.become = spec, become
-        self.into_cgroup = True  # by clone; see `children.was_born_dead`
-        self._loop, self._started, self._failed, self._ended = loop, started, failed, ended
+        self.data = data
+        self.pidfd = -1
+        self.kept: birth.Started | None = None
+        self._loop, self._on_started, self._on_failed, self._on_ended = loop, started, failed, ended
+        self._failure = frames.encode_failed("cannot start a container: it died while it was being set up")
+        self._must_die = self._is_planned = False
+        self._code = 255
         self._kill_ticket: object = None
-        self._ooms = _count_ooms(spec.oom_counters)
-        _check(spec)
-        durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
-        self._log = logs.Writer(spec.log_path, spec.log_bytes)
-        self._output = Output(loop, self._log)
-        self.process: wire.Process
-        self._launch: children.Launch
-        try:
-            self._begin()
-        except BaseException:
-            self._output.close()
-            self._log.close()
-            raise
+        workers.fork(loop, "start a container", self._start, self._told, self._begun)
 
     @property
-    def is_running(self) -> bool:
-        """Executed, and not ended."""
-        return not self._launch.pending
+    def process(self) -> bytes | None:
+        """The encoded record, once it was executed and until it has ended."""
+        return self.kept.process if self.kept is not None else None
 
     def signal(self, number: int) -> None:
-        children.send_signal(self.pidfd, number)
+        if self.pidfd >= 0:
+            children.send_signal(self.pidfd, number)
 
     def stop(self, number: int, grace_s: float) -> None:
         """Mark the run as planned, durably, then ask it to end, and kill it after the grace. The last stop's grace counts."""
-        if not self.process.planned:
-            self.process = self.process._replace(planned=True)
-            self._record()
-        if self._launch.pending or grace_s <= 0:
+        self._is_planned = True
+        self._plan()
+        if self.kept is None or grace_s <= 0:
             self.kill()
             return
         self.signal(number)
@@ -70,133 +61,73 @@ class Running:
     def kill(self) -> None:
         """Kill everything in it, now: with its first process the kernel kills its pid namespace, and nothing forks in that any
         more. All that is in the cgroup was cloned into that namespace."""
+        self._must_die = True
         self.signal(signal.SIGKILL)
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
-    def _begin(self) -> None:
-        self._child = self._clone()
-        self.pidfd = self._child.pidfd
-        who = identity.of(self.pidfd, self._child.pid)
-        self.process = wire.Process(self.spec.container, self.spec.run, who, started_at=time.time())
-        self._launch = children.Launch(self._loop, self._child, self._on_started, self._on_failed)
-        self._loop.watch(self.pidfd, self._on_end)
-        try:
-            self._record()
-        except OSError as error:  # from here on whatever fails is told through `failed`
-            self._launch.abandon(wire.Failed(f"cannot record the start of {self.spec.argv[0]}: {error}"))
-            self.kill()
+    def _start(self, report: socket.socket) -> None:
+        birth.start(report, self.data)
+
+    def _told(self, data: bytes, descriptors: list[int]) -> None:
+        if data == birth.CHILD:
+            self._reap()
+            self.pidfd = descriptors[0]
+            if self._must_die:
+                self.kill()
+        elif data.startswith(birth.STARTED):
+            self._take(birth.unpack(data), descriptors)
         else:
-            self._launch.go()
+            self._failure = data
 
-    def _clone(self) -> children.Child:
-        spec, become = self.spec, self.become
-        streams, theirs = self._open_streams()
-        try:
-            return children.clone(
-                NAMESPACES,
-                spec.cgroups.v2 if self.into_cgroup else "",
-                theirs,
-                lambda channel, entered: launch.first(
-                    spec, become, streams=streams, enter_v2=not entered, channel=channel
-                ),
-            )
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
+    def _take(self, kept: birth.Started, descriptors: list[int]) -> None:
+        self._log = logs.Writer(os.fsdecode(kept.log_path), kept.log_bytes)
+        self._output = Output(self._loop, self._log)
+        for stream, descriptor in zip(logs.STREAMS, descriptors, strict=False):
+            self._output.listen(stream, descriptor)
+        if kept.stdin_open and not kept.tty:
+            self._output.stdin = descriptors[2]
+        self.kept = kept
+        if self._is_planned:
+            self._plan()
 
-    def _open_streams(self) -> tuple[launch.Streams | None, tuple[int, ...]]:
-        """Make the pipes; gives the child's streams (None: it opens a pty), and all descriptors of the child."""
-        if self.spec.tty:
-            return None, ()
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        error_read, error_write = os.pipe2(os.O_CLOEXEC)
-        self._output.listen("stdout", out_read)
-        self._output.listen("stderr", error_read)
-        if not self.spec.stdin_open:
-            return (-1, out_write, error_write), (out_write, error_write)
-        in_read, self._output.stdin = os.pipe2(os.O_CLOEXEC)
-        return (in_read, out_write, error_write), (in_read, out_write, error_write)
+    def _begun(self) -> None:
+        """The worker is gone."""
+        if self.kept is None:
+            self.kill()
+            self._reap()
+            self._on_failed(self._failure)
+            return
+        self._on_started(self.kept.process)
+        self._loop.watch(self.pidfd, self._on_end)
 
-    def _on_started(self, descriptors: list[int]) -> None:
-        for master in descriptors:
-            self._output.listen("stdout", master)
-        self._started(self.process)
-
-    def _on_failed(self, failure: wire.Failed) -> None:
-        self.kill()
-        code = self._reap()
-        if self._launch.was_born_dead(code) and not self.process.planned:
-            self.into_cgroup = False
-            self._output.close()
-            try:
-                self._begin()
-                return
-            except OSError as error:
-                failure = wire.Failed(f"cannot start {self.spec.argv[0]}: {error}")
-        self._finish()
-        durable.remove(os.path.join(self.spec.run_directory, wire.PROCESS_RECORD))
-        hint = "; its memory limit is too small to start it" if self._was_oom() else ""
-        self._failed(wire.Failed(f"{failure.message}{hint}", failure.terminal or bool(hint)))
+    def _plan(self) -> None:
+        if self.kept is not None and self.kept.process.endswith(PLANNED[0] + b"}"):
+            process = self.kept.process.replace(*PLANNED)
+            durable.write_raw(os.path.join(os.fsdecode(self.kept.run_directory), wire.PROCESS_RECORD), process)
+            self.kept = self.kept._replace(process=process)
 
     def _on_end(self, _events: int) -> None:
-        if self._launch.pending:
-            self._launch.settle()
-            if not self._launch.succeeded:
-                return
-        code = self._reap()
-        self._output.drain()
-        self._finish()
-        end = wire.Exit(
-            self.spec.container,
-            self.spec.run,
-            code,
-            oom=self._was_oom(),
-            planned=self.process.planned,
-            started_at=self.process.started_at,
-            ended_at=time.time(),
-        )
-        try:
-            durable.write(os.path.join(self.spec.run_directory, wire.EXIT_RECORD), end)
-        except OSError:
-            pass  # no space: who is connected hears of it all the same
-        self._ended(end)
-
-    def _reap(self) -> int:
-        code = children.reap(self.pidfd)
         self._loop.forget(self.pidfd)
-        os.close(self.pidfd)
-        return code
-
-    def _finish(self) -> None:
         self._loop.cancel(self._kill_ticket)
+        self._reap()
+        self._output.drain()
         self._output.close()
         self._log.close()
+        self._exit = b""
+        workers.fork(self._loop, "record an exit", self._record, self._recorded, self._over)
 
-    def _record(self) -> None:
-        durable.write(os.path.join(self.spec.run_directory, wire.PROCESS_RECORD), self.process)
+    def _record(self, report: socket.socket) -> None:
+        assert self.kept is not None
+        death.record(report, self.data, self.kept, self._code)
 
-    def _was_oom(self) -> bool:
-        return _count_ooms(self.spec.oom_counters) > self._ooms
+    def _recorded(self, data: bytes, _descriptors: list[int]) -> None:
+        self._exit = data
 
+    def _over(self) -> None:
+        self._on_ended(self._exit)
 
-def _check(spec: wire.StartSpec) -> None:
-    """Refuse what no child needs to be made for."""
-    if not spec.argv:
-        raise errors.TerminalEngineError("cannot start a container: it has no command")
-    try:
-        rootfs.operations(spec)
-    except rootfs.RootfsError as error:
-        raise errors.TerminalEngineError(str(error)) from error
-
-
-def _count_ooms(counters: tuple[wire.OomCounter, ...]) -> int:
-    total = 0
-    for counter in counters:
-        try:
-            with open(counter.path, "rb") as file:
-                lines = [line.split() for line in file]
-        except OSError:
-            continue
-        total += sum(int(words[1]) for words in lines if len(words) == 2 and words[0] == counter.key.encode())
-    return total
+    def _reap(self) -> None:
+        if self.pidfd >= 0:
+            self._code = children.reap(self.pidfd)
+            self.pidfd = -1

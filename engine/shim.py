@@ -1,185 +1,222 @@
 """The shim: holds one sandbox's namespaces and is the parent of its containers, until it is told to quit or is killed.
 
 It answers requests (`engine.wire`) of any number of clients, one event at a time, and never waits for one of them. It needs
-nobody: not the zygote that forked it, not the daemon. When it dies, each container's first process gets SIGKILL.
+nobody: not the zygote that forked it, not the daemon. When it dies, each container's first process gets SIGKILL. There are as
+many shims as sandboxes, so what a shim does itself is kept small: most work is done by forks of it (`engine.workers`).
 
 Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
 import socket
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from engine import capabilities, durable, errors, frames, identity, namespaces, netlink, program, syscalls, title, wire
-from engine.commands import Command
+from engine import (
+    commands,
+    connections,
+    durable,
+    errors,
+    frames,
+    identity,
+    namespaces,
+    netlink,
+    title,
+    wire,
+    workers,
+)
 from engine.connections import Connection, Server
 from engine.loop import Loop
 from engine.running import Running
 
+DONE = frames.encode(wire.Done())
 
-def main(spec: wire.SandboxSpec, first: socket.socket, area: title.Area) -> NoReturn:
-    """Be the shim of this sandbox, serving `first` and whoever connects later. Called once, after the fork."""
+
+def main(data: bytes, first: socket.socket, area: title.Area) -> NoReturn:
+    """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
     try:
         os.setsid()
-        title.show(area, f"corral shim {spec.project}/{spec.name} {spec.run_directory}")
-        syscalls.close_all_but({0, 1, 2, first.fileno()})
-        namespaces.enter(spec)
-        loop = Loop()
-        shim = Shim(loop, spec)
-        shim.serve(first)
-        loop.run()
-    except (OSError, ValueError) as error:
-        failed = wire.Failed(f"cannot make sandbox {spec.project}/{spec.name}: {error}", isinstance(error, ValueError))
-        frames.send(first, wire.Frame(0, failed))
+        name, has_network, data = frames.split_fork(data)
+        title.show(area, b"corral shim " + name)
+        namespaces.enter(has_network)
+        Shim(Loop(), data, first, has_network).run()
+    except (OSError, errors.EngineError) as error:
+        frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:
         os._exit(1)
 
 
-class Shim:
-    """`_ended`: the last exit of each container that ran here and rests."""
+def set_up(report: socket.socket, data: bytes, listening: socket.socket, pid: int) -> None:
+    """Make the new namespaces of the shim `pid` what they should be, bind its socket, and record which process it is. A worker's
+    job; reports the encoded Ready."""
+    spec: wire.SandboxSpec = frames.decode(data).body.spec
+    namespaces.furnish(spec)
+    connections.bind(listening, spec.directory)
+    pidfd = os.pidfd_open(pid)
+    who = identity.of(pidfd, pid)
+    durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
+    frames.send_raw(report, frames.encode(wire.Ready(who)))
 
-    def __init__(self, loop: Loop, spec: wire.SandboxSpec) -> None:
-        self._loop, self._spec = loop, spec
-        self._hostname = spec.hostname
-        self._may = capabilities.ours()
+
+def perform(report: socket.socket, data: bytes, has_network: bool) -> None:
+    """Do what needs nothing of the shim but its namespaces. A worker's job; reports the answer, encoded."""
+    body = frames.decode(data).body
+    match body:
+        case wire.SetHostname(hostname, domainname):
+            namespaces.name(hostname, domainname)
+        case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
+            raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
+        case wire.ConfigureInterface(name, address, prefix_length, gateway):
+            netlink.configure_interface(name, address, prefix_length, gateway)
+        case wire.UnconfigureInterface(name):
+            netlink.unconfigure_interface(name)
+        case _:
+            raise errors.TerminalEngineError(f"cannot {type(body).__name__}: this shim does not know how")
+    frames.send_raw(report, DONE)
+
+
+class Shim:
+    """`_ended`: the encoded last exit of each container that ran here and rests."""
+
+    def __init__(self, loop: Loop, data: bytes, first: socket.socket, has_network: bool) -> None:
+        self._loop, self._has_network = loop, has_network
         self._running: dict[str, Running] = {}
-        self._ended: dict[str, wire.Exit] = {}
+        self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
         self._quitting: list[tuple[Connection, int]] = []
         self._held: dict[str, tuple[int, ...]] = {}
-        self._commands: dict[tuple[Connection, int], Command] = {}
-        self._server = Server(loop, spec.directory, self._received)
-        pidfd = os.pidfd_open(os.getpid())
-        self._identity = identity.of(pidfd, os.getpid())
-        os.close(pidfd)
-        durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), self._identity)
+        self._first = first
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._server: Server | None = None
+        pid = os.getpid()
+        workers.fork(
+            loop,
+            "make a sandbox",
+            lambda report: set_up(report, data, self._listening, pid),
+            self._on_set_up,
+            self._serve,
+        )
 
-    def serve(self, first: socket.socket) -> None:
-        self._server.adopt(first).send(0, wire.Ready(self._identity))
+    def run(self) -> NoReturn:
+        self._loop.run()
+        raise AssertionError
 
-    def _received(self, connection: Connection, frame: wire.Frame, descriptors: list[int]) -> None:
+    def _on_set_up(self, answer: bytes, _descriptors: list[int]) -> None:
+        if not answer.startswith(workers.FAILED):
+            self._server = Server(self._loop, self._listening, self._received)
+            self._server.adopt(self._first).send(0, answer)
+        else:
+            frames.send_raw(self._first, frames.answer(0, answer))
+
+    def _serve(self) -> None:
+        if self._server is None:
+            os._exit(1)
+
+    # ------------------------------------------------------------------------------------------------------ requests
+
+    def _received(self, connection: Connection, data: bytes, descriptors: list[int]) -> None:
+        number = 0
         try:
-            if isinstance(frame.body, wire.Hold):
-                self._hold(frame.body.key, tuple(descriptors))
-                descriptors = []
-                connection.send(frame.number, wire.Done())
-            else:
-                self._perform(connection, frame.number, frame.body)
+            number, kind = frames.head(data)
+            self._perform(connection, number, kind, data, descriptors)
         except errors.EngineError as error:
-            connection.send(frame.number, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
-        except (OSError, ValueError) as error:
-            what = type(frame.body).__name__.lower()
-            connection.send(frame.number, wire.Failed(f"cannot {what} in {self._spec.name}: {error}"))
+            connection.send(number, frames.encode_failed(str(error), isinstance(error, errors.TerminalEngineError)))
+        except frames.WireError:
+            connection.close()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            connection.send(number, frames.encode_failed(f"cannot do what was asked of the shim: {error!r}"))
         finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            frames.close_all(descriptors)
 
-    def _perform(self, connection: Connection, number: int, body: Any) -> None:
-        match body:
-            case wire.Start(spec):
-                self._start(connection, number, spec)
-            case wire.Stop(container, which, grace_s):
-                self._stop(connection, number, container, lambda running: running.stop(which, grace_s))
-            case wire.Exec(spec):
-                self._exec(connection, number, spec)
-            case wire.ExecSignal(which):
-                command = self._commands.get((connection, number))
-                if command is not None:
-                    command.signal(which)
-            case wire.Quit():
-                self._quit(connection, number)
-            case wire.List() | wire.Subscribe():
-                connection.subscribed = connection.subscribed or isinstance(body, wire.Subscribe)
+    def _perform(self, connection: Connection, number: int, kind: str, data: bytes, descriptors: list[int]) -> None:
+        """What is in `descriptors` afterwards is closed."""
+        match kind:
+            case "Start":
+                self._start(connection, number, data)
+            case "Exec":
+                self._exec(connection, data)
+            case "Stop":
+                asked = frames.fields(data)
+                self._stop(connection, number, asked["container"], asked["number"], asked["grace_s"])
+            case "Signal":
+                asked = frames.fields(data)
+                self._find(asked["container"]).signal(asked["number"])
+                connection.send(number, DONE)
+            case "Subscribe" | "List":
+                connection.subscribed = connection.subscribed or kind == "Subscribe"
                 connection.send(number, self._listing())
-            case _:
-                self._perform_at_once(body)
-                connection.send(number, wire.Done())
-
-    def _perform_at_once(self, body: Any) -> None:
-        match body:
-            case wire.Signal(container, which):
-                self._find(container).signal(which)
-            case wire.ConfigureInterface(name, address, prefix_length, gateway):
-                self._refuse_machine_network()
-                netlink.configure_interface(name, address, prefix_length, gateway)
-            case wire.UnconfigureInterface(name):
-                self._refuse_machine_network()
-                netlink.unconfigure_interface(name)
-            case wire.Release(keys):
-                for key in keys:
+            case "Hold":
+                key = frames.fields(data)["key"]
+                self._release(key)
+                self._held[key] = tuple(descriptors)
+                descriptors.clear()
+                connection.send(number, DONE)
+            case "Release":
+                for key in frames.fields(data)["keys"]:
                     self._release(key)
-            case wire.SetHostname(hostname, domainname):
-                namespaces.name(hostname, domainname)
-                self._hostname = hostname or self._hostname
+                connection.send(number, DONE)
+            case "Quit":
+                self._quit(connection, number)
             case _:
-                raise errors.TerminalEngineError(f"cannot {type(body).__name__}: this shim does not know how")
+                self._delegate(connection, number, data)
+
+    def _delegate(self, connection: Connection, number: int, data: bytes) -> None:
+        workers.fork(
+            self._loop,
+            "do what was asked of the shim",
+            lambda report: perform(report, data, self._has_network),
+            lambda answer, _descriptors: connection.send(number, answer),
+        )
 
     # ------------------------------------------------------------------------------------------------------ containers
 
     def _find(self, container: str) -> Running:
         running = self._running.get(container)
-        if running is None or not running.is_running:
+        if running is None or running.process is None:
             raise errors.EngineError(f"cannot reach container {container[:12]}: it is not running")
         return running
 
-    def _start(self, connection: Connection, number: int, spec: wire.StartSpec) -> None:
-        if spec.container in self._running:
-            raise errors.EngineError(f"cannot start container {spec.container[:12]}: it is running")
+    def _start(self, connection: Connection, number: int, data: bytes) -> None:
+        container = frames.container_of(data)
+        if container in self._running:
+            raise errors.EngineError(f"cannot start container {container[:12]}: it is running")
         if self._quitting:
-            raise errors.EngineError(f"cannot start container {spec.container[:12]}: its sandbox is going")
+            raise errors.EngineError(f"cannot start container {container[:12]}: its sandbox is going")
 
-        def failed(failure: wire.Failed) -> None:
-            del self._running[spec.container]
+        def failed(failure: bytes) -> None:
+            del self._running[container]
             connection.send(number, failure)
-            self._settle(spec.container)
+            self._settle(container)
 
-        self._running[spec.container] = Running(
+        def ended(found: bytes) -> None:
+            del self._running[container]
+            self._ended[container] = found
+            assert self._server is not None
+            self._server.publish(b'{"is":"Exited","exit":%b}' % found)
+            self._settle(container)
+
+        self._running[container] = Running(
             self._loop,
-            spec,
-            self._program(spec),
-            started=lambda process: connection.send(number, wire.Started(process)),
+            data,
+            started=lambda process: connection.send(number, b'{"is":"Started","process":%b}' % process),
             failed=failed,
-            ended=self._on_ended,
+            ended=ended,
         )
 
-    def _program(self, spec: wire.StartSpec) -> program.Program:
-        confinement = spec.confinement
-        return program.Program(
-            spec.argv,
-            spec.environment,
-            spec.user,
-            spec.working_dir,
-            spec.hostname or self._hostname,
-            spec.tty,
-            spec.init,
-            confinement,
-            keep=capabilities.mask(confinement.capabilities) & self._may,
-            seccomp=_read(confinement.seccomp_path) if confinement.seccomp_path else b"",
-        )
-
-    def _on_ended(self, end: wire.Exit) -> None:
-        del self._running[end.container]
-        self._ended[end.container] = end
-        self._server.publish(wire.Exited(end))
-        self._settle(end.container)
-
-    def _stop(self, connection: Connection, number: int, container: str, act: Callable[[Running], None]) -> None:
-        self._stopping.setdefault(container, []).append((connection, number))
+    def _stop(self, connection: Connection, number: int, container: str, which: int, grace_s: float) -> None:
         running = self._running.get(container)
+        if running is not None:
+            running.stop(which, grace_s)
+        self._stopping.setdefault(container, []).append((connection, number))
         if running is None:
             self._settle(container)
-        else:
-            act(running)
 
     def _settle(self, container: str) -> None:
         """Answer those who waited for its end."""
         for connection, number in self._stopping.pop(container, ()):
-            connection.send(number, wire.Stopped(self._ended.get(container)))
+            connection.send(number, b'{"is":"Stopped","exit":%b}' % self._ended.get(container, b"null"))
         if self._quitting and not self._running:
             for connection, number in self._quitting:
-                connection.send(number, wire.Done())
-            os.unlink(os.path.join(self._spec.directory, wire.SHIM_SOCKET))
+                connection.send(number, DONE)
             os._exit(0)
 
     def _quit(self, connection: Connection, number: int) -> None:
@@ -188,33 +225,29 @@ class Shim:
             running.kill()
         self._settle("")
 
-    def _listing(self) -> wire.Listing:
-        running = tuple(it.process for it in self._running.values() if it.is_running)
-        return wire.Listing(running, tuple(self._ended.values()), tuple(self._held))
+    def _listing(self) -> bytes:
+        running = b",".join(it.process for it in self._running.values() if it.process is not None)
+        held = b",".join(frames.text(key) for key in self._held)
+        return b'{"is":"Listing","running":[%b],"ended":[%b],"held":[%b]}' % (
+            running,
+            b",".join(self._ended.values()),
+            held,
+        )
 
-    # -------------------------------------------------------------------------------------------------------- commands
-
-    def _exec(self, connection: Connection, number: int, spec: wire.ExecSpec) -> None:
-        if not spec.argv:
-            raise errors.TerminalEngineError("cannot run nothing: there is no command")
-        self._commands = {key: command for key, command in self._commands.items() if not command.has_ended}
-        self._commands[connection, number] = Command(self._loop, spec, self._find(spec.container), connection, number)
-
-    # ----------------------------------------------------------------------------------------------------- the network
-
-    def _refuse_machine_network(self) -> None:
-        if self._spec.mode == "host":
-            raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
-
-    def _hold(self, key: str, descriptors: tuple[int, ...]) -> None:
-        self._release(key)
-        self._held[key] = descriptors
+    def _exec(self, connection: Connection, data: bytes) -> None:
+        """The connection is the command's from now on."""
+        running = self._find(frames.container_of(data))
+        kept = running.kept
+        assert kept is not None
+        workers.fork(
+            self._loop,
+            "run a command",
+            lambda report: commands.serve(
+                report, connection.end, data=data, pidfd=running.pidfd, start=running.data, entered=kept.entered
+            ),
+            lambda _answer, _descriptors: None,
+        )
+        connection.close()
 
     def _release(self, key: str) -> None:
-        for descriptor in self._held.pop(key, ()):
-            os.close(descriptor)
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+        frames.close_all(self._held.pop(key, ()))

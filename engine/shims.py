@@ -50,7 +50,7 @@ class Zygote:
         ours.setblocking(False)
         try:
             with theirs:
-                await self._send(wire.Frame(0, wire.ForkShim(spec)), theirs)
+                await self._send(frames.join_fork(spec), theirs)
             with anyio.fail_after(REQUEST_S):
                 await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
                 return await Shim.subscribed(ours, spec.directory)
@@ -69,13 +69,13 @@ class Zygote:
             self._running.end()
             self._running = None
 
-    async def _send(self, frame: wire.Frame, end: socket.socket) -> None:
+    async def _send(self, data: bytes, end: socket.socket) -> None:
         async with self._lock:
             for _ in range(2):
                 if self._running is None:
                     self._running = spawn.zygote(self.run_directory, self._missing)
                 try:
-                    await channel.send(self._running.connection, frame, (end.fileno(),))
+                    await channel.send_raw(self._running.connection, data, (end.fileno(),))
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.close()
@@ -182,6 +182,8 @@ class Shim:
         """Kill what runs in it, with records written, and end it."""
         with contextlib.suppress(ShimGone):
             await self._request(wire.Quit())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.directory, wire.SHIM_SOCKET))
 
     # ----------------------------------------------------------------------------------------------------------- exec
 

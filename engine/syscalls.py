@@ -19,13 +19,15 @@ _libc.syscall.restype = ctypes.c_long
 # asm-generic/unistd.h: the same on every architecture
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 428, 429, 430, 431, 432
 CLONE3, CLOSE_RANGE, OPENAT2, MOUNT_SETATTR = 435, 436, 437, 442
-# asm/unistd.h: (keyctl, seccomp, pivot_root) by machine
-KEYCTL, SECCOMP, PIVOT_ROOT = {"x86_64": (250, 317, 155), "aarch64": (219, 277, 41)}[os.uname().machine]
+# asm/unistd.h: (keyctl, seccomp, pivot_root, rt_sigaction) by machine
+KEYCTL, SECCOMP, PIVOT_ROOT, RT_SIGACTION = {"x86_64": (250, 317, 155, 13), "aarch64": (219, 277, 41, 134)}[
+    os.uname().machine
+]
 
 # linux/sched.h
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
-CLONE_PIDFD, CLONE_INTO_CGROUP = 0x1000, 0x200000000
+CLONE_PIDFD, CLONE_PARENT, CLONE_INTO_CGROUP = 0x1000, 0x8000, 0x200000000
 
 # linux/mount.h
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
@@ -70,13 +72,14 @@ def _call(number: int, what: str, *arguments: int | bytes | ctypes.Array[ctypes.
 
 
 def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
-    """Fork with new namespaces, into a v2 cgroup if one is given; returns (pid, pidfd), and (0, -1) in the child."""
+    """Fork with new namespaces, into a v2 cgroup if one is given; returns (pid, pidfd), and (0, -1) in the child. With
+    CLONE_PARENT the child is our parent's, not ours."""
     if cgroup_fd >= 0 and "clone-into-cgroup" in missing:
         raise OSError(errno.EINVAL, "clone3: told to do without CLONE_INTO_CGROUP")
     pidfd = ctypes.c_int(-1)
     flags |= CLONE_PIDFD | (CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
-    sigchld = 17
-    packed = struct.pack("=11Q", flags, ctypes.addressof(pidfd), 0, 0, sigchld, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
+    exit_signal = 0 if flags & CLONE_PARENT else 17  # SIGCHLD; clone3(2): none with CLONE_PARENT, it inherits ours
+    packed = struct.pack("=11Q", flags, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
     pid = _call(CLONE3, "clone3", ctypes.create_string_buffer(packed, 88), 88)
     return (pid, pidfd.value) if pid else (0, -1)
 
@@ -101,6 +104,11 @@ def sethostname(name: bytes) -> None:
 
 def setdomainname(name: bytes) -> None:
     _checked(_libc.setdomainname(name, ctypes.c_size_t(len(name))), "setdomainname")
+
+
+def default_signal(number: int) -> None:
+    """Give a signal its default disposition, also one that the C library keeps to itself and refuses to touch."""
+    _call(RT_SIGACTION, "rt_sigaction", number, ctypes.create_string_buffer(32), None, 8)  # struct kernel_sigaction
 
 
 def close_range(first: int, last: int, flags: int = 0) -> None:

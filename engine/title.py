@@ -28,7 +28,7 @@ def area() -> Area:
     return Area(start, end - start)
 
 
-def show(where: Area, title: str) -> None:
+def show(where: Area, title: str | bytes) -> None:
     """Name this process; what does not fit is cut off."""
     text = os.fsencode(title).replace(b"\0", b" ")[: max(0, where.size - 2)]
     if where.size > 1:

@@ -197,7 +197,8 @@ class ExecSpec(NamedTuple):
 
 
 class ForkShim(NamedTuple):
-    """Of the zygote. Comes with one descriptor: a SEQPACKET socket that becomes the shim's first connection."""
+    """Of the zygote (`frames.join_fork`). Comes with one descriptor: a SEQPACKET socket that becomes the shim's first
+    connection."""
 
     spec: SandboxSpec
 
@@ -226,7 +227,7 @@ class Stop(NamedTuple):
 
 class Exec(NamedTuple):
     """Answer: ExecStarted with the client's ends (pty: the master; else stdin, stdout, stderr), later ExecEnded with the same
-    number. The client may send ExecSignal with that number."""
+    number. The connection is the command's from then on: the client may send ExecSignal with that number, and nothing else."""
 
     spec: ExecSpec
 

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import NoReturn
 
-from engine import dispositions, frames, shim, syscalls, title, wire
+from engine import dispositions, frames, rehearsal, shim, syscalls, title
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> NoReturn:
     daemon.setblocking(True)
     area = title.area()
     _settle_down(daemon)
-    title.show(area, f"corral zygote {run_directory}")
+    title.show(area, b"corral zygote " + os.fsencode(run_directory))
     try:
         _serve(daemon, area)
     finally:
@@ -43,7 +43,6 @@ def _settle_down(daemon: socket.socket) -> None:
     os.umask(0o022)
     dispositions.reset()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
     try:
         with open("/proc/self/oom_score_adj", "wb") as file:
             file.write(b"-1000")
@@ -52,6 +51,8 @@ def _settle_down(daemon: socket.socket) -> None:
     for name in ("ascii", "utf-8", "latin-1"):
         codecs.lookup(name)
     time.strftime("%Y", time.gmtime())
+    rehearsal.rehearse()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
     sys.meta_path.clear()
     sys.path_hooks.clear()
     sys.path.clear()
@@ -60,18 +61,15 @@ def _settle_down(daemon: socket.socket) -> None:
 
 
 def _serve(daemon: socket.socket, area: title.Area) -> None:
-    while (received := frames.receive(daemon)) is not None:
-        frame, descriptors = received
+    while (received := frames.receive_raw(daemon)) is not None:
+        data, descriptors = received
         first = socket.socket(fileno=descriptors[0])
         try:
-            _fork(frame.body.spec, first, area)
+            if os.fork() == 0:
+                daemon.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                shim.main(data, first, area)
         except OSError as error:
-            frames.send(first, wire.Frame(0, wire.Failed(f"cannot fork a shim: {error}")))
+            frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))
         finally:
             first.close()
-
-
-def _fork(spec: wire.SandboxSpec, first: socket.socket, area: title.Area) -> None:
-    if os.fork() == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        shim.main(spec, first, area)
