@@ -300,6 +300,8 @@ class Containers:
                 self._driver.kill(self._cgroup(container))
             for container in those:
                 await self._emptied(container)
+                # a v2 cgroup that was killed kills whoever is born into it later: the next start makes another one
+                self._driver.remove_empty(self._cgroup(container))
         for container in those:
             container.process = None
             self._ended_unseen(container)

@@ -288,11 +288,17 @@ def listen(path: str) -> socket.socket:
 
 
 def main(run_directory: str, *, resolv_conf: str = dns_forwarding.RESOLV_CONF, upstream_port: int = 53) -> None:
-    """Serve until killed. dns.sock appears when all tables that were there are in force."""
+    """Serve until killed, once standard input brings a byte; end where it ends instead. dns.sock appears when all tables that
+    were there are in force."""
     from engine import title  # only needed here, and it brings more of the standard library with it
 
     title.show(title.area(), f"corral dns {run_directory}")
     os.chdir("/")
+    if not os.read(0, 1):
+        return  # who started us died before a record named us
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.close(null)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(os.path.join(run_directory, "dns.port"), encoding="ascii") as file:

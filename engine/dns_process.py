@@ -157,21 +157,30 @@ class DnsProcess:
         with contextlib.suppress(FileNotFoundError):
             if os.stat(log_path).st_size > LOG_BYTES_MAX:
                 os.unlink(log_path)
-        self._child = os.posix_spawn(
-            interpreter,
-            [interpreter, "-I", "-S", "-c", BOOT, root, self._run, " " * TITLE_ROOM],
-            {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-                (os.POSIX_SPAWN_DUP2, 0, 1),
-                (os.POSIX_SPAWN_OPEN, 2, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-            ],
-            setsid=True,
-            setsigmask=[],
-        )
-        pidfd = os.pidfd_open(self._child)
+        gate, go = os.pipe2(os.O_CLOEXEC)
         try:
-            content = json.dumps(identity.of(pidfd, self._child)._asdict())
+            self._child = os.posix_spawn(
+                interpreter,
+                [interpreter, "-I", "-S", "-c", BOOT, root, self._run, " " * TITLE_ROOM],
+                {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, gate, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 2, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                ],
+                setsid=True,
+                setsigmask=[],
+            )
+            self._record(self._child)
+            os.write(go, b"\n")  # not before: a daemon killed here leaves nobody whom no record names
+        finally:
+            os.close(gate)
+            os.close(go)
+
+    def _record(self, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        try:
+            content = json.dumps(identity.of(pidfd, pid)._asdict())
         finally:
             os.close(pidfd)
         store.replace(os.path.join(self._run, "dns.json"), content.encode())

@@ -6,6 +6,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -174,9 +175,17 @@ class Lab:
     def clean_up(self) -> None:
         """End everything, and make sure that nothing is left."""
         self.zygote.close()
-        eventually(lambda: not processes(str(self.run_directory)))
-        eventually(lambda: not self.cgroups.pids())
-        self.cgroups.remove()
+        try:
+            eventually(lambda: not processes(str(self.run_directory)))
+            eventually(lambda: not self.cgroups.pids())
+        finally:
+            for pid in {
+                *processes(str(self.run_directory)),
+                *self.cgroups.pids(),
+            }:  # a failed test leaves nothing either
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.cgroups.remove()
         mounts = pathlib.Path("/proc/self/mountinfo").read_text()
         assert str(self.directory) not in mounts
 
