@@ -11,7 +11,7 @@ import anyio
 import random_projects
 
 from engine.types import ContainerInfo, EndpointInfo, Info, SandboxInfo, State, VolumeMount
-from reconciler import claims, declaration, events, fake, forecast
+from reconciler import declaration, events, fake, forecast
 from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState
 from reconciler.plan import Planner
@@ -247,10 +247,11 @@ class World:
     async def calm(self, culprits: frozenset[str]) -> Outcome:
         """Nothing happens any more by itself, and it was noticed."""
         while True:
-            told = await self.loop.settled()
+            was_stirring = self.engine.is_stirring
             await anyio.sleep(0.1)
-            if culprits or (not self.engine.is_stirring and not self.loop.busy):
-                return told if culprits else await self.loop.settled()
+            told = await self.loop.settled()
+            if culprits or not (was_stirring or self.engine.is_stirring or self.loop.busy):
+                return told
 
     def guilty(self, culprits: frozenset[str], blocked: dict[str, Blocked]) -> set[str]:
         """Those to blame, and those who wait for them."""
@@ -274,10 +275,9 @@ class World:
         things = self.engine.things("p").values()
         return {have.id: (have.uid, getattr(have.info, "started_at", 0.0)) for have in things}
 
-    async def foretold(self) -> Counter[tuple[str, Verb]]:
-        look = await self.engine.look("p")
-        elsewhere = claims.elsewhere(await self.engine.taken("p"), look, "p")
-        told = forecast.preview(self.desired, self.seen(), now=anyio.current_time(), elsewhere=elsewhere)
+    def foretold(self) -> Counter[tuple[str, Verb]]:
+        """As of now, before the loop has begun anything of it."""
+        told = forecast.preview(self.desired, self.seen(), now=anyio.current_time(), elsewhere=self.loop._elsewhere)
         return Counter((step.id, step.verb) for step in told.steps)
 
 

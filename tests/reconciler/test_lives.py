@@ -61,10 +61,10 @@ class Life:
         await anyio.sleep(20)
         old, before = self.project, world.identity()
         runs = {i for i, have in world.engine.things("p").items() if have.runs or not i.startswith("container:")}
-        await self.change()
-        keep = lives.untouched(old, self.project) & runs
-        foretold = await world.foretold()
         world.engine.done.clear()
+        await self.change()
+        foretold = world.foretold()
+        keep = lives.untouched(old, self.project) & runs
         await world.settle()
         after = world.identity()
         touched = [i for i in keep if i in before and before[i] != after.get(i)]
