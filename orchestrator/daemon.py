@@ -48,6 +48,7 @@ def run(places: settings.Places, access: settings.Access, factory: Factory = lin
     """Be the daemon until told to end; the exit code. 75: another one has this root, and serves it."""
     title.show(title.area(), f"corral daemon {places.run}")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("asyncio").addFilter(is_no_race)
     os.makedirs(places.root, mode=0o700, exist_ok=True)
     os.makedirs(places.run, mode=0o711, exist_ok=True)  # the socket in it may be a group's
     code = 1
@@ -69,6 +70,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(each)
     else:
         yield error
+
+
+def is_no_race(record: logging.LogRecord) -> bool:
+    """Whether a message of asyncio's means something. It complains where a client's socket becomes readable in the very moment
+    in which anyio gives up waiting for it (`f.set_result` in anyio's UNIXSocketStream): nothing is lost by that."""
+    return not (record.exc_info and type(record.exc_info[1]).__name__ == "InvalidStateError")
 
 
 def take_lock(places: settings.Places, patience_s: float = LOCK_S) -> int | None:

@@ -195,11 +195,9 @@ def start(have: Observed, because: str, *, first: bool) -> Step:
 
 
 def step_down(have: Observed, depth: Depth) -> Step | None:
-    """A planned stop leads back to *made*: no exit of its own, no policy is asked. What rests after an exit is left
-    alone."""
-    info = info_of(have)
-    comes_back = have.state is State.EXITED and restart.verdict(info, inf).at < inf
-    if have.whole and (have.runs or (depth is Depth.STOP and comes_back)):
+    """A planned stop leads back to *made*: no exit of its own, no policy is asked. What has exited is as far down as STOP
+    goes: the engine's stop does nothing to it."""
+    if have.whole and have.runs:
         return Step(have.id, Verb.STOP, uid=have.uid)
     return kind.remove(have) if depth >= Depth.GONE else None
 

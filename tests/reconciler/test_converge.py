@@ -202,6 +202,21 @@ async def test_a_crashed_process_restarts_at_once_after_a_long_life_and_later_an
 
 
 @played
+async def test_a_stop_that_comes_after_an_exit_does_nothing_and_is_not_repeated(stage: Stage) -> None:
+    services = {"a": service(), "b": service(restart="always", depends_on={"a": needs(restart=True)})}
+    await stage.loop.settled(since=await stage.up(services))
+    stage.engine.delay_s = lambda resource_id, verb: 1.0 if verb is Verb.STOP else 0.0
+    number = await stage.say(stage.stored.stop(["a", "b"]))
+    await anyio.sleep(0.5)
+    stage.engine.exit(stage.info("container:b").uid, 3)
+    assert (await stage.loop.settled(since=number)).ok
+    await anyio.sleep(100)
+    begun = [event.step.id for event in stage.of(events.StepBegun) if event.step.verb is Verb.STOP]
+    assert sorted(begun) == ["container:a", "container:b"]
+    assert (stage.info("container:b").state, stage.info("container:b").code) == (State.EXITED, 3)
+
+
+@played
 async def test_on_failure_gives_up_after_its_number(stage: Stage) -> None:
     stage.engine.starts = lambda info: stage.engine.exit(info.uid, 7)
     await stage.up({"a": service(restart="on-failure:3")})

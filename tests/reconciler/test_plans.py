@@ -374,6 +374,16 @@ def test_stop_stops_and_start_starts_the_same_container():
     assert {i: uid for i, (uid, _) in scene.come_true().uids().items()} == {i: uid for i, (uid, _) in before.items()}
 
 
+def test_what_has_exited_is_stopped_already_and_start_waits_for_its_dependencies_again():
+    both = pair({}, {"depends_on": {"a": needs()}, "restart": "always"})
+    scene = standing(both).exit("container:b", 1, hasty=1)
+    scene.say(scene.stored.stop())
+    says(scene.steps(), "container:a  stop     is to be stopped")
+    scene.come_true().say(scene.stored.start(["b"], scene.now))
+    blocked = {each.id: each.why for each in scene.forecast().blocked}
+    assert blocked == {"container:b": "container:a is not started"}
+
+
 def test_a_stopped_dependency_stops_those_who_asked_to_be_restarted_with_it():
     both = pair({}, {"depends_on": {"a": needs(restart=True)}})
     scene = standing(both)
