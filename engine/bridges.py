@@ -130,6 +130,7 @@ class Bridges:
     def __init__(self, netlink: AsyncIPRoute) -> None:
         self._netlink = netlink
         self._dumping = anyio.Lock()  # the kernel refuses a second dump on a socket while one is under way
+        self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def dump(self) -> Dump:
         """Read links, addresses and routes: one dump of each."""
@@ -160,10 +161,10 @@ class Bridges:
                 "br_stp_state": 0,
                 "br_forward_delay": 0,
             }
-            index = await self._index(bridge.name)
+            index = links.index_of(bridge.name)
             if index is None:
                 await self._netlink.link("add", ifname=bridge.name, kind="bridge", **settings)
-                index = await self._index(bridge.name)
+                index = links.index_of(bridge.name)
             else:
                 await self._netlink.link("set", index=index, kind="bridge", **settings)
             for name, value in BRIDGE_SYSCTLS:
@@ -181,22 +182,12 @@ class Bridges:
         """Lay the cable from the bridge into the network namespace of process `pid`, whose end is still down and without
         address. A cable of that name is replaced."""
         with _as_engine_error(f"cannot attach {cable.address} to bridge {cable.bridge}"):
-            index = await self._index(cable.bridge)
-            if index is None:
-                raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")
-            try:
-                self._lay(cable, index, pid)
-            except FileExistsError:
-                await self.detach(cable.link)
-                self._lay(cable, index, pid)
-            sysctl = f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6"
-            if sysctls.read(sysctl) is not None:
-                sysctls.write(sysctl, "1")
+            await anyio.to_thread.run_sync(_lay, cable, pid, limiter=self._one_at_a_time)
 
     async def mend(self, cable: Cable) -> None:
         """Put the machine's end right: plugged in, up, hairpin on, mtu."""
         with _as_engine_error(f"cannot plug {cable.link} into bridge {cable.bridge}"):
-            bridge, link = await self._index(cable.bridge), await self._index(cable.link)
+            bridge, link = links.index_of(cable.bridge), links.index_of(cable.link)
             if bridge is None or link is None:
                 gone = cable.bridge if bridge is None else cable.link
                 raise errors.EngineError(f"cannot plug {cable.link} into bridge {cable.bridge}: {gone} is gone")
@@ -212,15 +203,6 @@ class Bridges:
         """Take away cables and bridges, all at once. Those that are gone are done."""
         with _as_engine_error(f"cannot remove {', '.join(names)}"):
             await anyio.to_thread.run_sync(links.delete_links, names)
-
-    def _lay(self, cable: Cable, index: int, pid: int) -> None:
-        links.create_veth(
-            cable.link, bridge_index=index, peer=cable.interface, pid=pid, mac=mac_of(cable.address), mtu=cable.mtu
-        )
-
-    async def _index(self, name: str) -> int | None:
-        found = await self._netlink.link_lookup(ifname=name)
-        return int(found[0]) if found else None
 
     async def _address(self, index: int, bridge: Bridge) -> None:
         wanted = (bridge.gateway, bridge.prefix_length)
@@ -241,6 +223,20 @@ async def open_bridges() -> AsyncIterator[Bridges]:
     """Give the verbs for this network namespace, over one netlink socket."""
     async with AsyncIPRoute() as netlink:
         yield Bridges(netlink)
+
+
+def _lay(cable: Cable, pid: int) -> None:
+    """In a thread: the kernel makes one link at a time, and whoever asks waits for all who asked before."""
+    index = links.index_of(cable.bridge)
+    if index is None:
+        raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")
+    end = links.End(cable.interface, pid, mac_of(cable.address))
+    try:
+        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+    except FileExistsError:
+        links.delete_link(cable.link)
+        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+    sysctls.write_if_there(f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6", "1")
 
 
 UNICAST = 1  # linux/rtnetlink.h, RTN_UNICAST

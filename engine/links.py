@@ -6,6 +6,7 @@ of a dump 5 µs (250 µs). The calls block for so long; `delete_link` longer.
 
 import errno
 import os
+import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,19 +31,36 @@ class Link:
     hairpin: bool
 
 
-def create_veth(name: str, *, bridge_index: int, peer: str, pid: int, mac: str, mtu: int) -> None:
-    """Lay a cable: `name` here, plugged into the bridge, up and with hairpin on; `peer`, still down, with the address `mac`, in
-    the network namespace of process `pid`. Either all of it exists afterwards or nothing. Raises FileExistsError where one of
-    the two names is taken, ProcessLookupError where the process is gone."""
-    end = (
+@dataclass(frozen=True, slots=True)
+class End:
+    """The other end of a cable: `name` in the network namespace of process `pid`, still down, with the address `mac`."""
+
+    name: str
+    pid: int
+    mac: str
+
+
+def index_of(name: str) -> int | None:
+    """None where there is no such link."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
+def create_veth(name: str, end: End, *, bridge_index: int, mtu: int) -> None:
+    """Lay a cable: `name` here, plugged into the bridge, up and with hairpin on; `end` elsewhere. Either all of it exists
+    afterwards or nothing. Raises FileExistsError where one of the two names is taken, ProcessLookupError where the process is
+    gone."""
+    peer = (
         netlink.LINK.pack(0, 0, 0, 0, 0)
-        + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(peer))
+        + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(end.name))
         + netlink.attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
-        + netlink.attribute(netlink.IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
-        + netlink.attribute(netlink.IFLA_NET_NS_PID, struct.pack("=I", pid))
+        + netlink.attribute(netlink.IFLA_ADDRESS, bytes.fromhex(end.mac.replace(":", "")))
+        + netlink.attribute(netlink.IFLA_NET_NS_PID, struct.pack("=I", end.pid))
     )
     kind = netlink.attribute(netlink.IFLA_INFO_KIND, b"veth\0") + netlink.attribute(
-        netlink.IFLA_INFO_DATA, netlink.attribute(netlink.VETH_INFO_PEER, end)
+        netlink.IFLA_INFO_DATA, netlink.attribute(netlink.VETH_INFO_PEER, peer)
     )
     body = (
         netlink.LINK.pack(0, 0, 0, netlink.IFF_UP, netlink.IFF_UP)
@@ -53,7 +71,7 @@ def create_veth(name: str, *, bridge_index: int, peer: str, pid: int, mac: str, 
     )
     netlink.transact(netlink.message(netlink.RTM_NEWLINK, netlink.NLM_F_CREATE | netlink.NLM_F_EXCL, body))
     try:
-        plug(name, bridge_index=bridge_index)
+        netlink.transact(_hairpin(name))
     except OSError:
         delete_link(name)
         raise
@@ -61,18 +79,20 @@ def create_veth(name: str, *, bridge_index: int, peer: str, pid: int, mac: str, 
 
 def plug(name: str, *, bridge_index: int) -> None:
     """Put the link into the bridge (again), up and with hairpin on. Idempotent."""
+    master = netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
+    netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master), _hairpin(name))
+
+
+def _hairpin(name: str) -> bytes:
     slave = netlink.attribute(netlink.IFLA_INFO_SLAVE_KIND, b"bridge\0") + netlink.attribute(
         netlink.IFLA_INFO_SLAVE_DATA, netlink.attribute(netlink.IFLA_BRPORT_MODE, b"\x01")
     )
-    here = netlink.LINK.pack(0, 0, 0, netlink.IFF_UP, netlink.IFF_UP) + netlink.attribute(
-        netlink.IFLA_IFNAME, netlink.text(name)
-    )
-    netlink.transact(
-        netlink.message(
-            netlink.RTM_NEWLINK, 0, here + netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
-        ),
-        netlink.message(netlink.RTM_NEWLINK, 0, here + netlink.attribute(netlink.IFLA_LINKINFO, slave)),
-    )
+    return netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + netlink.attribute(netlink.IFLA_LINKINFO, slave))
+
+
+def _up(name: str) -> bytes:
+    here = netlink.LINK.pack(0, 0, 0, netlink.IFF_UP, netlink.IFF_UP)
+    return here + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
 
 
 def delete_link(name: str) -> None:

@@ -154,6 +154,16 @@ def invalid_files(error: "spec_errors.SpecErrors") -> InvalidFiles:
     return InvalidFiles("the project is not valid:", hint=str(error))
 
 
+def look_up_binds(loaded: "loader.Loaded", *, make: bool) -> None:
+    """Look up what is to be mounted, with the rights of whoever calls. `make`: make folders that are missing. Raises
+    InvalidFiles."""
+    from orchestrator import bind_sources
+    from specs import errors as spec_errors
+
+    if refusals := bind_sources.refusals(loaded.canonical, make=make):
+        raise invalid_files(spec_errors.SpecErrors(refusals).located(loaded))
+
+
 def located(error: errors.Refused, loaded: "loader.Loaded") -> errors.OrchestratorError:
     """The daemon's refusal with file, line and column of what it points at."""
     if not error.problems:

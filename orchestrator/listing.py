@@ -67,7 +67,7 @@ def state_of(info: ContainerInfo, restarting: bool = False) -> str:
     """docker's word: created, running, restarting or exited."""
     if info.state is State.RUNNING:
         return "running"
-    if restarting:
+    if restarting and info.started_at:
         return "restarting"
     return "exited" if info.state is State.EXITED or info.started_at else "created"
 

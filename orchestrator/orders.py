@@ -78,8 +78,14 @@ def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
 
 
 async def down(projects: Projects, name: str, request: protocol.Down) -> feeds.Feed:
-    """Want nothing of the project any more; its volumes stay unless told."""
-    return await _change(projects, name, lambda stored: stored.down(purge=request.volumes), grace_s=request.timeout_s)
+    """Want nothing of the project any more; its volumes stay unless told. Told, they go also after a `down` that left them."""
+    return await _change(
+        projects,
+        name,
+        lambda stored: stored.down(purge=request.volumes),
+        grace_s=request.timeout_s,
+        revive=request.volumes,
+    )
 
 
 async def stop(projects: Projects, name: str, request: protocol.Stop) -> feeds.Feed:
@@ -121,10 +127,13 @@ async def _change(
     then: Change | None = None,
     wait: bool = False,
     timeout_s: float | None = None,
+    revive: bool = False,
 ) -> feeds.Feed:
-    kept = projects.known(name)
+    """`revive`: a project that is not up will do; it may have left something."""
+    find = projects.known_or_new if revive else projects.known
+    kept = find(name)
     async with kept.lock:
-        kept = projects.known(name)
+        kept = find(name)
         with keeper.refusals():
             stored = change(kept.stored)
             after = then(stored) if then else None
@@ -133,6 +142,7 @@ async def _change(
         kept.watch.grace_s = grace_s
         feed = kept.follow()
         number = kept.want(declared)
+        projects.keep(kept)
     _settle(projects, kept, feed, number, wait=wait, timeout_s=timeout_s, then=after)
     return feed
 

@@ -49,6 +49,7 @@ class Board:
         self.title = title
         self.began = now
         self.rows: dict[str, Row] = {}
+        self._finished: dict[str, Row] = {}  # what a row said before one of its parts began to move
 
     def apply(self, event: protocol.Event, now: float) -> list[Row]:
         """Take an event in; the rows that it finished."""
@@ -85,7 +86,10 @@ class Board:
             self.rows[id_] = row._replace(mark="fail", text=ended.error, seconds=took)
         elif ended.id == id_:
             self.rows[id_] = row._replace(mark="done", text=PAST.get(ended.verb, ended.verb), seconds=took)
+            self._finished[id_] = self.rows[id_]
         else:
+            if row.mark == "run":
+                self.rows[id_] = self._finished.get(id_) or row._replace(mark="wait", text="")
             return []
         return [self.rows[id_]]
 

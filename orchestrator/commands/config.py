@@ -48,11 +48,10 @@ def text_of(document: dict[str, Any], arguments: argparse.Namespace) -> str:
     """What is printed."""
     if arguments.only_services:
         return "".join(f"{name}\n" for name in document["services"])
+    from specs import render
+
     if arguments.format == "json":
         import json
 
-        return json.dumps(document, indent=2) + "\n"
-    import yaml
-
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return text
+        return json.dumps(render.document(document), indent=2, ensure_ascii=False) + "\n"
+    return render.text(document)

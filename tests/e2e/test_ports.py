@@ -402,3 +402,19 @@ def test_udp_flows_that_began_before_the_port_was_published_find_it(lab: Lab) ->
             assert caller.recv(9) == b"a"
         finally:
             place.close_sockets()
+
+
+def test_a_port_left_to_us_is_none_that_somebody_has_bound_without_listening(lab: Lab) -> None:
+    """As another corral does; no list of the kernel's shows such a socket."""
+    text = "services: {a: {image: IMAGE, init: true, command: sleep 1000, ports: ['80']}}\n"
+    lab.up(text)
+    (chosen,) = (each["PublishedPort"] for each in lab.ps()["a-1"]["Publishers"])
+    lab.corral("down", "-t", "0")
+    lab.corral("daemon", "stop")  # the next one has not looked yet
+    stranger = lab.machine.open(socket.SOCK_STREAM, ("0.0.0.0", chosen))
+    try:
+        lab.up(text)
+        (another,) = (each["PublishedPort"] for each in lab.ps()["a-1"]["Publishers"])
+        assert another != chosen
+    finally:
+        stranger.close()

@@ -230,3 +230,11 @@ def test_a_mount_goes_nowhere_but_into_the_container(lab: Lab) -> None:
         "0",
     )
     assert "deep" not in set(os.listdir("/tmp")) - names
+
+
+def test_down_v_after_a_down_still_removes_the_volumes(lab: Lab) -> None:
+    lab.up(f"services: {{a: {{{SLEEP}, volumes: ['data:/data']}}}}\nvolumes: {{data: {{}}}}\n")
+    lab.corral("down", "-t", "0")
+    assert len(volume_folders(lab)) == 1
+    lab.corral("down", "-v")
+    assert volume_folders(lab) == []

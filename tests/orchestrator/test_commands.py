@@ -190,9 +190,23 @@ def test_config_prints_what_it_would_print_again(lab: Lab) -> None:
     first = lab.corral("config")[0]
     lab.write(first)
     assert lab.corral("config")[0] == first
-    assert lab.corral("config", "--services")[0].split() == ["web", "db"]
+    assert lab.corral("config", "--services")[0].split() == ["db", "web"]
     assert json.loads(lab.corral("config", "--format", "json", "db")[0])["services"].keys() == {"db"}
     assert lab.corral("config", "-q") == ("", "")
+
+
+def test_config_speaks_as_compose_does(lab: Lab) -> None:
+    """Sizes and durations in its forms, and dollars such that what is printed means the same when it is read again."""
+    lab.write(
+        "services: {web: {image: host, mem_limit: 64m, command: [sh, -c, 'echo $$HOME'], "
+        "healthcheck: {test: 'true', interval: 90s}}}\n"
+    )
+    text = lab.corral("config")[0]
+    assert 'mem_limit: "67108864"' in text
+    assert "interval: 1m30s" in text
+    assert "$$HOME" in text
+    service = json.loads(lab.corral("config", "--format", "json")[0])["services"]["web"]
+    assert service["command"] == ["sh", "-c", "echo $$HOME"]
 
 
 def test_the_project_is_named_by_flag_variable_file_or_folder(lab: Lab) -> None:
