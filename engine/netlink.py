@@ -203,10 +203,10 @@ def await_acknowledgments(connection: socket.socket, count: int) -> None:
         raise first
 
 
-def dump(kind: int, body: bytes) -> list[bytes]:
+def dump(kind: int, body: bytes, protocol: int = NETLINK_ROUTE) -> list[bytes]:
     """Ask for all of something; again where the answer was torn by a change meanwhile."""
     while True:
-        with open_socket() as connection:
+        with open_socket(protocol) as connection:
             connection.send(HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 0, 0) + body)
             found, torn = collect(connection)
         if not torn:

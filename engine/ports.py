@@ -7,14 +7,16 @@ while it is open a `bind` to the same port fails with EADDRINUSE, and `ss` shows
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine import errors
+from engine import errors, sock_diag
 from engine.types import PortMap
 
 LISTEN, UDP_UNCONNECTED = "0A", "07"  # linux/tcp_states.h, as /proc/net/tcp and /proc/net/udp write them
-FILES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
+TCP_FILES, UDP_FILES = ("tcp", "tcp6"), ("udp", "udp6")
+WORD = struct.Struct("=I")  # the files write an address as words of the processor's order
+MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291, 2.5.5.2
 
 CHOSEN = range(49000, 49901)
 """From here come the ports that a spec leaves to us."""
@@ -94,18 +96,27 @@ def taken(held_by_us: frozenset[int] = frozenset()) -> tuple[tuple[PortMap, str]
 
 def listeners() -> Iterator[Listener]:
     """All ports of this network namespace that somebody has: TCP in state LISTEN, UDP without a peer."""
-    for name, protocol in FILES:
+    try:
+        found = [(_address_of(each.address), each.port, "tcp", each.inode) for each in sock_diag.listening()]
+    except OSError:
+        found = list(_of_files(TCP_FILES, "tcp", LISTEN))
+    for address, port, protocol, inode in (*found, *_of_files(UDP_FILES, "udp", UDP_UNCONNECTED)):
+        if address:
+            yield Listener(address, port, protocol, inode)
+
+
+def _of_files(names: Sequence[str], protocol: str, state: str) -> Iterator[tuple[str, int, str, int]]:
+    for name in names:
         try:
             with open(f"/proc/net/{name}", encoding="ascii") as file:
                 lines = file.readlines()[1:]
         except OSError:  # no IPv6
             continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == (LISTEN if protocol == "tcp" else UDP_UNCONNECTED):
+        for fields in map(str.split, lines):
+            if fields[3] == state:
                 address, _, port = fields[1].rpartition(":")
-                if text := _address_of(address):
-                    yield Listener(text, int(port, 16), protocol, int(fields[9]))
+                words = (int(address[index : index + 8], 16) for index in range(0, len(address), 8))
+                yield _address_of(b"".join(map(WORD.pack, words))), int(port, 16), protocol, int(fields[9])
 
 
 def owner_of(listener: Listener) -> str:
@@ -117,15 +128,13 @@ def inode_of(held: socket.socket) -> int:
     return os.fstat(held.fileno()).st_ino
 
 
-def _address_of(text: str) -> str:
+def _address_of(packed: bytes) -> str:
     """The IPv4 address that it listens on; "" where IPv4 does not reach it. [::] takes IPv4 too, unless told otherwise."""
-    if len(text) == 8:
-        return socket.inet_ntoa(struct.pack("=I", int(text, 16)))
-    words = [int(text[index : index + 8], 16) for index in range(0, 32, 8)]
-    if not any(words):
+    if len(packed) == 4:
+        return socket.inet_ntoa(packed)
+    if not any(packed):
         return "0.0.0.0"
-    mapped = words[:2] == [0, 0] and struct.pack("=I", words[2]) == b"\0\0\xff\xff"
-    return socket.inet_ntoa(struct.pack("=I", words[3])) if mapped else ""
+    return socket.inet_ntoa(packed[12:]) if packed.startswith(MAPPED) else ""
 
 
 def _owners(inodes: set[int]) -> dict[int, str]:

@@ -112,3 +112,19 @@ for line in sys.stdin:
     except OSError as error:
         print(type(error).__name__, flush=True)
 """
+
+
+def test_both_ways_to_ask_who_listens_give_the_same(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot() -> Iterator[sock_diag.Listening]:
+        raise OSError(errno.ENOENT, "no such module")
+
+    addresses = ((socket.AF_INET, "127.0.0.7"), (socket.AF_INET6, "::"), (socket.AF_INET6, "::ffff:127.0.0.8"))
+    with host.inside(), contextlib.ExitStack() as open_sockets:
+        for family, address in addresses:
+            other = open_sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            other.bind((address, 0))
+            other.listen()
+        asked = set(ports.listeners())
+        monkeypatch.setattr(sock_diag, "listening", cannot)
+        assert set(ports.listeners()) == asked
+    assert sorted(each.address for each in asked) == ["0.0.0.0", "127.0.0.7", "127.0.0.8"]
