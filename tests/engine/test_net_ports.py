@@ -1,13 +1,16 @@
 """Host ports: held, found, named; and connections that are forgotten when a map goes."""
 
+import contextlib
+import errno
 import os
 import pathlib
 import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from engine import conntrack, errors, ports
+from engine import conntrack, errors, ports, sock_diag
 from engine.firewall import Rules
 from engine.portmap import Published
 from engine.types import PortMap
@@ -119,7 +122,7 @@ def test_both_ways_to_ask_who_listens_give_the_same(host: Host, monkeypatch: pyt
         raise OSError(errno.ENOENT, "no such module")
 
     addresses = ((socket.AF_INET, "127.0.0.7"), (socket.AF_INET6, "::"), (socket.AF_INET6, "::ffff:127.0.0.8"))
-    with host.inside(), contextlib.ExitStack() as open_sockets:
+    with contextlib.ExitStack() as open_sockets:
         for family, address in addresses:
             other = open_sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
             other.bind((address, 0))
