@@ -52,8 +52,7 @@ bench: .venv/installed ## figures against docker compose, in one run; writes doc
 	$(BIN)/python benchmarks/run
 
 demo: .venv/installed ## a real Spark cluster comes up, does real work, heals, and goes down without a trace
-	@./tools/system-packages default-jre-headless
 	@./examples/bigdata-cluster/demo
 
 clean: ## remove what the other verbs made in this folder
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache artifacts
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts examples/bigdata-cluster/.cache

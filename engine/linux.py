@@ -177,9 +177,9 @@ class LinuxEngine:
 
     async def _attach(self, config: EndpointConfig) -> None:
         sandbox = self.sandboxes.named(config.project, config.sandbox)
-        await self.networks.attach(config, sandbox)
-        self.sandboxes.write_files(sandbox)
-        await self._wiring.publish_names()
+        with self.sandboxes.rewired(sandbox.record.uid):
+            await self.networks.attach(config, sandbox)
+        await self._wiring.publish_endpoints(sandbox.record.uid)
 
     @verb
     async def update(self, uid: str, config: Updatable) -> None:
@@ -194,9 +194,9 @@ class LinuxEngine:
                 await self._wiring.publish_names()
             case EndpointConfig():
                 sandbox = self.sandboxes.get(self.networks.endpoint(uid).sandbox_uid)
-                await self.networks.update_endpoint(uid, config, sandbox)
-                self.sandboxes.write_files(sandbox)
-                await self._wiring.publish_names()
+                with self.sandboxes.rewired(sandbox.record.uid):
+                    await self.networks.update_endpoint(uid, config, sandbox)
+                await self._wiring.publish_endpoints(sandbox.record.uid)
             case ContainerConfig():
                 await self._update_container(uid, config)
 
@@ -219,11 +219,10 @@ class LinuxEngine:
         if container := self.containers.find(uid):
             await self._remove_container(container)
         elif self.networks.has_endpoint(uid):
-            sandbox = self.sandboxes.find(self.networks.endpoint(uid).sandbox_uid)
-            await self.networks.detach(uid)
-            if sandbox:
-                self.sandboxes.write_files(sandbox)
-            await self._wiring.publish_names()
+            sandbox_uid = self.networks.endpoint(uid).sandbox_uid
+            with self.sandboxes.rewired(sandbox_uid):
+                await self.networks.detach(uid)
+            await self._wiring.publish_endpoints(sandbox_uid)
         elif self.sandboxes.has(uid):
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)

@@ -100,6 +100,16 @@ class Wiring:
         await self.publish_ports()
         await self.publish_names()
 
+    async def publish_endpoints(self, sandbox_uid: str) -> None:
+        """After a cable of this sandbox came, went or changed: its names, and its ports where a container runs already."""
+        if any(
+            each.process and each.config.ports and each.run.sandbox_uid == sandbox_uid
+            for each in self._containers
+            if each.run
+        ):
+            await self.publish_ports()
+        await self.publish_names()
+
     async def publish_ports(self) -> None:
         """Return when the rules are in force; nothing of them is left when the last network is gone."""
         if self._networks.records():

@@ -9,6 +9,7 @@ it ended. Ended politely, it lets go of everything in order; containers stay in 
 """
 
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -130,6 +131,8 @@ async def _run(places: settings.Places, access: settings.Access, factory: Factor
 async def live(factory: Factory, places: settings.Places, access: settings.Access, ending: anyio.Event) -> None:
     """Serve until `ending` is set; what only we keep goes with us, where there are no projects."""
     async with factory(places, access) as engine:
+        gc.collect()
+        gc.freeze()  # all modules live as long as we do: to look through them again would stop everything for 50 ms at a time
         has_projects = await serve(engine, places, access, ending)
     if not has_projects:
         leave_nothing(places)

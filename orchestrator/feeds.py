@@ -1,7 +1,7 @@
 """What clients hear of a project while they listen: the loop's events, in the words of the protocol."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import anyio
@@ -16,9 +16,10 @@ BACKLOG = 20_000
 
 class Feed:
     """One client's events, to be iterated over and closed. It is told a change, and a reason to wait, only when it is new.
-    `left` is called once, when it is closed."""
+    `containers`: it wants `Containers` events too. `left` is called once, when it is closed."""
 
-    def __init__(self, left: Callable[["Feed"], None]) -> None:
+    def __init__(self, left: Callable[["Feed"], None], *, containers: bool = False) -> None:
+        self.containers = containers
         self._put, self._get = anyio.create_memory_object_stream[protocol.Event](BACKLOG)
         self._left = left
         self._changes: dict[str, protocol.Change] = {}
@@ -58,6 +59,14 @@ class Feed:
         )
         self._changes, self._waiting = changes, waiting
         return news
+
+    def more(self) -> Iterator[protocol.Event]:
+        """Those that are there already."""
+        try:
+            while True:
+                yield self._get.receive_nowait()
+        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+            return
 
     def __aiter__(self) -> Self:
         return self

@@ -95,9 +95,9 @@ class Keeper:
 
     # --------------------------------------------------------------------------------------------- who follows
 
-    def follow(self) -> feeds.Feed:
-        """A feed of what happens from now on; the caller closes it."""
-        feed = feeds.Feed(left=self._feeds.discard)
+    def follow(self, *, containers: bool = False) -> feeds.Feed:
+        """A feed of what happens from now on, if asked with the `containers` each time one changes; the caller closes it."""
+        feed = feeds.Feed(left=self._feeds.discard, containers=containers)
         self._feeds.add(feed)
         return feed
 
@@ -133,9 +133,11 @@ class Keeper:
     def _seen(self, look: Look) -> None:
         self.look = look
         self._monitor.show(self.name, look.containers)
-        if self._feeds and (now := self.containers()) != self._shown:
+        wanted = [feed for feed in self._feeds if feed.containers]
+        if wanted and (now := self.containers()) != self._shown:
             self._shown = now
-            self._tell(now)
+            for feed in wanted:
+                feed.put(now)
 
     def _tell(self, event: protocol.Event) -> None:
         for feed in tuple(self._feeds):

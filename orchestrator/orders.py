@@ -35,7 +35,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
         declared = await kept.declare(stored, refuse_taken=True)
         kept.save(declared.stored)
         kept.watch.grace_s = request.timeout_s
-        feed = kept.follow()
+        feed = kept.follow(containers=request.attach)
         number = kept.want(declared)
         projects.keep(kept)
     for each in stored.orphans(request.files):
@@ -221,7 +221,7 @@ async def containers(projects: Projects, name: str) -> protocol.Containers:
 async def listen(projects: Projects, name: str) -> feeds.Feed:
     """What happens to a project that is up, from now on, for as long as somebody listens; its containers first."""
     found = await containers(projects, name)
-    feed = projects.known(name).follow()
+    feed = projects.known(name).follow(containers=True)
     feed.put(found)
     return feed
 

@@ -10,7 +10,7 @@ import grp
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +48,9 @@ class Source(Protocol):
     """Events for one client; closed when it hangs up, or has them all."""
 
     def __aiter__(self) -> AsyncIterator[protocol.Event]: ...
+    def more(self) -> Iterable[protocol.Event]:
+        """Those that need not be awaited."""
+
     def close(self) -> None: ...
 
 
@@ -184,7 +187,7 @@ async def _stream(connection: anyio.abc.SocketStream, events: Source) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_hung_up)
             async for event in events:
-                await _write(connection, protocol.line_of(event))
+                await _write(connection, b"".join(map(protocol.line_of, (event, *events.more()))))
             await connection.aclose()  # which ends `until_hung_up`
     finally:
         events.close()

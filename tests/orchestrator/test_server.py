@@ -32,6 +32,10 @@ class Source:
             await self._ends.wait()
         raise StopAsyncIteration
 
+    def more(self) -> list[protocol.Event]:
+        found, self.events = self.events, []
+        return found
+
     def close(self) -> None:
         self._ends.set()
         self.closed.set()
