@@ -21,6 +21,7 @@ from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from engine import errors, links, sysctls
+from engine.batch import Batch
 from engine.links import Link
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class Bridges:
     def __init__(self, netlink: AsyncIPRoute) -> None:
         self._netlink = netlink
         self._dumping = anyio.Lock()  # the kernel refuses a second dump on a socket while one is under way
-        self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._laying = Batch(_lay_together)
 
     async def dump(self) -> Dump:
         """Read links, addresses and routes: one dump of each."""
@@ -182,7 +183,10 @@ class Bridges:
         """Lay the cable from the bridge into the network namespace of process `pid`, whose end is still down and without
         address. A cable of that name is replaced."""
         with _as_engine_error(f"cannot attach {cable.address} to bridge {cable.bridge}"):
-            await anyio.to_thread.run_sync(_lay, cable, pid, limiter=self._one_at_a_time)
+            asked = Laying(cable, pid)
+            await self._laying.do(asked)
+            if asked.failed:
+                raise asked.failed
 
     async def mend(self, cable: Cable) -> None:
         """Put the machine's end right: plugged in, up, hairpin on, mtu."""
@@ -225,8 +229,29 @@ async def open_bridges() -> AsyncIterator[Bridges]:
         yield Bridges(netlink)
 
 
+@dataclass(slots=True)
+class Laying:
+    """A cable that is to be laid, and what came of it."""
+
+    cable: Cable
+    pid: int
+    failed: Exception | None = None
+
+
+async def _lay_together(several: Sequence[Laying]) -> None:
+    """In one thread: the kernel makes one link at a time, and whoever asks waits for all who asked before."""
+
+    def lay() -> None:
+        for each in several:
+            try:
+                _lay(each.cable, each.pid)
+            except (OSError, errors.EngineError) as error:
+                each.failed = error
+
+    await anyio.to_thread.run_sync(lay)
+
+
 def _lay(cable: Cable, pid: int) -> None:
-    """In a thread: the kernel makes one link at a time, and whoever asks waits for all who asked before."""
     index = links.index_of(cable.bridge)
     if index is None:
         raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")

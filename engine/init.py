@@ -6,11 +6,12 @@ that the kernel kills the rest. It has the program's user and confinement, and n
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import fcntl
 import os
 import signal
 import socket
 
-from engine import dispositions, identity, syscalls, title
+from engine import dispositions, identity, init_program, syscalls, title
 
 OURS = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
@@ -26,12 +27,30 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         dispositions.reset()
         return
+    called = b"corral init " + os.fsencode(name)
     try:
-        title.show(title.area(), b"corral init " + os.fsencode(name))
         syscalls.close_all_but({0, 1, 2})
+        _become_small(child, called)
+        title.show(title.area(), called)
         os._exit(_until_end(child))
     finally:
         os._exit(1)
+
+
+def _become_small(child: int, called: bytes) -> None:
+    """Execute the program that does the rest; returns where there is none, or it cannot be executed. The mask stays."""
+    image = init_program.image(child)
+    if not image or "small-init" in syscalls.missing:
+        return
+    program = -1
+    try:
+        program = os.memfd_create("corral-init", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(program, image)
+        fcntl.fcntl(program, fcntl.F_ADD_SEALS, init_program.SEALS)
+        os.execve(program, [called], {})
+    except OSError:
+        if program >= 0:
+            os.close(program)
 
 
 def _until_end(child: int) -> int:

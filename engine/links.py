@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from engine import netlink
 
 IFLA_GROUP = 27  # linux/if_link.h
+AT_ONCE = 100
+"""Messages in one send: their answers must fit into a socket's buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,7 @@ def _up(name: str) -> bytes:
 
 def delete_link(name: str) -> None:
     """Take a link away, a cable's other end with it. One that is gone is done. The kernel waits here, about 16 ms."""
-    try:
-        netlink.transact(
-            netlink.message(
-                netlink.RTM_DELLINK,
-                0,
-                netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name)),
-            )
-        )
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
+    netlink.transact(netlink.message(netlink.RTM_DELLINK, 0, _named(name)), but=errno.ENODEV)
 
 
 def delete_links(names: Sequence[str]) -> None:
@@ -117,19 +109,20 @@ def delete_links(names: Sequence[str]) -> None:
         for name in names:
             delete_link(name)
         return
-    group = struct.pack("=I", int.from_bytes(os.urandom(4), "little") | 1)  # 0 is everybody's
-    found = False
-    for name in names:
-        body = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
-        try:
-            netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, body + netlink.attribute(IFLA_GROUP, group)))
-            found = True
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                raise
+    group = netlink.attribute(
+        IFLA_GROUP, struct.pack("=I", int.from_bytes(os.urandom(4), "little") | 1)
+    )  # 0: everybody's
+    found = 0
+    for first in range(0, len(names), AT_ONCE):
+        some = names[first : first + AT_ONCE]
+        messages = [netlink.message(netlink.RTM_NEWLINK, 0, _named(name) + group) for name in some]
+        found += netlink.transact(*messages, but=errno.ENODEV)
     if found:
-        whole = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(IFLA_GROUP, group)
-        netlink.transact(netlink.message(netlink.RTM_DELLINK, 0, whole))
+        netlink.transact(netlink.message(netlink.RTM_DELLINK, 0, netlink.LINK.pack(0, 0, 0, 0, 0) + group))
+
+
+def _named(name: str) -> bytes:
+    return netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
 
 
 def links() -> list[Link]:

@@ -185,22 +185,23 @@ def open_socket(protocol: int = NETLINK_ROUTE) -> socket.socket:
     return connection
 
 
-def transact(*messages: bytes) -> None:
-    """Send messages that each ask to be acknowledged; raise the first error after the last answer."""
+def transact(*messages: bytes, but: int = 0) -> int:
+    """Send messages that each ask to be acknowledged; raise the first error after the last answer. Errors of the number `but`
+    are none. Returns how many messages had none at all."""
     with open_socket() as connection:
         connection.send(b"".join(messages))
-        await_acknowledgments(connection, len(messages))
+        return await_acknowledgments(connection, len(messages), but=but)
 
 
-def await_acknowledgments(connection: socket.socket, count: int) -> None:
-    first: OSError | None = None
-    while count > 0:
-        for kind, flags, body in answers(connection.recv(BUFFER_BYTES)):
-            if kind == NLMSG_ERROR:
-                count -= 1
-                first = first or _error_of(flags, body)
-    if first:
-        raise first
+def await_acknowledgments(connection: socket.socket, count: int, *, but: int = 0) -> int:
+    found: list[OSError | None] = []
+    while len(found) < count:
+        received = answers(connection.recv(BUFFER_BYTES))
+        found += [_error_of(flags, body) for kind, flags, body in received if kind == NLMSG_ERROR]
+    for error in found:
+        if error and error.errno != but:
+            raise error
+    return found.count(None)
 
 
 def dump(kind: int, body: bytes, protocol: int = NETLINK_ROUTE) -> list[bytes]:

@@ -34,7 +34,7 @@ class Zygote:
 
     def __init__(self, run_directory: str, *, missing: frozenset[str] = frozenset()) -> None:
         self.run_directory = run_directory
-        self._missing = missing
+        self.missing = missing
         self._lock = anyio.Lock()
         self._running: spawn.Child | None = None
 
@@ -73,7 +73,7 @@ class Zygote:
         async with self._lock:
             for _ in range(2):
                 if self._running is None:
-                    self._running = spawn.zygote(self.run_directory, self._missing)
+                    self._running = spawn.zygote(self.run_directory, self.missing)
                 try:
                     await channel.send_raw(self._running.connection, data, (end.fileno(),))
                     return

@@ -102,11 +102,8 @@ class Wiring:
 
     async def publish_endpoints(self, sandbox_uid: str) -> None:
         """After a cable of this sandbox came, went or changed: its names, and its ports where a container runs already."""
-        if any(
-            each.process and each.config.ports and each.run.sandbox_uid == sandbox_uid
-            for each in self._containers
-            if each.run
-        ):
+        runs = (each for each in self._containers if each.process and each.config.ports)
+        if any(each.run and each.run.sandbox_uid == sandbox_uid for each in runs):
             await self.publish_ports()
         await self.publish_names()
 

@@ -185,6 +185,7 @@ async def test_a_tty_is_a_pty_of_the_containers_own(lab: Lab) -> None:
     assert text.replace("\r", "").splitlines() == ["/dev/pts/0", "88:0", "xterm", "x"]
 
 
+@pytest.mark.parametrize("lab", [frozenset(), frozenset({"small-init"})], ids=["", "python"], indirect=True)
 async def test_init_reaps_forwards_signals_and_ends_as_the_program_does(lab: Lab) -> None:
     async with lab.sandbox() as sandbox:
         script = "trap 'exit 9' TERM; (sleep 0.01 & ) ; echo $$; while :; do sleep 0.01; done"
@@ -193,6 +194,8 @@ async def test_init_reaps_forwards_signals_and_ends_as_the_program_does(lab: Lab
         pid = process.identity.pid
         assert process_kit.processes("corral init sh")[pid] == "corral init sh"
         assert process_kit.status(pid)["Uid"].split()[0] == "1000"
+        is_small = int(process_kit.status(pid)["VmRSS"].split()[0]) < 100
+        assert is_small == (lab.zygote.missing == frozenset() and os.uname().machine == "x86_64")
         await process_kit.eventually_async(
             lambda: (
                 not [
