@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 LOCK_S = 10.0
 """So long a daemon waits for one that is just ending, or has just begun, to answer or to go."""
 
+THREADS_WAIT_S = 0.0005
+"""So long a thread that is back from the kernel waits for the event loop to let it go on. Python's own 5 ms add up where one
+system call follows the other."""
+
 LAST_WORDS_S = 0.05
 """So long the answers under way have to go out."""
 
@@ -48,6 +52,7 @@ def linux_engine(places: settings.Places, access: settings.Access) -> AbstractAs
 def run(places: settings.Places, access: settings.Access, factory: Factory = linux_engine) -> int:
     """Be the daemon until told to end; the exit code. 75: another one has this root, and serves it."""
     title.show(title.area(), f"corral daemon {places.run}")
+    sys.setswitchinterval(THREADS_WAIT_S)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncio").addFilter(is_no_race)
     os.makedirs(places.root, mode=0o700, exist_ok=True)

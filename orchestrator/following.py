@@ -145,6 +145,14 @@ def _time_of(line: tuple[str, _Source, bytes]) -> str:
     return line[0]
 
 
+def refuse_unknown(answer: dict[str, Any], services: Iterable[str]) -> None:
+    """Raises UsageError for a service that has no container."""
+    known = {each.service for each in protocol.parse(protocol.Containers, answer).containers}
+    for name in services:
+        if name not in known:
+            raise errors.UsageError(f"no such service: {name}", hint="corral ps -a")
+
+
 def show(called: invocation.Invocation, answer: dict[str, Any], options: Options) -> int:
     """All that is there."""
     follower = _follower(called, options)

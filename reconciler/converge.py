@@ -25,8 +25,8 @@ from reconciler.desired import DesiredState
 from reconciler.errors import DeclareError
 from reconciler.resource import Blocked, Plan, Step
 
-SLOW_LOOK_S = 10.0
-"""A look comes at least so often, whatever was or was not heard."""
+SLOW_LOOK_S = 9.0
+"""A look comes at least so often, whatever was or was not heard: what nobody tells of is put right within ten seconds."""
 
 FAILED_LOOK_REST_S = 1.0
 

@@ -35,8 +35,10 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     )
     url = f"/v1/projects/{name}/logs"
     try:
+        answer = called.ask("GET", url)
+        following.refuse_unknown(answer, options.services)
         if not arguments.follow:
-            return following.show(called, called.ask("GET", url), options)
+            return following.show(called, answer, options)
         return following.follow(called, called.follow(f"{url}/follow", {}), options)
     except errors.NotFound:
         called.note(f"project {name} is not up: nothing to show")
