@@ -1,5 +1,6 @@
 """Containers: their writable layers, cgroups, runs, and what is known of how the last one ended.
 
+    <root>/containers/<uid>.gone            being removed
     <root>/containers/<uid>/record.json     what was asked for
                             run.json        the last run, as we began it
                             run/            process.json and exit.json of that run: the shim's
@@ -11,6 +12,7 @@ The state follows from the records: RUNNING while a shim says so; MADE where it 
 EXITED. A run whose sandbox died without an exit record is lost: nobody knows its code.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -20,13 +22,14 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import errors, frames, starting, store, wire
+from engine import errors, frames, starting, store, trees, wire
 from engine.cgroups.driver import Driver, Paths
 from engine.images.store import ImageStore
 from engine.sandboxes import Sandbox
 from engine.types import ContainerConfig, ContainerInfo, Limits, PortMap, Restart, State
 
 HASTY_S = 10.0
+GONE = ".gone"
 LIMITS_ARE_FRESH_S = 1.0
 
 
@@ -160,7 +163,7 @@ class Containers:
         for uid in os.listdir(self._directory):
             directory = self.directory(uid)
             record = store.find(store.ContainerRecord, os.path.join(directory, "record.json"))
-            if record is None:
+            if record is None or uid.endswith(GONE):
                 shutil.rmtree(directory)
                 continue
             container = Container(record)
@@ -312,14 +315,16 @@ class Containers:
             await anyio.sleep(0.002)
 
     async def remove(self, container: Container) -> None:
-        """Remove the cgroup, the layers and the log; the record is the last to go."""
+        """Remove the cgroup, then the layers, the log and the record, all of which are gone at once for the next daemon."""
         directory, paths = self.directory(container.record.uid), self._cgroup(container)
         container.record = replace(container.record, whole=False)
-        store.write(os.path.join(directory, "record.json"), container.record, durable=False)
         if not self._driver.remove_empty(paths):
             self._driver.kill(paths)
             self._driver.remove(paths)
-        await anyio.to_thread.run_sync(shutil.rmtree, directory)
+        with contextlib.suppress(FileNotFoundError):  # where a removal before was cut short
+            os.rename(directory, f"{directory}{GONE}")
+        with contextlib.suppress(FileNotFoundError):
+            await trees.remove(f"{directory}{GONE}")
         del self._all[container.record.uid]
         slot = container.config.project, container.config.slot
         if self._uids.get(slot) == container.record.uid:

@@ -29,6 +29,9 @@ from engine.rulesets import Saved
 
 log = logging.getLogger(__name__)
 
+GATHER_S = 0.005
+"""A swap takes 30 ms, so it waits a little for those who come at the same time."""
+
 IP_FORWARD = "net.ipv4.ip_forward"
 ROUTING_KINDS = ("bridge", "tun", "wireguard")
 
@@ -63,6 +66,7 @@ class Firewall:
         ticket = self._asked
         async with self._lock:
             if self._done < ticket:
+                await anyio.sleep(GATHER_S)
                 asked = self._asked
                 await self._swap(wanted())
                 self._done = asked

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 
 from engine import netlink
 
-IFLA_GROUP = 27  # linux/if_link.h
+IFLA_GROUP, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 27, 31, 32  # linux/if_link.h
+ONE_QUEUE = b"".join(
+    netlink.attribute(number, struct.pack("=I", 1)) for number in (IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES)
+)
+"""All that the kernel uses of a cable's end unless told otherwise; it makes room for one for each processor, 2 kB each."""
+
 AT_ONCE = 100
 """Messages in one send: their answers must fit into a socket's buffer."""
 
@@ -60,6 +65,7 @@ def create_veth(name: str, end: End, *, bridge_index: int, mtu: int) -> None:
         + netlink.attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
         + netlink.attribute(netlink.IFLA_ADDRESS, bytes.fromhex(end.mac.replace(":", "")))
         + netlink.attribute(netlink.IFLA_NET_NS_PID, struct.pack("=I", end.pid))
+        + ONE_QUEUE
     )
     kind = netlink.attribute(netlink.IFLA_INFO_KIND, b"veth\0") + netlink.attribute(
         netlink.IFLA_INFO_DATA, netlink.attribute(netlink.VETH_INFO_PEER, peer)
@@ -70,6 +76,7 @@ def create_veth(name: str, end: End, *, bridge_index: int, mtu: int) -> None:
         + netlink.attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
         + netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
         + netlink.attribute(netlink.IFLA_LINKINFO, kind)
+        + ONE_QUEUE
     )
     netlink.transact(netlink.message(netlink.RTM_NEWLINK, netlink.NLM_F_CREATE | netlink.NLM_F_EXCL, body))
     try:

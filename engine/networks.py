@@ -32,7 +32,7 @@ class Networks:
         self._cables: dict[str, dict[str, store.EndpointRecord]] = {}  # sandbox uid -> its endpoints, by uid
         self._dump = bridges.Dump()
         self._dumped_at = -DUMP_IS_FRESH_S
-        self._cut: Batch[tuple[str, str]] = Batch(self._cut_together)
+        self._cut: Batch[tuple[str, str]] = Batch(self._cut_together, gather_s=0.005)
 
     # ------------------------------------------------------------------------------------------------------ reading
 

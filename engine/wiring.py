@@ -33,8 +33,8 @@ class Wiring:
         self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
         self._dns = DnsProcess(run)
         self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
-        self._names = Batch(self._publish_names)
-        self._forgotten = Batch(self._forget_together)
+        self._names = Batch(self._publish_names, gather_s=0.002)
+        self._forgotten = Batch(self._forget_together, gather_s=0.002)
         self._applied: Rules | None = None  # as the firewall was last asked for
         self._held: dict[str, set[str]] = {}  # sandbox uid -> keys of the ports its shim holds
         self._bound: tuple[float, tuple[PortMap, ...]] = (-BOUND_IS_FRESH_S, ())

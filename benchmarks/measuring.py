@@ -1,0 +1,147 @@
+"""What is measured, and in which order: every round does everything with both, the one who begins takes turns."""
+
+import os
+import pathlib
+import select
+import signal
+import socket
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import memory
+import project
+import rivals
+from fetched import Places
+
+RIVALS = ("corral", "compose")
+NOOPS, EXECS, KILLS = 3, 5, 5
+RESTFUL_LIFE_S = 10.0
+"""Both restart a container at once only if it lived so long before."""
+HEAL_S = 20.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds`: no round begins after so long."""
+
+    sizes: list[int]
+    rounds: int
+    seconds: float
+    who: tuple[str, ...] = RIVALS
+
+
+@dataclass
+class Found:
+    """`values`: what was measured, by (what, who): seconds, or kB. `load`: of the machine before each round."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    load: list[float] = field(default_factory=list)
+    took_s: float = 0.0
+
+
+def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
+    project.make_root(folder / "rootfs")
+    present: list[rivals.Rival] = [
+        each(places, folder) for each in (rivals.Corral, rivals.Compose) if each.name in plan.who
+    ]
+    found, began = Found(), time.monotonic()
+    folders = {each.name: rivals.write_projects(each, folder, [1, *plan.sizes]) for each in present}
+    try:
+        for each in present:
+            each.start()
+            found.versions[each.name] = each.version()
+            _warm_up(each, folders[each.name][1])
+        for number in range(plan.rounds):
+            if time.monotonic() - began > plan.seconds:
+                break
+            found.load.append(os.getloadavg()[0])
+            order = present if number % 2 == 0 else present[::-1]
+            for size in plan.sizes:
+                for each in order:
+                    _measure_one(found, each, folders[each.name][size], size, heals=size == plan.sizes[0])
+            print(f"round {number + 1} of {plan.rounds} after {time.monotonic() - began:.0f} s", flush=True)
+    finally:
+        for each in present:
+            each.stop()
+    found.took_s = time.monotonic() - began
+    return found
+
+
+def _warm_up(rival: rivals.Rival, folder: pathlib.Path) -> None:
+    """What only the first command of all pays for, on either side."""
+    for words in (("up", "-d"), ("up", "-d"), ("exec", "-T", "s0", "true"), ("down",)):
+        rivals.run(rival, folder, *words)
+
+
+def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: int, *, heals: bool) -> None:
+    """One life of the project: up, nothing to do, used, crashed, down."""
+
+    def note(what: str, value: float) -> None:
+        found.values[what, rival.name].append(value)
+
+    memory.settle()
+    available, processes = memory.available_kb(), memory.processes_kb()
+    note(f"up {size}", _timed(rival, folder, "up", "-d"))
+    born = time.monotonic()
+    answers(size - 1)
+    for _ in range(NOOPS):
+        note(f"noop {size}", _timed(rival, folder, "up", "-d"))
+    for _ in range(EXECS):
+        note(f"exec {size}", _timed(rival, folder, "exec", "-T", "s0", "true"))
+    memory.settle()
+    note(f"available {size}", available - memory.available_kb())
+    note(f"processes {size}", memory.processes_kb() - processes)
+    if heals:
+        time.sleep(max(0.0, born + RESTFUL_LIFE_S + 1 - time.monotonic()))
+        for seconds in _heals(rival, folder, min(KILLS, size)):
+            note(f"heal {size}", seconds)
+    note(f"down {size}", _timed(rival, folder, "down"))
+
+
+def _timed(rival: rivals.Rival, folder: pathlib.Path, *words: str) -> float:
+    began = time.perf_counter()
+    rivals.run(rival, folder, *words)
+    return time.perf_counter() - began
+
+
+def _heals(rival: rivals.Rival, folder: pathlib.Path, count: int) -> Iterator[float]:
+    """Kill the first process of a container; how long until its port answers again."""
+    for number in range(count):
+        pidfd = os.pidfd_open(rival.pid(folder, f"s{number}"))
+        began = time.perf_counter()
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [])
+        os.close(pidfd)
+        answers(number)
+        yield time.perf_counter() - began
+        time.sleep(0.5)
+
+
+def answers(number: int) -> None:
+    """Return as soon as the service is reached through its published port."""
+    deadline = time.monotonic() + HEAL_S
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", project.port_of(number)), timeout=0.05) as caller:
+                caller.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+                if caller.recv(64):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.0005)
+    raise SystemExit(f"port {project.port_of(number)} does not answer within {HEAL_S:g} s")
+
+
+def slope_kb(found: Found, what: str, who: str, sizes: list[int]) -> list[float]:
+    """Of each round: how much one more container takes."""
+    few, many = sizes[0], sizes[-1]
+    pairs = zip(found.values[f"{what} {few}", who], found.values[f"{what} {many}", who], strict=True)
+    return [(more - less) / (many - few) for less, more in pairs]
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
