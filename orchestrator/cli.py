@@ -59,8 +59,23 @@ SINGLE_FLAGS = (
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would exit."""
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """As argparse does, which asks for one with every flag that is added, and imports shutil each time to size it."""
+        return argparse.RawDescriptionHelpFormatter(self.prog, width=terminal_width())
+
     def error(self, message: str) -> NoReturn:
         raise errors.UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+
+
+def terminal_width() -> int:
+    """In columns, for help; what `COLUMNS` says, or the terminal."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said) - 2
+    try:
+        return (os.get_terminal_size(1).columns or 80) - 2
+    except OSError:
+        return 78
 
 
 def run(argv: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
@@ -117,7 +132,6 @@ def global_parser() -> Parser:
         usage="corral [OPTIONS] COMMAND [ARGS…]",
         description=DESCRIPTION,
         epilog=f"commands:\n{listed}\n\n`corral COMMAND --help` says more about each.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     for flags, metavar, text in REPEATED_FLAGS:
@@ -154,7 +168,6 @@ def command_parser(command: str, module: ModuleType) -> Parser:
     parser = Parser(
         prog=f"corral {command}",
         description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     module.configure(parser)

@@ -2,19 +2,15 @@
 
 import argparse
 import os
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from orchestrator import client, errors, launch, settings
+from orchestrator import client, errors, launch, settings, written_name
 
 if TYPE_CHECKING:
     from orchestrator import progress, protocol
     from specs import errors as spec_errors
     from specs import loader
-
-MAY_SAY_A_NAME = re.compile(rb"""^\s*(["']?name["']?\s*:|[{?&!%]|<<|---[ \t]*[^\s#])""", re.MULTILINE)
-"""What a file has that gives the project a name (or, perhaps, something else one): a cheap look that misses none."""
 
 
 class Invocation(NamedTuple):
@@ -64,9 +60,10 @@ class Invocation(NamedTuple):
                     os.getcwd(), self.environ, tuple(said.file), said.project_directory, tuple(said.env_file)
                 )
             )
-            if not around.variables.get("COMPOSE_PROJECT_NAME") and any(map(may_say_a_name, around.files)):
+            written = "" if around.variables.get("COMPOSE_PROJECT_NAME") else written_name.of(around.files)
+            if written is None:
                 return self.load(any_image=True).project_name
-            return surroundings.project_name("", "", around)
+            return surroundings.project_name("", written, around)
         except spec_errors.SpecErrors as error:
             raise invalid_files(error) from error
 
@@ -174,12 +171,3 @@ def located(error: errors.Refused, loaded: "loader.Loaded") -> errors.Orchestrat
         spec_errors.SpecError(each.path, each.message, hint=each.hint) for each in error.problems
     )
     return invalid_files(found.located(loaded))
-
-
-def may_say_a_name(file: str) -> bool:
-    """False: the file certainly has no `name` of its own."""
-    try:
-        with open(file, "rb") as stream:
-            return MAY_SAY_A_NAME.search(stream.read()) is not None
-    except OSError:
-        return True

@@ -13,7 +13,7 @@ import anyio
 
 from engine import errors as engine_errors
 from engine.api import Command
-from engine.types import ContainerInfo, State
+from engine.types import ContainerInfo, Look, State
 from orchestrator import errors, feeds, keeper, listing, protocol, records
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
@@ -264,7 +264,13 @@ async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
     kept = projects.known(name)
     with keeper.refusals():
         refuse_unknown(kept.stored.canonical(), (request.service,))
-    look = await projects.engine.look(name)
+    try:
+        return await _session(projects, kept.look, request)
+    except errors.Refused:  # perhaps it is only that something has changed since the loop looked
+        return await _session(projects, await projects.engine.look(name), request)
+
+
+async def _session(projects: Projects, look: Look, request: protocol.Exec) -> int:
     mine = [info for info in look.containers if info.config.service == request.service]
     chosen = next((info for info in mine if info.config.number == request.number), None)
     if chosen is None:

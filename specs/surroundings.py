@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from specs import dotenv, errors, shapes
+from specs import errors
 
 # compose-go cli/options.go
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -139,13 +139,20 @@ def _read_env_files(given: Given, directory: str, variables: dict[str, str]) -> 
 
 
 def _has_default(given: Given) -> bool:
+    said = given.environment.get("COMPOSE_DISABLE_ENV_FILE", "")
+    if not said:
+        return True
+    from specs import shapes
+
     try:
-        return not shapes.to_boolean(given.environment.get("COMPOSE_DISABLE_ENV_FILE", "") or "false")
+        return not shapes.to_boolean(said)
     except ValueError:
-        return given.environment["COMPOSE_DISABLE_ENV_FILE"] != "1"
+        return said != "1"
 
 
 def _read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
+    from specs import dotenv  # most projects have no such file, and most commands read nothing else of the files
+
     try:
         with open(file, encoding="utf-8-sig") as stream:
             return dotenv.parse(stream.read(), outer)
