@@ -2,8 +2,8 @@
 
 At most one step at a time is under way on one resource. What a step did is looked at before its resource stops
 being busy; everything else may be seen late. Wakes coalesce: any number of them while the loop works is one more
-look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor.
-A slow look comes in any case.
+look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor. Where many
+steps are under way, it waits a little for those that end about together. A slow look comes in any case.
 
 An error of the engine is an attempt, never the end of the loop. Cancelling `run` cancels the steps under way; what
 they leave half-made is seen, and mended, by the next loop."""
@@ -29,6 +29,7 @@ SLOW_LOOK_S = 9.0
 """A look comes at least so often, whatever was or was not heard: what nobody tells of is put right within ten seconds."""
 
 FAILED_LOOK_REST_S = 1.0
+GATHER_S, MANY = 0.01, 10
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ class Loop:
                     await anyio.sleep(FAILED_LOOK_REST_S)
                 with anyio.move_on_after(self._patience_s()):
                     await self._woken.wait()
+                if len(self.busy) >= MANY:
+                    await anyio.sleep(GATHER_S)
 
     def _patience_s(self) -> float:
         return max(0.0, min(SLOW_LOOK_S, self.plan.wake_at - self._clock()))

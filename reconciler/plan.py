@@ -79,7 +79,7 @@ class Planner:
         self.attempts, self.now, self.elsewhere = attempts, now, elsewhere
         self._ids = sorted(desired.wanted.keys() | things.keys())
         self._differences: dict[str, Difference] = {}
-        self._leaning: dict[str, set[str]] = defaultdict(set)  # id -> who leans on it
+        self._leaning: dict[str, dict[str, Depth]] = defaultdict(dict)  # id -> who leans on it, down to which depth
         self._having = claims.Index()
         self._index_leaning()
         self._index_claims()
@@ -88,12 +88,17 @@ class Planner:
             self._fates[resource_id] = self._fate_of(resource_id)
 
     def _index_leaning(self) -> None:
+        """What a thing needed to be made it needs until it is gone; what it needed to start, until it has stopped."""
         for resource_id in self._ids:
             for edge in self.edges(resource_id):
-                self._leaning[edge.to].add(resource_id)
+                self._note_leaning(resource_id, edge.to, Depth.GONE if edge.gates is Gates.CREATE else Depth.STOP)
         for resource_id, have in self.things.items():
             for hold in have.holds:
-                self._leaning[hold.to].add(resource_id)
+                self._note_leaning(resource_id, hold.to, Depth.STOP if hold.rigid is Depth.STOP else Depth.GONE)
+
+    def _note_leaning(self, resource_id: str, on: str, until: Depth) -> None:
+        leaning = self._leaning[on]
+        leaning[resource_id] = max(until, leaning.get(resource_id, until))
 
     def _index_claims(self) -> None:
         for resource_id, have in self.things.items():
@@ -240,10 +245,19 @@ class Planner:
         depth, why = self._fates[have.id]
         step = kind_of(have.id).step_down(have, depth)
         assert step is not None
-        holders = tuple(sorted(other for other in self._leaning[have.id] if self.fate(other) or other in self.busy))
+        leaning = self._leaning[have.id].items()
+        holders = tuple(sorted(other for other, until in leaning if self._is_in_the_way(other, until)))
         if holders:
             return Blocked(have.id, step.verb, holders, f"{', '.join(holders)}: first down, or busy")
         return self._allowed(replace(step, because=why))
+
+    def _is_in_the_way(self, resource_id: str, until: Depth) -> bool:
+        """Whether it goes down, or does something, and is not yet so far down."""
+        have, step = self.things.get(resource_id), self.busy.get(resource_id)
+        if step is None and not self.fate(resource_id):
+            return False
+        has_stopped = have is not None and not have.runs and (step is None or step.verb is Verb.REMOVE)
+        return until is Depth.GONE or not has_stopped
 
     def _up(self, want: Resource, have: Observed | None) -> Step | Blocked | None:
         if have is not None and want.external:

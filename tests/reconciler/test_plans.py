@@ -19,7 +19,7 @@ from engine.types import (
     VolumeConfig,
     VolumeInfo,
 )
-from reconciler import render
+from reconciler import plan, render
 from reconciler.errors import Ring
 from reconciler.resource import Depth
 
@@ -314,17 +314,38 @@ def test_down_is_the_plan_for_nothing_in_the_order_of_what_was_and_spares_volume
         scene.steps(),
         """
         container:web     stop     no longer declared
-        container:web     remove   no longer declared
         container:db      stop     no longer declared
+        container:web     remove   no longer declared
         endpoint:web/lab  remove   no longer declared
         container:db      remove   no longer declared
-        sandbox:web       remove   no longer declared
         endpoint:db/lab   remove   no longer declared
+        sandbox:web       remove   no longer declared
         network:lab       remove   no longer declared
         sandbox:db        remove   no longer declared
         """,
     )
     assert set(scene.come_true().things) == {"image:host", "volume:data"}
+
+
+def test_what_a_thing_was_made_of_stays_until_it_is_gone_and_what_it_started_with_until_it_has_stopped():
+    scene = standing(database_and_web())
+    scene.say(scene.stored.down(purge=True))
+
+    def waiting() -> dict[str, tuple[str, ...]]:
+        return {each.id: each.by for each in plan.plan(scene.desired, scene.seen()).blocked}
+
+    assert waiting()["endpoint:web/lab"] == ("container:web",)
+    scene.exit("container:web", 0)
+    assert waiting()["endpoint:db/lab"] == ("container:db",)
+    assert "endpoint:web/lab" not in waiting()
+    assert "container:db" not in waiting()
+    scene.exit("container:db", 0)
+    assert waiting() == {
+        "network:lab": ("endpoint:db/lab", "endpoint:web/lab"),
+        "sandbox:db": ("endpoint:db/lab",),
+        "sandbox:web": ("endpoint:web/lab",),
+        "volume:data": ("container:db",),
+    }
 
 
 def test_down_of_volumes_is_said_in_that_very_command_and_forgotten_by_the_next_up():
