@@ -23,14 +23,15 @@ from typing import Any
 import anyio
 
 from engine import errors, iptables, links, nftables, portmap, rulesets, store, sysctls
+from engine.batch import gathered
 from engine.iptables import Flavour, Iptables
 from engine.portmap import Jump, Member, Published
 from engine.rulesets import Saved
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 0.005
-"""A swap takes 30 ms, so it waits a little for those who come at the same time."""
+GATHER_S, GATHER_MOST_S = 0.005, 0.04
+"""A swap takes 30 ms, so it waits for those who come at the same time: until nobody came for so long."""
 
 IP_FORWARD = "net.ipv4.ip_forward"
 ROUTING_KINDS = ("bridge", "tun", "wireguard")
@@ -57,6 +58,7 @@ class Firewall:
         self._asked = 0
         self._done = 0
         self._read: tuple[int, dict[str, Saved]] | None = None  # a generation of nf_tables, and what was there then
+        self._is_foreseen = False  # it was not read, but follows from what we did
         self._compared: tuple[int, Rules, list[str]] | None = None  # and in what it differed from these rules
 
     async def apply(self, wanted: Callable[[], Rules]) -> None:
@@ -66,15 +68,20 @@ class Firewall:
         ticket = self._asked
         async with self._lock:
             if self._done < ticket:
-                await anyio.sleep(GATHER_S)
-                asked = self._asked
+                asked = await gathered(lambda: self._asked, every_s=GATHER_S, most_s=GATHER_MOST_S)
                 await self._swap(wanted())
                 self._done = asked
 
-    async def drift(self, rules: Rules) -> tuple[str, ...]:
-        """Say in words what is not in force. While nothing was changed: microseconds (nf_tables), or one process and about
-        5 ms (legacy)."""
+    async def drift(self, asked: Callable[[], Rules | None], *, sure: bool = True) -> tuple[str, ...]:
+        """Say in words what of `asked()`, as it is when no swap is under way, is not in force. While nothing was changed:
+        microseconds (nf_tables), or one process and about 5 ms (legacy). Not `sure`: that our own last swap did what it was
+        to do need not be read back. None is asked: nothing differs."""
         async with self._lock:
+            rules = asked()
+            if rules is None:
+                return ()
+            if sure and self._is_foreseen:
+                self._read = self._compared = None
             found = list(await self._differences(rules))
         if rules.networks and sysctls.read(IP_FORWARD) != "1":
             found.append(f"sysctl {IP_FORWARD} is off")
@@ -86,17 +93,17 @@ class Firewall:
     async def remove(self) -> None:
         """Take everything of ours away, the guard last, and put the machine's settings back. Idempotent."""
         async with self._lock:
-            self._read = self._compared = None
             if not self._is_there():
                 return
             tool = self._find()
-            saved = await tool.save()
+            saved = await self._saved(tool)
             for bridge in _guarded_bridges(saved, self._instance):
                 sysctls.write_if_there(_localnet_of(bridge), "0")
             text = rulesets.removal(saved, self._instance)
+            self._read = self._compared = None
             if text:
                 await tool.restore(text)
-            self._stop_routing(await tool.save())
+            self._stop_routing(rulesets.others(saved, self._instance))
             if tool.flavour is Flavour.NFT:
                 nftables.delete_empty([table for table in portmap.TABLES if table not in self._tables_before()])
             os.unlink(self._record)
@@ -116,8 +123,10 @@ class Firewall:
                 sysctls.write_if_there(name, "0")
         text = rulesets.transaction(saved, texts, jumps, self._instance)
         if text:
+            before = self._read[0] if self._read else 0
             self._read = self._compared = None
             await tool.restore(text)
+            self._foresee(before, saved, text)
         for name, value in _localnet(rules).items():
             sysctls.write_if_there(name, value)
         if rules.networks:
@@ -133,11 +142,18 @@ class Firewall:
         return found
 
     async def _saved(self, tool: Iptables) -> dict[str, Saved]:
-        """What is there: read again only where something has changed, if the kernel can say so."""
+        """What is there: read again only where somebody else has changed something, if the kernel can say so."""
         generation = nftables.generation() if tool.flavour is Flavour.NFT else 0
         if not generation or not self._read or self._read[0] != generation:
-            self._read = (generation, await tool.save())
+            self._read, self._is_foreseen = (generation, await tool.save()), False
         return self._read[1]
+
+    def _foresee(self, before: int, saved: dict[str, Saved], text: str) -> None:
+        """After `text` was put in force: what is there now, if the kernel has counted no changes but ours (one a table)."""
+        changed = rulesets.parse(text)
+        if before and rulesets.only_replaces(text) and nftables.generation() == before + len(changed):
+            self._read = (before + len(changed), rulesets.replaced(saved, changed))
+            self._is_foreseen = True
 
     def _texts(self, rules: Rules) -> tuple[dict[str, str], tuple[Jump, ...]]:
         became_router = bool(rules.networks) and (self._sysctls.has(IP_FORWARD) or sysctls.read(IP_FORWARD) != "1")
@@ -195,7 +211,7 @@ def _guarded_bridges(saved: dict[str, Saved], instance: str) -> list[str]:
 
 
 def _somebody_routes(saved: dict[str, Saved]) -> bool:
-    """Whether anybody visibly needs this machine to forward packets. Asked after our own rules are gone."""
+    """Whether anybody visibly needs this machine to forward packets. `saved`: the rules of others."""
     return (
         bool(saved.get("filter", Saved()).rules.get("FORWARD"))
         or bool(saved.get("nat", Saved()).rules.get("POSTROUTING"))

@@ -121,6 +121,22 @@ def transaction(saved: Mapping[str, Saved], wanted: Mapping[str, str], jumps: It
     return "".join(parts)
 
 
+def only_replaces(text: str) -> bool:
+    """Whether a transaction does nothing but give chains of ours other rules, so that `replaced` says what comes of it."""
+    lines = text.splitlines()
+    chains = {line[1:].split()[0] for line in lines if line.startswith(":")}
+    return all(line.split()[1] in chains if line.startswith("-A ") else not line.startswith("-") for line in lines)
+
+
+def replaced(saved: Mapping[str, Saved], changed: Mapping[str, Saved]) -> dict[str, Saved]:
+    """What is there after these chains were given these rules."""
+    found = dict(saved)
+    for table, chains in changed.items():
+        have = saved.get(table, Saved())
+        found[table] = Saved(have.policies | chains.policies, have.rules | chains.rules)
+    return found
+
+
 def removal(saved: Mapping[str, Saved], instance: str) -> str:
     """Write the text that takes every chain of ours and every jump into them away, the guard last; "" where there are none."""
     parts = []
@@ -132,6 +148,22 @@ def removal(saved: Mapping[str, Saved], instance: str) -> str:
             chains = [f":{chain} - [0:0]" for chain in ours]
             parts.append("\n".join([f"*{table}", *chains, *strays, *(f"-X {chain}" for chain in ours), "COMMIT", ""]))
     return "".join(parts)
+
+
+def others(saved: Mapping[str, Saved], instance: str) -> dict[str, Saved]:
+    """What is left of each table without chains of ours and jumps into them: what `removal` leaves."""
+    found = {}
+    for table, have in saved.items():
+        ours, jumps = _ours(have, instance), set(_strays(have, table, [], instance))
+        found[table] = Saved(
+            {chain: policy for chain, policy in have.policies.items() if chain not in ours},
+            {
+                chain: tuple(rule for rule in rules if (chain, rule) not in jumps)
+                for chain, rules in have.rules.items()
+                if chain not in ours
+            },
+        )
+    return found
 
 
 def _ours(have: Saved, instance: str) -> set[str]:

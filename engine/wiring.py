@@ -109,23 +109,21 @@ class Wiring:
 
     async def publish_ports(self) -> None:
         """Return when the rules are in force; nothing of them is left when the last network is gone."""
-        if self._networks.records():
+        if self._networks.whole():
             await self._firewall.apply(self._rules)
         else:
             self._applied = None
             await self._firewall.remove()
 
-    async def mend(self) -> None:
-        """Put right what somebody else has changed of the rules."""
-        if self._applied is None:
-            return
-        if words := await self._firewall.drift(self._applied):
+    async def mend(self, *, sure: bool = True) -> None:
+        """Put right what somebody else has changed of the rules. Not `sure`: what we did ourselves is believed."""
+        if words := await self._firewall.drift(lambda: self._applied, sure=sure):
             await self._firewall.apply(self._rules)
             log.warning("put the firewall right: %s", ", ".join(words))
 
     def _rules(self) -> Rules:
         """What the rules are a function of, now: the firewall asks for it as late as possible."""
-        records = self._networks.records()
+        records = self._networks.whole()
         self._applied = Rules(
             networks=tuple(
                 Member(record.bridge, record.config.subnet, record.config.gateway, record.config.internal)
@@ -136,7 +134,7 @@ class Wiring:
         return self._applied
 
     def _published(self) -> Iterable[Published]:
-        bridges = {record.uid: record for record in self._networks.records()}
+        bridges = {record.uid: record for record in self._networks.whole()}
         for container in self._containers:
             if not container.process or not container.config.ports or not container.run:
                 continue
@@ -229,7 +227,8 @@ class Wiring:
 
     async def forget_connections(self, of: tuple[PortMap, ...]) -> None:
         """Return when nobody is led any more to where these host ports led."""
-        await self._forgotten.do(of)
+        if of:
+            await self._forgotten.do(of)
 
     async def _forget_together(self, several: Sequence[tuple[PortMap, ...]]) -> None:
         gone = [port for each in several for port in each]

@@ -115,7 +115,7 @@ class Lab:
         anyio.run(self.firewall.apply, lambda: rules)
 
     def drift(self, rules: Rules = RULES) -> tuple[str, ...]:
-        return anyio.run(self.firewall.drift, rules)
+        return anyio.run(self.firewall.drift, lambda: rules)
 
     def attach(
         self, name: str, bridge: Bridge, address: str, *, interface: str = "eth0", gateway: str | None = None

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from engine.batch import Batch
+from engine.batch import Batch, together
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +50,38 @@ async def test_a_round_that_gathers_waits_for_those_who_come_soon() -> None:
             await checkpoint()
             await checkpoint()
     assert work.rounds == [[1, 2]]
+
+
+async def test_a_round_that_gathers_goes_on_to_wait_while_more_come_and_not_for_ever() -> None:
+    work = Work()
+    work.go.set()
+    batch = Batch(work, gather_s=0.02)
+    async with anyio.create_task_group() as tasks:
+        for item in range(4):
+            tasks.start_soon(batch.do, item)
+            await anyio.sleep(0.012)
+    assert work.rounds == [[0, 1, 2, 3]]
+    batch = Batch(work, gather_s=0.001)
+    async with anyio.create_task_group() as tasks:
+        for item in range(200):
+            tasks.start_soon(batch.do, item)
+            await anyio.sleep(0.0002)
+    assert len(work.rounds) > 2
+
+
+async def test_all_that_goes_together_comes_to_its_end_and_the_first_failure_is_told() -> None:
+    done = []
+
+    async def fail() -> None:
+        raise OSError("no")
+
+    async def succeed() -> None:
+        await anyio.sleep(0.01)
+        done.append(1)
+
+    with pytest.raises(OSError, match="no"):
+        await together(fail, succeed)
+    assert done == [1]
 
 
 async def test_a_failure_is_everybodys_of_that_round() -> None:

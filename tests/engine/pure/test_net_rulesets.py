@@ -110,3 +110,28 @@ def test_spellings_of_one_rule(ours: str, theirs: str) -> None:
 )
 def test_different_rules(one: str, other: str) -> None:
     assert rulesets.canonical(one) != rulesets.canonical(other)
+
+
+OWN = """*nat
+:PREROUTING ACCEPT [0:0]
+:CORRAL-0a1b2c3d-DNAT - [0:0]
+-A PREROUTING -j CORRAL-0a1b2c3d-DNAT
+-A CORRAL-0a1b2c3d-DNAT -p tcp -j RETURN
+COMMIT
+"""
+NEW = """*nat
+:CORRAL-0a1b2c3d-DNAT - [0:0]
+-A CORRAL-0a1b2c3d-DNAT -p udp -j RETURN
+COMMIT
+"""
+
+
+def test_what_comes_of_new_rules_for_our_chains_is_known_without_asking() -> None:
+    assert rulesets.only_replaces(NEW)
+    after = rulesets.replaced(rulesets.parse(OWN), rulesets.parse(NEW))
+    assert after == rulesets.parse(OWN.replace("-p tcp", "-p udp"))
+
+
+@pytest.mark.parametrize("line", ["-I PREROUTING 1 -j X", "-A PREROUTING -j X", "-D PREROUTING -j X", "-X X"])
+def test_what_comes_of_a_change_to_other_chains_is_asked(line: str) -> None:
+    assert not rulesets.only_replaces(NEW.replace("COMMIT", f"{line}\nCOMMIT"))
