@@ -81,9 +81,18 @@ class Container:
 
 
 class Containers:
-    def __init__(self, root: str, *, driver: Driver, images: ImageStore, seccomp_path: str, boot_id: str) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        driver: Driver,
+        images: ImageStore,
+        remover: trees.Remover,
+        seccomp_path: str,
+        boot_id: str,
+    ) -> None:
         self._directory = os.path.join(root, "containers")
-        self._driver, self._images = driver, images
+        self._driver, self._images, self._remover = driver, images, remover
         self._seccomp_path, self._boot_id = seccomp_path, boot_id
         self._all: dict[str, Container] = {}
         self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
@@ -323,8 +332,7 @@ class Containers:
             self._driver.remove(paths)
         with contextlib.suppress(FileNotFoundError):  # where a removal before was cut short
             os.rename(directory, f"{directory}{GONE}")
-        with contextlib.suppress(FileNotFoundError):
-            await trees.remove(f"{directory}{GONE}")
+        await self._remover.remove(f"{directory}{GONE}")
         del self._all[container.record.uid]
         slot = container.config.project, container.config.slot
         if self._uids.get(slot) == container.record.uid:

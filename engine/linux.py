@@ -18,8 +18,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 import anyio
 import anyio.abc
 
-from engine import errors, identity, network_hints, probes, wire
+from engine import errors, identity, network_hints, probes, trees, wire
 from engine.api import Command, Ended, Updatable
+from engine.batch import together
 from engine.containers import Container, Containers
 from engine.images import host
 from engine.images.store import ImageStore
@@ -93,16 +94,19 @@ class LinuxEngine:
         self.images = ImageStore(os.path.join(self._root, "images"))
         self.volumes = Volumes(os.path.join(self._root, "volumes"))
         self.networks = Networks(self._run, self._machine.links)
+        remover = trees.Remover()
         self.containers = Containers(
             self._root,
             driver=self._machine.cgroups,
             images=self.images,
+            remover=remover,
             seccomp_path=self._machine.seccomp_path,
             boot_id=identity.boot_id(),
         )
         self.sandboxes = Sandboxes(
             self._run,
             tasks=self._tasks,
+            remover=remover,
             texts=lambda uid, config: self._wiring.files(uid, config),
             on_exit=self._on_exit,
             on_death=self._on_death,
@@ -227,8 +231,9 @@ class LinuxEngine:
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)
         elif self.networks.has_network(uid):
-            await self.networks.remove_network(uid)
-            await self._wiring.publish()
+            self.networks.give_up(uid)  # the rules about it go while it does: nothing is plugged into it
+            await together(lambda: self.networks.remove_network(uid), self._wiring.publish_ports)
+            await self._wiring.publish_names()
         elif self.volumes.has(uid):
             await self.volumes.remove(uid)
         else:
@@ -259,8 +264,7 @@ class LinuxEngine:
                 raise
         if ports:
             await self._wiring.publish_ports()
-        if flows := tuple(port for port in ports if port.protocol == "udp"):
-            await self._wiring.forget_connections(flows)
+        await self._wiring.forget_connections(_flows(ports))
 
     @verb
     async def stop(self, uid: str) -> None:
@@ -314,7 +318,7 @@ class LinuxEngine:
             if container.process or not self._wiring.holds(sandbox, uid):
                 return
             await self._wiring.publish_ports()
-            await self._wiring.forget_connections(container.config.ports)
+            await self._wiring.forget_connections(_flows(container.config.ports))
             await self._wiring.hold_only(sandbox, uid, ())
 
     # ----------------------------------------------------------------------------------------------- what happens
@@ -338,13 +342,14 @@ class LinuxEngine:
         async with network_hints.listening() as hints:
             async for hint in hints:
                 if hint is network_hints.Hint.FIREWALL:
-                    await self._quietly(self._wiring.mend())
+                    await self._quietly(self._wiring.mend(sure=False))
                 else:
                     self.networks.doubt()
                     self._note()
 
     async def _watch_rules(self) -> None:
-        """The legacy flavour of iptables tells nobody of changes, and settings of the kernel neither."""
+        """The legacy flavour of iptables tells nobody of changes, and settings of the kernel neither. What we did ourselves is
+        read back here too."""
         while True:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
@@ -360,3 +365,8 @@ class LinuxEngine:
             await work
         except (errors.EngineError, OSError):
             log.warning("background work failed", exc_info=True)
+
+
+def _flows(ports: Sequence[PortMap]) -> tuple[PortMap, ...]:
+    """Those whose connections do not end with the container: a TCP connection is reset by whoever has the address next."""
+    return tuple(port for port in ports if port.protocol == "udp")

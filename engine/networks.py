@@ -60,6 +60,9 @@ class Networks:
     def records(self) -> tuple[store.NetworkRecord, ...]:
         return tuple(self._networks.values())
 
+    def whole(self) -> tuple[store.NetworkRecord, ...]:
+        return tuple(record for record in self._networks.values() if record.whole)
+
     def endpoints(self) -> tuple[store.EndpointRecord, ...]:
         return tuple(self._endpoints.values())
 
@@ -119,11 +122,14 @@ class Networks:
         await self._links.create(_bridge_of(record))
         self._keep_network(record)
 
+    def give_up(self, uid: str) -> None:
+        """From now on it is half-made, until `remove_network` has taken it away: no rules follow from it."""
+        self._keep_network(replace(self.network(uid), whole=False))
+
     async def remove_network(self, uid: str) -> None:
         """Take the bridge away. Cables in it lose their network: the caller has detached those that are wanted."""
-        record = self.network(uid)
-        self._keep_network(replace(record, whole=False))
-        await self._cut.do((record.bridge, ""))
+        self.give_up(uid)
+        await self._cut.do((self.network(uid).bridge, ""))
         os.unlink(self._path("networks", uid))
         del self._networks[uid]
         self.doubt()

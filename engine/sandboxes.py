@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import errors, shims, store, wire
+from engine import errors, shims, store, trees, wire
 from engine.types import NetworkMode, SandboxConfig, SandboxInfo
 
 log = logging.getLogger(__name__)
@@ -68,12 +68,14 @@ class Sandboxes:
         run: str,
         *,
         tasks: anyio.abc.TaskGroup,
+        remover: trees.Remover,
         texts: Texts,
         on_exit: Callable[[wire.Exit], Awaitable[None]],
         on_death: Callable[[str, SandboxConfig], Awaitable[None]],
     ) -> None:
         self._directory = os.path.join(run, "sandboxes")
         self.zygote = shims.Zygote(run)
+        self._remover = remover
         self._tasks, self._texts, self._on_exit, self._on_death = tasks, texts, on_exit, on_death
         self._living: dict[str, Sandbox] = {}
         self._half_made: dict[str, store.SandboxRecord] = {}
@@ -231,7 +233,7 @@ class Sandboxes:
         directory = os.path.join(self._directory, record.uid)
         self._seen.pop(record.uid, None)
         await shims.end(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+        await self._remover.remove(directory)
 
     def _drift(self, sandbox: Sandbox) -> tuple[str, ...]:
         if sandbox.record.uid in self._rewired:

@@ -3,14 +3,15 @@
 import os
 import pathlib
 
+import anyio
 import pytest
 
-from engine import trees
+from engine import errors, trees
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("files", [0, 3, trees.FEW, 3 * trees.FEW])
+@pytest.mark.parametrize("files", [0, 3, trees.FEW_ENTRIES, 3 * trees.FEW_ENTRIES])
 async def test_little_and_much_is_removed_and_links_are_not_followed(tmp_path: pathlib.Path, files: int) -> None:
     kept, top = tmp_path / "kept", tmp_path / "top"
     kept.mkdir()
@@ -21,7 +22,7 @@ async def test_little_and_much_is_removed_and_links_are_not_followed(tmp_path: p
     (top / "nowhere").symlink_to("/no/such/place")
     for number in range(files):
         (top / f"a/b/{number}").write_text("")
-    await trees.remove(str(top))
+    await trees.Remover().remove(str(top))
     assert not top.exists()
     assert os.listdir(kept) == ["file"]
 
@@ -36,10 +37,28 @@ async def test_paths_that_are_too_long_for_a_name_are_removed(tmp_path: pathlib.
         os.close(here)
         here = below
     os.close(here)
-    await trees.remove(str(top))
+    await trees.Remover().remove(str(top))
     assert not top.exists()
 
 
-async def test_what_is_not_there_is_an_error(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        await trees.remove(str(tmp_path / "no"))
+async def test_one_that_is_gone_is_done(tmp_path: pathlib.Path) -> None:
+    await trees.Remover().remove(str(tmp_path / "no"))
+
+
+async def test_of_many_at_once_one_that_cannot_be_removed_fails_alone(tmp_path: pathlib.Path) -> None:
+    remover, failed = trees.Remover(), []
+
+    async def remove(name: str) -> None:
+        try:
+            await remover.remove(str(tmp_path / name))
+        except errors.EngineError as error:
+            failed.append((name, str(error)))
+
+    for number in range(20):
+        (tmp_path / f"{number}/a").mkdir(parents=True)
+    async with anyio.create_task_group() as tasks:
+        for name in ("0", "n" * 300, "no", *map(str, range(1, 20))):
+            tasks.start_soon(remove, name)
+    assert [name for name, _ in failed] == ["n" * 300]
+    assert "too long" in failed[0][1]
+    assert os.listdir(tmp_path) == []
