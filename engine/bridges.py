@@ -135,23 +135,11 @@ class Bridges:
 
     async def dump(self) -> Dump:
         """Read links, addresses and routes: one dump of each."""
-        async with self._dumping:
-            return await self._dump()
-
-    async def _dump(self) -> Dump:
         with _as_engine_error("cannot read the interfaces of this machine"):
             found = links.links()
             names = {link.index: link.name for link in found}
-            addresses: dict[int, tuple[str, ...]] = {}
-            async for message in await self._netlink.addr("dump", family=2):
-                text = f"{message.get('local') or message.get('address')}/{message['prefixlen']}"
-                addresses[message["index"]] = (*addresses.get(message["index"], ()), text)
-            routes = [
-                Route(f"{message.get('dst')}/{message['dst_len']}", names.get(message.get("oif") or 0, "?"))
-                async for message in await self._netlink.route("dump", family=2)
-                if message["type"] == UNICAST and message["dst_len"]
-            ]
-        return Dump({link.name: link for link in found}, addresses, tuple(routes))
+            routes = tuple(Route(destination, names.get(index, "?")) for destination, index in links.routes())
+            return Dump({link.name: link for link in found}, links.addresses(), routes)
 
     async def create(self, bridge: Bridge) -> None:
         """Make the bridge, or put an existing one right: up, address, MAC, mtu, IPv4 only."""
@@ -262,9 +250,6 @@ def _lay(cable: Cable, pid: int) -> None:
         links.delete_link(cable.link)
         links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
     sysctls.write_if_there(f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6", "1")
-
-
-UNICAST = 1  # linux/rtnetlink.h, RTN_UNICAST
 
 
 def _part(interface: str) -> str:

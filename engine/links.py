@@ -19,6 +19,7 @@ ONE_QUEUE = b"".join(
 )
 """All that the kernel uses of a cable's end unless told otherwise; it makes room for one for each processor, 2 kB each."""
 
+RTM_GETROUTE, RTA_DST = 26, 1  # linux/rtnetlink.h
 AT_ONCE = 100
 """Messages in one send: their answers must fit into a socket's buffer."""
 
@@ -138,6 +139,29 @@ def links() -> list[Link]:
         netlink.IFLA_EXT_MASK, struct.pack("=I", netlink.RTEXT_FILTER_SKIP_STATS)
     )
     return [_link_of(found) for found in netlink.dump(netlink.RTM_GETLINK, body)]
+
+
+def addresses() -> dict[int, tuple[str, ...]]:
+    """Read all IPv4 addresses ("a.b.c.d/n") of this namespace, by the index of their link."""
+    found: dict[int, tuple[str, ...]] = {}
+    for body in netlink.dump(netlink.RTM_GETADDR, netlink.ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
+        _, prefix_length, _, _, index = netlink.ADDRESS.unpack_from(body)
+        values = dict(netlink.attributes(body, netlink.ADDRESS.size))
+        packed = values.get(netlink.IFA_LOCAL) or values[netlink.IFA_ADDRESS]
+        found[index] = (*found.get(index, ()), f"{socket.inet_ntoa(packed)}/{prefix_length}")
+    return found
+
+
+def routes() -> list[tuple[str, int]]:
+    """Read all IPv4 routes to somewhere ("a.b.c.d/n") but the default, with the index of the link they lead to (0: several)."""
+    found = []
+    for body in netlink.dump(RTM_GETROUTE, netlink.ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+        _, prefix_length, _, _, _, _, _, kind, _ = netlink.ROUTE.unpack_from(body)
+        if kind == netlink.RTN_UNICAST and prefix_length:
+            values = dict(netlink.attributes(body, netlink.ROUTE.size))
+            (index,) = struct.unpack("=I", values.get(netlink.RTA_OIF, bytes(4)))
+            found.append((f"{socket.inet_ntoa(values[RTA_DST])}/{prefix_length}", index))
+    return found
 
 
 def _link_of(body: bytes) -> Link:

@@ -119,7 +119,7 @@ class Driver:
         done: list[tuple[str, Setting]] = []
         try:
             for directory, wanted in self._settings(paths, limits):
-                now = _now(directory, wanted)
+                now = _now(paths, directory, wanted)
                 if now == wanted.text or (now is None and wanted.optional):
                     continue
                 self._refuse(directory, wanted)
@@ -135,7 +135,7 @@ class Driver:
         the kernel's rounding is no difference; any other reads as the kernel has it. Raises EngineError if the cgroup is
         gone."""
         pairs = self._settings(paths, asked)
-        texts = {(directory, wanted.file): _now(directory, wanted) for directory, wanted in pairs}
+        texts = {(directory, wanted.file): _now(paths, directory, wanted) for directory, wanted in pairs}
         found = asked
         for directory, wanted in pairs:
             text = texts[directory, wanted.file]
@@ -280,11 +280,11 @@ def _check_values(limits: Limits) -> None:
         raise TerminalEngineError(f"cannot set cpuset to {limits.cpuset!r}: not a list like 0-2,4") from None
 
 
-def _now(directory: str, wanted: Setting) -> str | None:
+def _now(paths: Paths, directory: str, wanted: Setting) -> str | None:
     """What the file says, in the form of the setting's text; None where there is no such file."""
-    canonical = v1.canonical if os.path.exists(os.path.join(directory, "tasks")) else v2.canonical
+    canonical = v2.canonical if directory == paths.v2_directory else v1.canonical
     try:
-        return canonical(wanted.file, setting.read(os.path.join(directory, wanted.file)))
+        return canonical(wanted.file, setting.read(f"{directory}/{wanted.file}"))
     except FileNotFoundError:
         if not os.path.isdir(directory):
             raise EngineError(f"cannot read {wanted.field}: cgroup {directory} is gone") from None

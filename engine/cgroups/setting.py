@@ -29,8 +29,16 @@ class Setting:
 
 def read(path: str) -> str:
     """What the file says, without the newline. Raises OSError."""
-    with open(path, encoding="ascii") as file:
-        return file.read().strip()
+    descriptor = os.open(
+        path, os.O_RDONLY | os.O_CLOEXEC
+    )  # a third of what `open` takes; ten files a container and look
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode("ascii").strip()
 
 
 def write(path: str, text: str) -> None:
