@@ -8,11 +8,11 @@ Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
-import socket
 import time
 from typing import NamedTuple
 
 from engine import capabilities, children, durable, errors, frames, identity, launch, program, rootfs, syscalls, wire
+from engine.frames import Socket
 
 FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_PARENT
 CHILD, STARTED = b"child", b"started"
@@ -42,7 +42,7 @@ def unpack(data: bytes) -> Started:
     return Started(process, run_directory, log_path, log_bytes, ooms, bool(entered), bool(tty), bool(stdin_open))
 
 
-def start(report: socket.socket, data: bytes) -> None:
+def start(report: Socket, data: bytes) -> None:
     """Do what the Start in `data` asks. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
     spec: wire.StartSpec = frames.decode(data).body.spec
     _check(spec)
@@ -99,7 +99,7 @@ def _check(spec: wire.StartSpec) -> None:
         raise errors.TerminalEngineError(str(error)) from error
 
 
-def _attempt(report: socket.socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
+def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
     try:

@@ -9,15 +9,13 @@ Runs in the zygote: the listed stdlib modules only.
 
 import os
 import signal
-import socket
 
 from engine import birth, children, errors, frames, launch, program, syscalls, wire
+from engine.frames import Socket
 from engine.loop import Loop
 
 
-def serve(
-    report: socket.socket, connection: socket.socket, *, data: bytes, pidfd: int, start: bytes, entered: bool
-) -> None:
+def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start: bytes, entered: bool) -> None:
     """Do what the Exec in `data` asks, in the container whose first process `pidfd` is and which was started by `start`."""
     syscalls.close_all_but({0, 1, 2, report.fileno(), connection.fileno(), pidfd})
     connection.setblocking(True)
@@ -75,7 +73,7 @@ class Command:
 class _Service:
     """What a client may still do, and what it is told."""
 
-    def __init__(self, connection: socket.socket, number: int, command: Command, spec: wire.ExecSpec) -> None:
+    def __init__(self, connection: Socket, number: int, command: Command, spec: wire.ExecSpec) -> None:
         self._loop = Loop()
         self._connection, self._number, self._command, self._spec = connection, number, command, spec
 
@@ -104,7 +102,7 @@ class _Service:
 
 
 def _send(
-    connection: socket.socket,
+    connection: Socket,
     number: int,
     body: wire.Failed | wire.ExecStarted | wire.ExecEnded,
     descriptors: tuple[int, ...] = (),

@@ -4,12 +4,13 @@ bytes here: most are neither made into records nor made from them.
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _socket
 import os
-import socket
 import struct
 from collections.abc import Callable
 
 from engine import frames, wire
+from engine.frames import Socket
 from engine.loop import READ, WRITE, Loop
 
 QUEUE_MAX = 1024  # messages; who is further behind than this is cut off and connects again
@@ -19,9 +20,7 @@ BACKLOG = 128
 class Connection:
     """`received` is called with each message and its descriptors, which become its to close. `subscribed`: wants exits."""
 
-    def __init__(
-        self, loop: Loop, end: socket.socket, received: Callable[["Connection", bytes, list[int]], None]
-    ) -> None:
+    def __init__(self, loop: Loop, end: Socket, received: Callable[["Connection", bytes, list[int]], None]) -> None:
         self.subscribed = False
         self.on_close: list[Callable[[], None]] = []
         self._loop = loop
@@ -89,9 +88,7 @@ class Connection:
 class Server:
     """Listens, and serves whoever connects, if it is a process of our own user."""
 
-    def __init__(
-        self, loop: Loop, listening: socket.socket, received: Callable[[Connection, bytes, list[int]], None]
-    ) -> None:
+    def __init__(self, loop: Loop, listening: Socket, received: Callable[[Connection, bytes, list[int]], None]) -> None:
         self._loop = loop
         self._received = received
         self._connections: list[Connection] = []
@@ -100,12 +97,17 @@ class Server:
         listening.listen(BACKLOG)  # here: a client sees the credentials of who called it
         loop.watch(listening.fileno(), self._accept)
 
-    def adopt(self, end: socket.socket) -> Connection:
+    def adopt(self, end: Socket) -> Connection:
         """Serve this connection as one of ours."""
         connection = Connection(self._loop, end, self._received)
         connection.on_close.append(lambda: self._connections.remove(connection))
         self._connections.append(connection)
         return connection
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for connection in list(self._connections):
+            connection.close()
 
     def publish(self, body: bytes) -> None:
         """Send an event to everybody who wants events."""
@@ -115,17 +117,18 @@ class Server:
 
     def _accept(self, _events: int) -> None:
         try:
-            end, _ = self._listening.accept()
+            descriptor, _ = self._listening._accept()  # type: ignore[attr-defined]
+            end = Socket(fileno=descriptor)
         except OSError:
             return
-        uid = struct.unpack("=iII", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+        uid = struct.unpack("=iII", end.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))[1]
         if uid == os.geteuid():
             self.adopt(end)
         else:
             end.close()
 
 
-def bind(listening: socket.socket, directory: str) -> None:
+def bind(listening: Socket, directory: str) -> None:
     """Put it at `directory`/shim.sock, which is root's alone. An address has room for 107 bytes: the directory is named by
     a descriptor."""
     place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -292,7 +292,7 @@ def main(run_directory: str, *, resolv_conf: str = dns_forwarding.RESOLV_CONF, u
     were there are in force."""
     from engine import title  # only needed here, and it brings more of the standard library with it
 
-    title.show(title.area(), f"corral dns {run_directory}")
+    title.show(title.area(), b"corral dns " + os.fsencode(run_directory))
     os.chdir("/")
     if not os.read(0, 1):
         return  # who started us died before a record named us

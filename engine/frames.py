@@ -10,9 +10,11 @@ the daemon that started it and meets newer ones: unknown fields are dropped, mis
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _socket
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +24,9 @@ from engine.wire import Frame
 DATAGRAM_BYTES = 64 * 1024  # below the default net.core.wmem_default, so that one send never fails for its size
 DESCRIPTORS_MAX = 250  # linux/net/scm.h, SCM_MAX_FD is 253
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+
+Socket = _socket.socket
+"""What a shim's sockets are: `socket.socket` is this and 20 kB of memory for each shim that runs its Python part."""
 
 _TYPES: dict[str, Any] = {
     name: kind for name, kind in vars(wire).items() if isinstance(kind, type) and hasattr(kind, "_fields")
@@ -124,18 +129,20 @@ def text(value: str) -> bytes:
 
 
 _SCANNER = json.JSONDecoder()
-_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_MAX)
+ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_MAX)
+NOSIGNAL, CLOEXEC = int(socket.MSG_NOSIGNAL), int(socket.MSG_CMSG_CLOEXEC)
+CUT_OFF = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 
 
 # ------------------------------------------------------------------------------------------------------------ sending
 
 
-def send(connection: socket.socket, frame: Frame, descriptors: tuple[int, ...] = ()) -> None:
+def send(connection: Socket, frame: Frame, descriptors: tuple[int, ...] = ()) -> None:
     """Send one message; the descriptors stay the caller's to close. Raises `OSError`, `BlockingIOError` among it."""
     send_raw(connection, encode(frame), descriptors)
 
 
-def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
+def receive(connection: Socket) -> tuple[Frame, list[int]] | None:
     """Give the next message and its descriptors (the caller's to close, close-on-exec); None: the other side is gone.
 
     Raises `BlockingIOError` on a non-blocking socket with nothing there, `WireError` for what is no message.
@@ -154,32 +161,43 @@ def receive(connection: socket.socket) -> tuple[Frame, list[int]] | None:
     return frame, descriptors
 
 
-def send_raw(connection: socket.socket, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
+def send_raw(connection: Socket, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
     if len(data) <= DATAGRAM_BYTES:
         if descriptors:
-            socket.send_fds(connection, [data], list(descriptors), socket.MSG_NOSIGNAL)
+            _send_with(connection, data, descriptors)
         else:
-            connection.send(data, socket.MSG_NOSIGNAL)
+            connection.send(data, NOSIGNAL)
         return
     memfd = os.memfd_create("corral-message", os.MFD_CLOEXEC)
     try:
         os.write(memfd, data)
-        socket.send_fds(connection, [b" "], [memfd, *descriptors], socket.MSG_NOSIGNAL)
+        _send_with(connection, b" ", (memfd, *descriptors))
     finally:
         os.close(memfd)
 
 
-def receive_raw(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+def _send_with(connection: Socket, data: bytes, descriptors: tuple[int, ...]) -> None:
+    rights = struct.pack(f"={len(descriptors)}i", *descriptors)
+    connection.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], NOSIGNAL)
+
+
+def receive_raw(connection: Socket) -> tuple[bytes, list[int]] | None:
     try:
-        data, ancillary, flags, _ = connection.recvmsg(DATAGRAM_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+        received = connection.recvmsg(DATAGRAM_BYTES, ANCILLARY_BYTES, CLOEXEC)
     except ConnectionResetError:
         return None
+    return unpack(received)
+
+
+def unpack(received: tuple[bytes, list[tuple[int, int, bytes]], int, object]) -> tuple[bytes, list[int]] | None:
+    """What `recvmsg` gave as a message and its descriptors; None: the other side is gone. Raises WireError."""
+    data, ancillary, flags, _ = received
     descriptors: list[int] = []
     for _, _, content in ancillary:  # we ask for nothing but SCM_RIGHTS
         descriptors += memoryview(content[: len(content) // 4 * 4]).cast("i")
     if not data and not descriptors:
         return None
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & CUT_OFF:
         close_all(descriptors)
         raise WireError("cannot read a message: it was cut off")
     if data == b" " and descriptors:

@@ -5,10 +5,10 @@ Runs in the zygote: the listed stdlib modules only.
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 
 from engine import birth, children, death, durable, frames, logs, wire, workers
+from engine.frames import Socket
 from engine.loop import Loop
 from engine.output import Output
 
@@ -16,13 +16,14 @@ PLANNED = (b'"planned":false', b'"planned":true')
 
 
 class Running:
-    """One run, asked for by the Start in `data`. Callbacks, with encoded records: `started(process)` or `failed(Failed)` once,
-    then `ended(exit)` once if it was started; what is told is durable by then."""
+    """One run, asked for by the Start in `data`, which a worker does by `start`. Callbacks, with encoded records:
+    `started(process)` or `failed(Failed)` once, then `ended(exit)` once if it was started; what is told is durable by then."""
 
     def __init__(
         self,
         loop: Loop,
         data: bytes,
+        start: Callable[[Socket, bytes], None],
         *,
         started: Callable[[bytes], None],
         failed: Callable[[bytes], None],
@@ -36,7 +37,7 @@ class Running:
         self._must_die = self._is_planned = False
         self._code = 255
         self._kill_ticket: object = None
-        workers.fork(loop, "start a container", self._start, self._told, self._begun)
+        workers.fork(loop, "start a container", lambda report: start(report, data), self._told, self._begun)
 
     @property
     def process(self) -> bytes | None:
@@ -65,9 +66,6 @@ class Running:
         self.signal(signal.SIGKILL)
 
     # ---------------------------------------------------------------------------------------------------------- inside
-
-    def _start(self, report: socket.socket) -> None:
-        birth.start(report, self.data)
 
     def _told(self, data: bytes, descriptors: list[int]) -> None:
         if data == birth.CHILD:
@@ -115,11 +113,18 @@ class Running:
         self._output.close()
         self._log.close()
         self._exit = b""
-        workers.fork(self._loop, "record an exit", self._record, self._recorded, self._over)
+        if self._is_planned:  # a stop on request is most often the sandbox's last: a fork would only cost 4 ms
+            self._exit = self._record()
+            self._over()
+        else:
+            workers.fork(self._loop, "record an exit", self._report, self._recorded, self._over)
 
-    def _record(self, report: socket.socket) -> None:
+    def _record(self) -> bytes:
         assert self.kept is not None
-        death.record(report, self.data, self.kept, self._code)
+        return death.record(self.data, self.kept, self._code)
+
+    def _report(self, report: Socket) -> None:
+        frames.send_raw(report, self._record())
 
     def _recorded(self, data: bytes, _descriptors: list[int]) -> None:
         self._exit = data

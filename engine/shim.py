@@ -7,11 +7,13 @@ many shims as sandboxes, so what a shim does itself is kept small: most work is 
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _socket
 import os
-import socket
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from engine import (
+    birth,
     commands,
     connections,
     durable,
@@ -25,27 +27,35 @@ from engine import (
     workers,
 )
 from engine.connections import Connection, Server
+from engine.frames import Socket
 from engine.loop import Loop
 from engine.running import Running
 
 DONE = frames.encode(wire.Done())
 
 
-def main(data: bytes, first: socket.socket, area: title.Area) -> NoReturn:
+class Jobs(NamedTuple):
+    """What workers do for a shim. A rehearsal has others."""
+
+    set_up: Callable[[Socket, bytes, Socket, int], None]
+    start: Callable[[Socket, bytes], None]
+
+
+def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
     """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
     try:
         os.setsid()
         name, has_network, data = frames.split_fork(data)
         title.show(area, b"corral shim " + name)
         namespaces.enter(has_network)
-        Shim(Loop(), data, first, has_network).run()
+        Shim(Loop(), data, first, has_network, JOBS).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:
         os._exit(1)
 
 
-def set_up(report: socket.socket, data: bytes, listening: socket.socket, pid: int) -> None:
+def set_up(report: Socket, data: bytes, listening: Socket, pid: int) -> None:
     """Make the new namespaces of the shim `pid` what they should be, bind its socket, and record which process it is. A worker's
     job; reports the encoded Ready."""
     spec: wire.SandboxSpec = frames.decode(data).body.spec
@@ -57,7 +67,7 @@ def set_up(report: socket.socket, data: bytes, listening: socket.socket, pid: in
     frames.send_raw(report, frames.encode(wire.Ready(who)))
 
 
-def perform(report: socket.socket, data: bytes, has_network: bool) -> None:
+def perform(report: Socket, data: bytes, has_network: bool) -> None:
     """Do what needs nothing of the shim but its namespaces. A worker's job; reports the answer, encoded."""
     body = frames.decode(data).body
     match body:
@@ -74,24 +84,27 @@ def perform(report: socket.socket, data: bytes, has_network: bool) -> None:
     frames.send_raw(report, DONE)
 
 
+JOBS = Jobs(set_up, birth.start)
+
+
 class Shim:
     """`_ended`: the encoded last exit of each container that ran here and rests."""
 
-    def __init__(self, loop: Loop, data: bytes, first: socket.socket, has_network: bool) -> None:
-        self._loop, self._has_network = loop, has_network
+    def __init__(self, loop: Loop, data: bytes, first: Socket, has_network: bool, jobs: Jobs) -> None:
+        self._loop, self._has_network, self._jobs = loop, has_network, jobs
         self._running: dict[str, Running] = {}
         self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
         self._quitting: list[tuple[Connection, int]] = []
         self._held: dict[str, tuple[int, ...]] = {}
         self._first = first
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listening = Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._server: Server | None = None
         pid = os.getpid()
         workers.fork(
             loop,
             "make a sandbox",
-            lambda report: set_up(report, data, self._listening, pid),
+            lambda report: jobs.set_up(report, data, self._listening, pid),
             self._on_set_up,
             self._serve,
         )
@@ -99,6 +112,13 @@ class Shim:
     def run(self) -> NoReturn:
         self._loop.run()
         raise AssertionError
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        self._loop.forget(self._listening.fileno())
+        self._listening.close()
+        if self._server is not None:
+            self._server.close()
 
     def _on_set_up(self, answer: bytes, _descriptors: list[int]) -> None:
         if not answer.startswith(workers.FAILED):
@@ -197,6 +217,7 @@ class Shim:
         self._running[container] = Running(
             self._loop,
             data,
+            self._jobs.start,
             started=lambda process: connection.send(number, b'{"is":"Started","process":%b}' % process),
             failed=failed,
             ended=ended,

@@ -84,8 +84,13 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     return (pid, pidfd.value) if pid else (0, -1)
 
 
+_unshare = _libc.unshare
+_unshare.argtypes = (ctypes.c_int,)
+
+
 def unshare(flags: int) -> None:
-    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+    """Prepared, since every shim calls it: what a call by ctypes makes on its way is memory of each of them."""
+    _checked(_unshare(flags), "unshare")
 
 
 def setns(descriptor: int, flags: int) -> None:

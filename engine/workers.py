@@ -7,12 +7,13 @@ what came of it in datagrams with descriptors; it dies with the shim.
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _socket
 import os
 import signal
-import socket
 from collections.abc import Callable
 
 from engine import errors, frames, syscalls, wire
+from engine.frames import Socket
 from engine.loop import Loop
 
 FAILED = b'{"is":"Failed"'
@@ -21,13 +22,13 @@ FAILED = b'{"is":"Failed"'
 def fork(
     loop: Loop,
     what: str,
-    job: Callable[[socket.socket], None],
+    job: Callable[[Socket], None],
     told: Callable[[bytes, list[int]], None],
     over: Callable[[], None] = lambda: None,
 ) -> None:
     """Run `job(report)` in a fork. Here, `told` is called with each of its datagrams, and `over` once it has ended. A job that
     raises has an encoded Failed as its last datagram: its error, or `cannot <what>: …`."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     shim = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -43,7 +44,7 @@ def fork(
     loop.watch(ours.fileno(), _Listener(loop, pid, ours, told, over).hear)
 
 
-def _run(what: str, job: Callable[[socket.socket], None], report: socket.socket) -> None:
+def _run(what: str, job: Callable[[Socket], None], report: Socket) -> None:
     try:
         job(report)
     except errors.EngineError as error:
@@ -64,7 +65,7 @@ class _Listener:
         self,
         loop: Loop,
         pid: int,
-        end: socket.socket,
+        end: Socket,
         told: Callable[[bytes, list[int]], None],
         over: Callable[[], None],
     ) -> None:

@@ -8,6 +8,7 @@ After the last import the import system is shut: whatever would load a module la
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _signal  # type: ignore[import-not-found]
 import codecs
 import gc
 import os
@@ -15,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engine import dispositions, frames, rehearsal, shim, syscalls, title
 
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> NoReturn:
     daemon = socket.socket(fileno=int(descriptor))
     daemon.setblocking(True)
     area = title.area()
-    _settle_down(daemon)
+    _settle_down(daemon, area)
     title.show(area, b"corral zygote " + os.fsencode(run_directory))
     try:
         _serve(daemon, area)
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> NoReturn:
         os._exit(0)
 
 
-def _settle_down(daemon: socket.socket) -> None:
+def _settle_down(daemon: socket.socket, area: title.Area) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.close_all_but({0, 1, 2, daemon.fileno()})
     os.set_inheritable(daemon.fileno(), False)
@@ -51,7 +52,7 @@ def _settle_down(daemon: socket.socket) -> None:
     for name in ("ascii", "utf-8", "latin-1"):
         codecs.lookup(name)
     time.strftime("%Y", time.gmtime())
-    rehearsal.rehearse()
+    rehearsal.rehearse(area)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
     sys.meta_path.clear()
     sys.path_hooks.clear()
@@ -61,15 +62,33 @@ def _settle_down(daemon: socket.socket) -> None:
 
 
 def _serve(daemon: socket.socket, area: title.Area) -> None:
-    while (received := frames.receive_raw(daemon)) is not None:
-        data, descriptors = received
-        first = socket.socket(fileno=descriptors[0])
+    """Receive, fork, close, and nothing else: each page that is written to here between two forks is one more that the shims
+    do not share."""
+    receive, fork, close = daemon.recvmsg, os.fork, os.close
+    size, room, flags = frames.DATAGRAM_BYTES, frames.ANCILLARY_BYTES, frames.CLOEXEC
+    while True:
+        received = receive(size, room, flags)
+        if not received[0]:
+            return
         try:
-            if os.fork() == 0:
-                daemon.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                shim.main(data, first, area)
+            is_shim = fork() == 0
         except OSError as error:
-            frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))
-        finally:
-            first.close()
+            _refuse(received, error)
+            continue
+        if is_shim:
+            _become(daemon, received, area)
+        for _, _, content in received[1]:
+            close(int.from_bytes(content[:4], "little"))
+
+
+def _become(daemon: socket.socket, received: Any, area: title.Area) -> NoReturn:
+    daemon.close()
+    _signal.signal(int(signal.SIGCHLD), 0)  # what signal.signal calls: its enums are a dozen pages of each shim
+    data, descriptors = frames.unpack(received) or (b"", [])
+    shim.main(data, frames.Socket(fileno=descriptors[0]), area)
+
+
+def _refuse(received: Any, error: OSError) -> None:
+    _, descriptors = frames.unpack(received) or (b"", [])
+    with socket.socket(fileno=descriptors[0]) as first:
+        frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))

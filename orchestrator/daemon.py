@@ -51,7 +51,7 @@ def linux_engine(places: settings.Places, access: settings.Access) -> AbstractAs
 
 def run(places: settings.Places, access: settings.Access, factory: Factory = linux_engine) -> int:
     """Be the daemon until told to end; the exit code. 75: another one has this root, and serves it."""
-    title.show(title.area(), f"corral daemon {places.run}")
+    title.show(title.area(), b"corral daemon " + os.fsencode(places.run))
     sys.setswitchinterval(THREADS_WAIT_S)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncio").addFilter(is_no_race)
