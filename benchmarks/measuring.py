@@ -21,6 +21,7 @@ NOOPS, EXECS, KILLS = 3, 5, 5
 RESTFUL_LIFE_S = 10.0
 """Both restart a container at once only if it lived so long before."""
 HEAL_S = 20.0
+DOWN_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Plan:
 
 @dataclass
 class Found:
-    """`values`: what was measured, by (what, who): seconds, or kB. `load`: of the machine before each round."""
+    """`values`: what was measured, by (what, who): seconds, or kB. `load`: of the machine before each round. `failures`: what
+    a `down` that had to be repeated said."""
 
     versions: dict[str, str] = field(default_factory=dict)
     values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     load: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     took_s: float = 0.0
 
 
@@ -99,7 +102,23 @@ def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: 
         time.sleep(max(0.0, born + RESTFUL_LIFE_S + 1 - time.monotonic()))
         for seconds in _heals(rival, folder, min(KILLS, size)):
             note(f"heal {size}", seconds)
-    note(f"down {size}", _timed(rival, folder, "down"))
+    note(f"down {size}", _down(found, rival, folder))
+
+
+def _down(found: Found, rival: rivals.Rival, folder: pathlib.Path) -> float:
+    """Of docker compose it fails now and then ("network has active endpoints"): then the time of the first try counts."""
+    tries = []
+    while True:
+        began = time.perf_counter()
+        try:
+            rivals.run(rival, folder, "down")
+            return [*tries, time.perf_counter() - began][0]
+        except rivals.CommandError as error:
+            tries.append(time.perf_counter() - began)
+            found.failures.append(str(error).splitlines()[-1])
+            if len(tries) == DOWN_TRIES:
+                raise
+            time.sleep(1.0)
 
 
 def _timed(rival: rivals.Rival, folder: pathlib.Path, *words: str) -> float:

@@ -110,6 +110,9 @@ def document(found: Found, plan: Plan) -> str:
     return DOCUMENT.format(
         table=f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}\n{body}",
         machine=_machine(),
+        failures="".join(
+            f"\nA `down` failed and was repeated, its first try counts: {each}." for each in found.failures
+        ),
         load=", ".join(f"{each:.1f}" for each in found.load),
         versions="\n".join(f"- {version}" for version in found.versions.values()),
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -149,7 +152,7 @@ DOCUMENT = """\
 
 {table}
 
-Written on {date}: {rounds} rounds in {minutes:.1f} minutes. Load of the machine before each round: {load}.
+Written on {date}: {rounds} rounds in {minutes:.1f} minutes. Load of the machine before each round: {load}.{failures}
 
 - {machine}
 {versions}

@@ -19,6 +19,10 @@ READY_S = 30.0
 COMMAND_S = 180.0
 
 
+class CommandError(SystemExit):
+    """A command failed; not caught, it ends the benchmark with what the command said."""
+
+
 class Rival(Protocol):
     name: str
     image: str
@@ -51,7 +55,7 @@ def run(rival: Rival, folder: pathlib.Path, *words: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise SystemExit(f"{rival.name} {' '.join(words)}: does not end within {COMMAND_S:g} s") from error
     if done.returncode:
-        raise SystemExit(f"{rival.name} {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise CommandError(f"{rival.name} {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

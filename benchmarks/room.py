@@ -20,7 +20,10 @@ def enter(argv: list[str]) -> int:
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "CORRAL", "COMPOSE"))
     }
-    return subprocess.run(["unshare", *FLAGS, "sh", "-c", SETUP, "sh", *argv], env=environment).returncode
+    code = subprocess.run(["unshare", *FLAGS, "sh", "-c", SETUP, "sh", *argv], env=environment).returncode
+    if code < 0 or code > 128:
+        print(f"benchmarks/run: ended by signal {-code if code < 0 else code - 128}")
+    return code
 
 
 @contextlib.contextmanager
