@@ -16,7 +16,7 @@ FORWARD or POSTROUTING, another bridge or tunnel. When in doubt it stays on, whi
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,9 @@ class Firewall:
                 found.append(f"sysctl {name} is not {value}")
         return tuple(found)
 
-    async def remove(self) -> None:
-        """Take everything of ours away, the guard last, and put the machine's settings back. Idempotent."""
+    async def remove(self, ours: Collection[str] = ()) -> None:
+        """Take everything of ours away, the guard last, and put the machine's settings back. Idempotent. `ours`: bridges of
+        ours that are about to go."""
         async with self._lock:
             if not self._is_there():
                 return
@@ -103,7 +104,7 @@ class Firewall:
             self._read = self._compared = None
             if text:
                 await tool.restore(text)
-            self._stop_routing(rulesets.others(saved, self._instance))
+            self._stop_routing(rulesets.others(saved, self._instance), ours)
             if tool.flavour is Flavour.NFT:
                 nftables.delete_empty([table for table in portmap.TABLES if table not in self._tables_before()])
             os.unlink(self._record)
@@ -162,8 +163,8 @@ class Firewall:
         )
         return texts, portmap.jumps(self._instance, became_router=became_router)
 
-    def _stop_routing(self, saved: dict[str, Saved]) -> None:
-        if _somebody_routes(saved):
+    def _stop_routing(self, saved: dict[str, Saved], ours: Collection[str]) -> None:
+        if _somebody_routes(saved, ours):
             log.info("%s stays as it is: somebody else on this machine forwards packets", IP_FORWARD)
             self._sysctls.forget(IP_FORWARD)
         else:
@@ -210,10 +211,11 @@ def _guarded_bridges(saved: dict[str, Saved], instance: str) -> list[str]:
     return [option[1] for option in options if option[0] == "-i" and option[1] != "lo"]
 
 
-def _somebody_routes(saved: dict[str, Saved]) -> bool:
-    """Whether anybody visibly needs this machine to forward packets. `saved`: the rules of others."""
+def _somebody_routes(saved: dict[str, Saved], ours: Collection[str]) -> bool:
+    """Whether anybody visibly needs this machine to forward packets. `saved`: the rules of others; `ours`: our own bridges, which
+    may be about to go."""
     return (
         bool(saved.get("filter", Saved()).rules.get("FORWARD"))
         or bool(saved.get("nat", Saved()).rules.get("POSTROUTING"))
-        or any(link.kind in ROUTING_KINDS for link in links.links())
+        or any(link.kind in ROUTING_KINDS and link.name not in ours for link in links.links())
     )

@@ -113,7 +113,7 @@ class Wiring:
             await self._firewall.apply(self._rules)
         else:
             self._applied = None
-            await self._firewall.remove()
+            await self._firewall.remove([record.bridge for record in self._networks.records()])
 
     async def mend(self, *, sure: bool = True) -> None:
         """Put right what somebody else has changed of the rules. Not `sure`: what we did ourselves is believed."""

@@ -23,6 +23,7 @@ from tests.engine.host_namespace import Host, Neighbour
 TOP = pathlib.Path(__file__).parent.parent.parent
 AGENT = pathlib.Path(__file__).parent / "net_agent.py"
 A, B = Bridge("cbA", "10.10.0.1", 24), Bridge("cbB", "10.11.0.1", 24)
+BRIDGES = (A, B)
 MEMBERS = (Member("cbA", "10.10.0.0/24", "10.10.0.1"), Member("cbB", "10.11.0.0/24", "10.11.0.1"))
 ADDRESSES = {"c1": "10.10.0.2", "c2": "10.10.0.3", "c3": "10.11.0.2"}
 TCP_80 = Published("cbA", ADDRESSES["c1"], PortMap("0.0.0.0", 8080, 80))

@@ -184,6 +184,11 @@ def test_nothing_is_left(host: Host, tmp_path: pathlib.Path, program: str) -> No
     assert host.links() == set()
 
 
+def test_a_bridge_of_ours_that_goes_at_the_same_time_needs_no_forwarding(lab: Lab) -> None:
+    anyio.run(lab.firewall.remove, [bridge.name for bridge in net_lab.BRIDGES])
+    assert sysctls.read("net.ipv4.ip_forward") == "0"
+
+
 def test_forwarding_stays_on_for_somebody_else(host: Host, tmp_path: pathlib.Path, program: str) -> None:
     lab = Lab(host, str(tmp_path), program=program)
     lab.apply()
