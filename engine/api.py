@@ -99,9 +99,9 @@ class Engine(Protocol):
 
     async def session(self, uid: str, command: Command) -> int:
         """Start a command in a running container for somebody who will talk to it. Returns the file descriptor of a
-        connected socket (the caller closes it) on which `engine.wire` messages bring its streams and its exit code."""
+        connected socket (the caller closes it) on which `engine.process.wire` messages bring its streams and its exit code."""
         ...
 
     def log_path(self, config: ContainerConfig) -> str:
-        """Where `engine.logs` finds this container's output."""
+        """Where `engine.process.logs` finds this container's output."""
         ...

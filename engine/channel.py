@@ -1,4 +1,4 @@
-"""Messages of `engine.wire` over a socket, without blocking the daemon: what `Shim`, `Zygote` and `Session` have in common."""
+"""Messages of `engine.process.wire` over a socket, without blocking the daemon: what `Shim`, `Zygote` and `Session` share."""
 
 import os
 import socket
@@ -7,7 +7,8 @@ from typing import Any
 
 import anyio
 
-from engine import errors, frames, wire
+from engine import errors
+from engine.process import frames, wire
 
 
 class ShimGone(errors.EngineError):

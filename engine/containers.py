@@ -22,9 +22,10 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import errors, frames, starting, store, trees, wire
+from engine import errors, starting, store, trees
 from engine.cgroups.driver import Driver, Paths
 from engine.images.store import ImageStore
+from engine.process import frames, wire
 from engine.sandboxes import Sandbox
 from engine.types import ContainerConfig, ContainerInfo, Limits, PortMap, Restart, State
 

@@ -18,14 +18,16 @@ from typing import Any, ParamSpec, Self, TypeVar
 import anyio
 import anyio.abc
 
-from engine import errors, identity, network_hints, probes, trees, wire
+from engine import errors, probes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.machine import Machine
+from engine.network import hints
 from engine.networks import Networks
+from engine.process import identity, wire
 from engine.sandboxes import Sandbox, Sandboxes, is_private
 from engine.types import (
     Config,
@@ -339,9 +341,9 @@ class LinuxEngine:
 
     async def _watch(self) -> None:
         """Whenever the kernel's interfaces or rules may have changed, put the rules right and let everybody look."""
-        async with network_hints.listening() as hints:
-            async for hint in hints:
-                if hint is network_hints.Hint.FIREWALL:
+        async with hints.listening() as told:
+            async for hint in told:
+                if hint is hints.Hint.FIREWALL:
                     await self._quietly(self._wiring.mend(sure=False))
                 else:
                     self.networks.doubt()

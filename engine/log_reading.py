@@ -1,4 +1,4 @@
-"""Read a container's log (the format is in `engine.logs`) from the end, since a time, or on and on.
+"""Read a container's log (the format is in `engine.process.logs`) from the end, since a time, or on and on.
 
 A reader keeps its file open and its offset in it, so neither a rotation nor a new run makes it read anything twice; it loses
 records only where the writer rotated twice between two reads.

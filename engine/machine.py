@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from engine import bridges, errors, seccomp, store
+from engine import errors, seccomp, store
 from engine.cgroups import layout
 from engine.cgroups.driver import Driver
-from engine.wire import DOCKER_CAPABILITIES
+from engine.network import bridges
+from engine.process.wire import DOCKER_CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from engine import bridges, conntrack, errors, routes, store
+from engine import errors, store
 from engine.batch import Batch
+from engine.network import bridges, conntrack, routes
 from engine.sandboxes import Sandbox
 from engine.types import EndpointConfig, EndpointInfo, NetworkConfig, NetworkInfo
 

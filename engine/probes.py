@@ -5,8 +5,8 @@ import os
 
 import anyio
 
-from engine import wire
 from engine.api import Command, Ended
+from engine.process import wire
 from engine.session import Session
 
 OUTPUT_BYTES = 4096

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import errors, shims, store, trees, wire
+from engine import errors, shims, store, trees
+from engine.process import wire
 from engine.types import NetworkMode, SandboxConfig, SandboxInfo
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ import socket
 from types import TracebackType
 from typing import Self
 
-from engine import channel, wire
+from engine import channel
+from engine.process import wire
 
 
 class Session:

@@ -20,8 +20,9 @@ from typing import Any, Self
 
 import anyio
 
-from engine import channel, errors, frames, identity, killing, spawn, wire
+from engine import channel, errors, spawn
 from engine.channel import ShimGone
+from engine.process import frames, identity, killing, wire
 from engine.session import Session
 
 REQUEST_S = 30.0
@@ -30,7 +31,7 @@ START_S = 600.0  # a copy-up of a large image directory is inside
 
 class Zygote:
     """The process that forks shims. It is started with the first fork, again whenever it has died, and ends with `close` or
-    with the daemon. `missing`: kernel features to do without (`engine.syscalls.missing`), for tests."""
+    with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests."""
 
     def __init__(self, run_directory: str, *, missing: frozenset[str] = frozenset()) -> None:
         self.run_directory = run_directory
@@ -188,8 +189,8 @@ class Shim:
     # ----------------------------------------------------------------------------------------------------------- exec
 
     async def session(self, spec: wire.ExecSpec) -> socket.socket:
-        """Begin a command on a connection of its own, which its holder reads (`engine.frames`): ExecStarted with the streams'
-        descriptors, or Failed; then ExecEnded. Frame number 1. Closing it ends the command, unless `detached`."""
+        """Begin a command on a connection of its own, which its holder reads (`engine.process.frames`): ExecStarted with the
+        streams' descriptors, or Failed; then ExecEnded. Frame number 1. Closing it ends the command, unless `detached`."""
         connection = await channel.connect(self.directory)
         try:
             await channel.send(connection, wire.Frame(1, wire.Exec(spec)))

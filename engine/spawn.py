@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 
-BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from engine import zygote; zygote.main(sys.argv[2:])"
+BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from engine.process import zygote; zygote.main(sys.argv[2:])"
 TITLE_ROOM = 1024  # bytes of the argument area, which the process overwrites with its title
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 COPY_BYTES = 1 << 30

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable
 
-from engine import errors, wire
+from engine import errors
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
+from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
 from engine.types import BindMount, ContainerConfig, Mount, TmpfsMount, VolumeMount

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
-from engine import conntrack, names, ports
 from engine.batch import Batch
 from engine.containers import Containers
-from engine.dns_process import DnsProcess
-from engine.firewall import Firewall, Rules
+from engine.dns import names
+from engine.dns.process import DnsProcess
 from engine.machine import Machine
+from engine.network import conntrack, ports
+from engine.network.firewall import Firewall, Rules
+from engine.network.portmap import Member, Published
 from engine.networks import Networks
-from engine.portmap import Member, Published
 from engine.sandboxes import Sandbox, Sandboxes
 from engine.types import NetworkMode, PortMap, SandboxConfig, Taken
 

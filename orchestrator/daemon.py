@@ -21,9 +21,9 @@ from contextlib import AbstractAsyncContextManager
 
 import anyio
 
-from engine import title
 from engine.api import Engine
 from engine.errors import EngineError
+from engine.process import title
 from orchestrator import errors, health, launch, projects, protocol, records, routes, server, settings, version
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Talks to a command in a container: `exec`. Streams come as descriptors over the socket that the daemon passed on.
 
-The socket speaks `engine.frames`: ExecStarted brings the client's ends of the pipes (stdin, stdout, stderr) or the master
+The socket speaks `engine.process.frames`: ExecStarted brings the client's ends of the pipes (stdin, stdout, stderr) or the master
 of a terminal; ExecEnded brings the exit code. What was written before the end is read to the end.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine import frames, wire
+from engine.process import frames, wire
 from orchestrator import errors
 
 CHUNK_BYTES = 1 << 16

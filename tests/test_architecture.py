@@ -15,7 +15,7 @@ ROOMS = {
     "orchestrator": {"specs", "engine", "reconciler"},
 }
 FROM_ENGINE_TO_RECONCILER = {"engine.api", "engine.types", "engine.errors"}
-SMALL = {"zygote", "shim", "dns"}
+SMALL = {"process.zygote", "process.shim", "dns.server"}
 """Processes of the engine that run under `python -I -S`: a handful of stdlib modules, nothing else."""
 
 
@@ -44,7 +44,16 @@ def test_a_room_enters_only_the_rooms_it_may(path: pathlib.Path) -> None:
             assert ".".join(name.split(".")[:2]) in FROM_ENGINE_TO_RECONCILER, f"{path}: imports {name}"
         assert other != "asyncio", f"{path}: anyio only"
         if other == "ctypes":
-            assert path.name == "syscalls.py", f"{path}: only engine/syscalls.py may import ctypes"
+            assert path.name == "syscalls.py", f"{path}: only engine/process/syscalls.py may import ctypes"
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "engine" / "process").glob("*.py")), ids=lambda path: path.name)
+def test_what_runs_in_the_small_processes_uses_little_of_the_engine(path: pathlib.Path) -> None:
+    for name in imports(path):
+        if name.startswith("engine."):
+            assert name.startswith(("engine.process", "engine.errors", "engine.network.netlink")), (
+                f"{path}: imports {name}"
+            )
 
 
 def test_the_planner_does_no_io() -> None:
@@ -63,8 +72,9 @@ def test_the_planner_does_no_io() -> None:
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_small_process_loads_no_third_party_module(name: str) -> None:
-    if not (TOP / "engine" / f"{name}.py").exists():
-        pytest.fail(f"engine/{name}.py is gone: say so in SMALL")
+    path = "engine/" + name.replace(".", "/") + ".py"
+    if not (TOP / path).exists():
+        pytest.fail(f"{path} is gone: say so in SMALL")
     code = (
         f"import sys; sys.path.insert(0, {str(TOP)!r}); import engine.{name}\n"
         "print([m for m, x in sys.modules.items() if 'site-packages' in (getattr(x, '__file__', '') or '')"

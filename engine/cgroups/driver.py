@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine import devices
-from engine.cgroups import setting, signals, v1, v2
+from engine.cgroups import devices, setting, signals, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError

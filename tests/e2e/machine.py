@@ -17,7 +17,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
-from engine import syscalls
+from engine.process import syscalls
 
 EXTERNAL, LAN = "203.0.113.1", "203.0.113.2"
 REFUSED, SILENCE = "ConnectionRefusedError", "TimeoutError"

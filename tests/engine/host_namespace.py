@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from engine import syscalls
+from engine.process import syscalls
 
 OURS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import anyio
 
-from engine import bridges
-from engine.bridges import Bridge, Bridges, Cable
-from engine.firewall import Firewall, Rules
-from engine.portmap import Member, Published
+from engine.network import bridges
+from engine.network.bridges import Bridge, Bridges, Cable
+from engine.network.firewall import Firewall, Rules
+from engine.network.portmap import Member, Published
 from engine.types import PortMap
 from tests.engine.host_namespace import Host, Neighbour
 

@@ -14,7 +14,8 @@ from typing import Any
 import anyio
 import pytest
 
-from engine import log_reading, shims, wire
+from engine import log_reading, shims
+from engine.process import wire
 
 BUSYBOX = "/bin/busybox"
 _NAMES = (

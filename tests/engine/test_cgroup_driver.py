@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.cgroups import driver, layout, v2, watch
-from engine.devices import DEFAULT, Rule
+from engine.cgroups.devices import DEFAULT, Rule
 from engine.errors import EngineError, TerminalEngineError
 from engine.types import Limits
 

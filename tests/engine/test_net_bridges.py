@@ -8,9 +8,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from engine import bridges, errors, links, netlink, network_hints, routes, sysctls
-from engine.bridges import Bridge, Cable
-from engine.network_hints import Hint
+from engine import errors, sysctls
+from engine.network import bridges, hints, links, netlink, routes
+from engine.network.bridges import Bridge, Cable
+from engine.network.hints import Hint
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host
 from tests.engine.net_lab import Lab
@@ -207,7 +208,7 @@ def test_a_dump_of_many_links(host: Host) -> None:
 
 def test_hints(host: Host) -> None:
     async def listen() -> None:
-        async with network_hints.listening() as hints:
+        async with hints.listening() as told:
             for command, expected in [
                 ("ip link add d0 type bridge", Hint.INTERFACES),
                 ("iptables-nft -N MINE", Hint.FIREWALL),
@@ -218,12 +219,12 @@ def test_hints(host: Host) -> None:
             ]:
                 await anyio.to_thread.run_sync(host.sh, command)
                 with anyio.fail_after(5):
-                    assert await anext(hints) is expected, command
+                    assert await anext(told) is expected, command
             with anyio.fail_after(5):  # what the last change still stirs comes late on a busy machine; then it is quiet
                 quiet = False
                 while not quiet:
                     with anyio.move_on_after(0.2) as waiting:
-                        await anext(hints)
+                        await anext(told)
                     quiet = waiting.cancelled_caught
 
     anyio.run(listen)
@@ -231,9 +232,9 @@ def test_hints(host: Host) -> None:
 
 def test_many_changes_lose_no_hint(host: Host) -> None:
     async def listen() -> None:
-        async with network_hints.listening() as hints:
+        async with hints.listening() as told:
             host.sh("for i in $(seq 300); do echo link add d$i type bridge; done | ip -batch -")
             with anyio.fail_after(5):
-                assert await anext(hints) is Hint.INTERFACES
+                assert await anext(told) is Hint.INTERFACES
 
     anyio.run(listen)

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from engine import dns_packets, errors, names
-from engine.dns_process import DnsProcess
-from engine.firewall import Rules
-from engine.portmap import Published
+from engine import errors
+from engine.dns import names, packets
+from engine.dns.process import DnsProcess
+from engine.network.firewall import Rules
+from engine.network.portmap import Published
 from engine.types import EndpointConfig, NetworkConfig, PortMap, SandboxConfig
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host
@@ -45,8 +46,8 @@ ENDPOINTS = (
 TABLES = names.tables(ENDPOINTS, SANDBOXES, (NET_A, NET_B))
 
 
-def message(name: str, kind: int = dns_packets.A) -> bytes:
-    return struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + dns_packets.encode(name) + struct.pack("!HH", kind, 1)
+def message(name: str, kind: int = packets.A) -> bytes:
+    return struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + packets.encode(name) + struct.pack("!HH", kind, 1)
 
 
 class NamedLab(Lab):
@@ -63,7 +64,7 @@ class NamedLab(Lab):
         return int(json.loads(pathlib.Path(self.run, "dns.json").read_text())["pid"])
 
     def resolve(
-        self, who: str, name: str, kind: int = dns_packets.A, *, stream: bool = False, timeout_s: float = 6
+        self, who: str, name: str, kind: int = packets.A, *, stream: bool = False, timeout_s: float = 6
     ) -> object:
         """Addresses (sorted), or the code of the answer, or None where there was no answer."""
         answer = self.agents[who].ask(GATEWAYS[who], message(name, kind), stream=stream, timeout_s=timeout_s)
@@ -71,10 +72,10 @@ class NamedLab(Lab):
             return None
         count, code = int.from_bytes(answer[6:8], "big"), answer[3] & 15
         tail = answer[len(message(name, kind)) :]
-        records = [tail[16 * index : 16 * index + 16] for index in range(count)] if kind == dns_packets.A else [tail]
+        records = [tail[16 * index : 16 * index + 16] for index in range(count)] if kind == packets.A else [tail]
         return (
             sorted(socket.inet_ntoa(record[12:]) for record in records)
-            if not code and kind == dns_packets.A
+            if not code and kind == packets.A
             else code or tail
         )
 
@@ -97,10 +98,10 @@ def test_names_both_ways(lab: NamedLab) -> None:
     assert lab.resolve("c1", "c2") == ["10.10.0.3"]
     assert lab.resolve("c2", "web.lab") == ["10.10.0.2", "10.10.0.3"]
     assert lab.resolve("c2", "web.lab", stream=True) == ["10.10.0.2", "10.10.0.3"]
-    assert lab.resolve("c1", "c3.lab") == dns_packets.NXDOMAIN
-    answer = lab.resolve("c1", "3.0.10.10.in-addr.arpa", dns_packets.PTR)
+    assert lab.resolve("c1", "c3.lab") == packets.NXDOMAIN
+    answer = lab.resolve("c1", "3.0.10.10.in-addr.arpa", packets.PTR)
     assert isinstance(answer, bytes)
-    assert answer.endswith(dns_packets.encode("c2.lab"))
+    assert answer.endswith(packets.encode("c2.lab"))
 
 
 def test_it_says_what_it_is(lab: NamedLab) -> None:
@@ -164,7 +165,7 @@ def test_new_names_are_in_force_when_publish_returns(lab: NamedLab) -> None:
         lab.publish(names.tables((*ENDPOINTS, fresh), SANDBOXES, (NET_A, NET_B)))
         assert lab.resolve("c1", f"n{number}.lab") == [f"10.10.0.{number}"]
     lab.publish()
-    assert lab.resolve("c1", "n29.lab") == dns_packets.NXDOMAIN
+    assert lab.resolve("c1", "n29.lab") == packets.NXDOMAIN
 
 
 def test_networks_come_and_go_while_it_runs(lab: NamedLab) -> None:
@@ -300,8 +301,8 @@ def test_unknown_names_are_asked_elsewhere(machine_resolvers: NamedLab) -> None:
     lab = machine_resolvers
     assert lab.resolve("c1", "example.org") == ["198.51.100.7"]
     assert lab.resolve("c1", "example.org", stream=True) == ["198.51.100.7"]
-    assert lab.resolve("c3", "example.org") == dns_packets.NXDOMAIN, "from an internal network nothing goes outside"
-    assert lab.resolve("c1", "nobody.lab") == dns_packets.NXDOMAIN
+    assert lab.resolve("c3", "example.org") == packets.NXDOMAIN, "from an internal network nothing goes outside"
+    assert lab.resolve("c1", "nobody.lab") == packets.NXDOMAIN
 
 
 def test_long_answers_come_over_tcp(machine_resolvers: NamedLab) -> None:
@@ -316,7 +317,7 @@ def test_servers_of_the_machine_change(machine_resolvers: NamedLab, tmp_path: pa
     assert lab.resolve("c1", "example.org") == ["198.51.100.7"]
     resolvers(lab, tmp_path, "127.0.0.99")  # nobody is there
     deadline = time.monotonic() + 5
-    while lab.resolve("c1", "example.org") != dns_packets.SERVFAIL:
+    while lab.resolve("c1", "example.org") != packets.SERVFAIL:
         assert time.monotonic() < deadline
 
 
@@ -344,7 +345,7 @@ def test_servers_of_the_sandbox(machine_resolvers: NamedLab) -> None:
     upstream(lab, "127.0.0.56", "refuse")
     own = SandboxConfig("c1", "lab", hostname="c1", domainname="lab", dns_servers=("127.0.0.56",))
     lab.publish(names.tables(ENDPOINTS, (own, *SANDBOXES[1:]), (NET_A, NET_B)))
-    assert lab.resolve("c1", "example.org") == dns_packets.REFUSED
+    assert lab.resolve("c1", "example.org") == packets.REFUSED
     assert lab.resolve("c2", "example.org") == ["198.51.100.7"]
     assert lab.resolve("c1", "c2") == ["10.10.0.3"]
 
@@ -363,6 +364,6 @@ def test_a_server_that_is_silent(machine_resolvers: NamedLab, tmp_path: pathlib.
         lab.c2.ask("10.10.0.1", message("example.org"), timeout_s=0.001)
     assert lab.resolve("c1", "c2") == ["10.10.0.3"]
     assert time.monotonic() - began < 2
-    assert lab.resolve("c1", "example.org", timeout_s=8) == dns_packets.SERVFAIL
+    assert lab.resolve("c1", "example.org", timeout_s=8) == packets.SERVFAIL
     assert 3.5 < time.monotonic() - began < 8
     silent.close()

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from engine import errors, iptables, portmap, rulesets, sysctls
-from engine.firewall import Firewall, Rules
-from engine.portmap import Member
+from engine import errors, sysctls
+from engine.network import iptables, portmap, rulesets
+from engine.network.firewall import Firewall, Rules
+from engine.network.portmap import Member
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host
 from tests.engine.net_lab import EXTERNAL, LAN, REFUSED, SILENCE, Lab

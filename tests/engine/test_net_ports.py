@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import conntrack, errors, ports, sock_diag
-from engine.firewall import Rules
-from engine.portmap import Published
+from engine import errors
+from engine.network import conntrack, ports, sock_diag
+from engine.network.firewall import Rules
+from engine.network.portmap import Published
 from engine.types import PortMap
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host

@@ -6,7 +6,8 @@ import signal
 import anyio
 import pytest
 
-from engine import errors, wire
+from engine import errors
+from engine.process import wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import errors, wire
+from engine import errors
+from engine.process import wire
 from tests.engine.process_kit import Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.anyio]

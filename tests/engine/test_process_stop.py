@@ -10,7 +10,8 @@ import time
 import anyio
 import pytest
 
-from engine import errors, frames, wire
+from engine import errors
+from engine.process import frames, wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 

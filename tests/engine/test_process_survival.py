@@ -14,7 +14,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from engine import errors, frames, shims, wire
+from engine import errors, shims
+from engine.process import frames, wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine import frames, wire
+from engine.process import frames, wire
 from orchestrator import errors, session
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from engine import init_program
+from engine.process import init_program
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="an assembler for another processor")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import dns_packets
+from engine.dns import packets
 
 
 def question(name: bytes, kind: int = 1, *, flags: int = 0x0100, edns: int | None = None) -> bytes:
@@ -18,9 +18,9 @@ def question(name: bytes, kind: int = 1, *, flags: int = 0x0100, edns: int | Non
 
 
 def test_an_address_is_answered_in_the_askers_own_letters() -> None:
-    asked = dns_packets.parse(question(b"WeB.Lab"))
+    asked = packets.parse(question(b"WeB.Lab"))
     assert asked.name == "web.lab"
-    answer = dns_packets.reply(asked, dns_packets.NOERROR, [bytes([10, 0, 0, 2])], ttl_s=5)
+    answer = packets.reply(asked, packets.NOERROR, [bytes([10, 0, 0, 2])], ttl_s=5)
     assert answer == (
         b"\x12\x34\x85\x80\0\x01\0\x01\0\0\0\0"  # same id; answer, authoritative, recursion asked and available
         b"\x03WeB\x03Lab\0\0\x01\0\x01"
@@ -29,16 +29,16 @@ def test_an_address_is_answered_in_the_askers_own_letters() -> None:
 
 
 def test_nothing_is_said_of_a_type_that_is_not_there() -> None:
-    answer = dns_packets.reply(dns_packets.parse(question(b"web", 28)), dns_packets.NOERROR)
+    answer = packets.reply(packets.parse(question(b"web", 28)), packets.NOERROR)
     assert answer[2:12] == b"\x85\x80\0\x01\0\0\0\0\0\0"
 
 
 @pytest.mark.parametrize(("edns", "fits"), [(None, 28), (512, 28), (1232, 72), (65535, 72)])
 def test_what_is_too_long_for_the_client_is_marked_as_truncated(edns: int | None, fits: int) -> None:
-    asked = dns_packets.parse(question(b"web.lab", edns=edns))
+    asked = packets.parse(question(b"web.lab", edns=edns))
     assert asked.limit == (512 if edns in (None, 512) else 1232)
     for count in (fits, fits + 10):
-        answer = dns_packets.reply(asked, 0, [bytes(4)] * count, limit=asked.limit)
+        answer = packets.reply(asked, 0, [bytes(4)] * count, limit=asked.limit)
         assert len(answer) <= asked.limit
         assert bool(answer[2] & 2) is (count > fits)
         assert int.from_bytes(answer[6:8], "big") == (count if count == fits else 0)
@@ -50,24 +50,24 @@ def test_what_is_too_long_for_the_client_is_marked_as_truncated(edns: int | None
         (b"", None),
         (b"\0" * 11, None),
         (question(b"web", flags=0x8100), None),  # an answer
-        (question(b"web", flags=0x2800), dns_packets.NOTIMP),  # an update
-        (struct.pack("!HHHHHH", 1, 0, 0, 0, 0, 0), dns_packets.FORMERR),
-        (struct.pack("!HHHHHH", 1, 0, 2, 0, 0, 0), dns_packets.FORMERR),
-        (question(b"web")[:-1], dns_packets.FORMERR),
-        (question(b"web")[:12] + b"\xc0\x0c\0\x01\0\x01", dns_packets.FORMERR),  # a name that points to itself
-        (question(b".".join([b"a" * 60] * 5)), dns_packets.FORMERR),  # longer than a name may be
-        (question(b"web")[:-2] + b"\0\x03", dns_packets.REFUSED),  # class CHAOS
+        (question(b"web", flags=0x2800), packets.NOTIMP),  # an update
+        (struct.pack("!HHHHHH", 1, 0, 0, 0, 0, 0), packets.FORMERR),
+        (struct.pack("!HHHHHH", 1, 0, 2, 0, 0, 0), packets.FORMERR),
+        (question(b"web")[:-1], packets.FORMERR),
+        (question(b"web")[:12] + b"\xc0\x0c\0\x01\0\x01", packets.FORMERR),  # a name that points to itself
+        (question(b".".join([b"a" * 60] * 5)), packets.FORMERR),  # longer than a name may be
+        (question(b"web")[:-2] + b"\0\x03", packets.REFUSED),  # class CHAOS
     ],
 )
 def test_what_is_no_question(message: bytes, code: int | None) -> None:
-    with pytest.raises(dns_packets.Malformed) as caught:
-        dns_packets.parse(message)
+    with pytest.raises(packets.Malformed) as caught:
+        packets.parse(message)
     assert (caught.value.reply[3] & 15 if caught.value.reply else None) == code
 
 
 def test_a_dot_inside_a_label_is_no_dot() -> None:
     message = question(b"")[:12] + b"\x07web.lab\0\0\x01\0\x01"
-    assert dns_packets.parse(message).name == "web\\.lab"
+    assert packets.parse(message).name == "web\\.lab"
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_a_dot_inside_a_label_is_no_dot() -> None:
     ],
 )
 def test_reverse_names(name: str, address: bytes | None) -> None:
-    assert dns_packets.reverse_address(name) == address
+    assert packets.reverse_address(name) == address
 
 
 @given(st.binary(max_size=600))
 def test_garbage_is_survived(data: bytes) -> None:
-    with contextlib.suppress(dns_packets.Malformed):
-        asked = dns_packets.parse(data)
+    with contextlib.suppress(packets.Malformed):
+        asked = packets.parse(data)
         assert asked.raw in data
 
 
@@ -97,5 +97,5 @@ def test_a_question_with_garbage_behind_it_is_survived(data: bytes) -> None:
     for count in range(4):
         message = bytearray(question(b"web.lab") + data)
         message[11] = count
-        with contextlib.suppress(dns_packets.Malformed):
-            dns_packets.reply(dns_packets.parse(bytes(message)), 0, [bytes(4)], limit=512)
+        with contextlib.suppress(packets.Malformed):
+            packets.reply(packets.parse(bytes(message)), 0, [bytes(4)], limit=512)

@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from engine import dns_packets, dns_tables, names
+from engine.dns import names, packets
+from engine.dns import tables as dns_tables
 from engine.types import EndpointConfig, NetworkConfig, SandboxConfig
 
 LAB = NetworkConfig("lab_default", "lab", "default", "10.10.0.0/24", "10.10.0.1")
@@ -51,12 +52,12 @@ def load() -> tuple[dns_tables.Tables, dict[str, dns_tables.Network]]:
     return dns_tables.Tables(networks.values()), networks
 
 
-def asked(name: str, kind: int = dns_packets.A) -> dns_packets.Question:
-    raw = dns_packets.encode(name) + struct.pack("!HH", kind, 1)
-    return dns_packets.parse(struct.pack("!HHHHHH", 1, 0x100, 1, 0, 0, 0) + raw)
+def asked(name: str, kind: int = packets.A) -> packets.Question:
+    raw = packets.encode(name) + struct.pack("!HH", kind, 1)
+    return packets.parse(struct.pack("!HHHHHH", 1, 0x100, 1, 0, 0, 0) + raw)
 
 
-def said(name: str, source: str, network: str = "lab_default", kind: int = dns_packets.A) -> object:
+def said(name: str, source: str, network: str = "lab_default", kind: int = packets.A) -> object:
     tables, networks = load()
     answer = tables.answer(networks[network], socket.inet_aton(source), asked(name, kind))
     if answer is None:
@@ -65,7 +66,7 @@ def said(name: str, source: str, network: str = "lab_default", kind: int = dns_p
         return ("forward", tuple(answer.servers))
     if answer.code:
         return answer.code
-    return [socket.inet_ntoa(record) if kind == dns_packets.A else record for record in answer.records]
+    return [socket.inet_ntoa(record) if kind == packets.A else record for record in answer.records]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def said(name: str, source: str, network: str = "lab_default", kind: int = dns_p
         ("sql", "10.10.0.2", "lab_default", ["10.11.0.3"]),  # asked in one network, known in the other
         ("SQL.lab", "10.10.0.2", "lab_default", ["10.11.0.3"]),
         ("sql", "10.10.0.11", "lab_default", ("forward", ())),  # not in any of its networks
-        ("sql.lab", "10.10.0.11", "lab_default", dns_packets.NXDOMAIN),  # the project's domain is ours
+        ("sql.lab", "10.10.0.11", "lab_default", packets.NXDOMAIN),  # the project's domain is ours
         ("www", "10.10.0.11", "lab_default", ["10.10.0.2"]),
         ("www", "10.11.0.3", "lab_back", ["10.11.0.2"]),  # each sees the address in its own network
         ("web", "10.10.0.2", "lab_default", ["10.10.0.2"]),
@@ -87,8 +88,8 @@ def said(name: str, source: str, network: str = "lab_default", kind: int = dns_p
         ("app.cluster.example", "10.10.0.2", "lab_default", ["10.10.0.20"]),
         ("app.my_proj", "10.10.0.2", "lab_default", ["10.10.0.20"]),
         ("app.my-proj", "10.10.0.2", "lab_default", ["10.10.0.20"]),
-        ("nobody.my-proj", "10.10.0.20", "lab_default", dns_packets.NXDOMAIN),
-        ("nobody.my_proj", "10.10.0.20", "lab_default", dns_packets.NXDOMAIN),
+        ("nobody.my-proj", "10.10.0.20", "lab_default", packets.NXDOMAIN),
+        ("nobody.my_proj", "10.10.0.20", "lab_default", packets.NXDOMAIN),
         ("example.org", "10.10.0.2", "lab_default", ("forward", ("192.0.2.53",))),  # its own servers
         ("example.org", "10.10.0.11", "lab_default", ("forward", ())),
         (
@@ -97,8 +98,8 @@ def said(name: str, source: str, network: str = "lab_default", kind: int = dns_p
             "lab_back",
             ("forward", ("192.0.2.53",)),
         ),  # it reaches outside by its other network
-        ("example.org", "10.11.0.3", "lab_back", dns_packets.NXDOMAIN),  # only in an internal network
-        ("web", "10.10.0.99", "lab_default", dns_packets.REFUSED),  # nobody we know
+        ("example.org", "10.11.0.3", "lab_back", packets.NXDOMAIN),  # only in an internal network
+        ("web", "10.10.0.99", "lab_default", packets.REFUSED),  # nobody we know
         ("web", "10.11.0.2", "lab_default", None),  # an address of another network
         ("web", "127.0.0.1", "lab_default", None),
     ],
@@ -110,17 +111,17 @@ def test_who_is_told_what(name: str, source: str, network: str, answer: object) 
 @pytest.mark.parametrize(
     ("address", "source", "network", "answer"),
     [
-        ("2.0.10.10", "10.10.0.11", "lab_default", [dns_packets.encode("web.lab")]),
-        ("3.0.11.10", "10.10.0.2", "lab_default", [dns_packets.encode("sql.lab")]),
+        ("2.0.10.10", "10.10.0.11", "lab_default", [packets.encode("web.lab")]),
+        ("3.0.11.10", "10.10.0.2", "lab_default", [packets.encode("sql.lab")]),
         ("3.0.11.10", "10.10.0.11", "lab_default", ("forward", ())),  # a subnet it is not in
-        ("99.0.10.10", "10.10.0.11", "lab_default", dns_packets.NXDOMAIN),
-        ("8.8.8.8", "10.11.0.3", "lab_back", dns_packets.NXDOMAIN),
+        ("99.0.10.10", "10.10.0.11", "lab_default", packets.NXDOMAIN),
+        ("8.8.8.8", "10.11.0.3", "lab_back", packets.NXDOMAIN),
     ],
 )
 def test_addresses_are_called_what_the_node_calls_itself(
     address: str, source: str, network: str, answer: object
 ) -> None:
-    assert said(f"{address}.in-addr.arpa", source, network, dns_packets.PTR) == answer
+    assert said(f"{address}.in-addr.arpa", source, network, packets.PTR) == answer
 
 
 @pytest.mark.parametrize("kind", [28, 15, 33, 16])

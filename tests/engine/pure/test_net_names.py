@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import names
+from engine.dns import names
 from engine.types import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
 
 WEB = SandboxConfig("web", "my_lab", hostname="web", domainname="my-lab", extra_hosts=(("printer", "192.0.2.7"),))

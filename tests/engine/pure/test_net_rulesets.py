@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from engine import portmap, rulesets
-from engine.portmap import Member, Published
+from engine.network import portmap, rulesets
+from engine.network.portmap import Member, Published
 from engine.types import PortMap
 
 INSTANCE = "0123abcd"

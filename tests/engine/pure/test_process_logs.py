@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import log_reading, logs
+from engine import log_reading
+from engine.process import logs
 
 
 def records(path: pathlib.Path, **where: float) -> list[log_reading.Record]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import capabilities, frames, rootfs, wire
+from engine.process import capabilities, frames, rootfs, wire
 
 SPEC = wire.StartSpec(
     container="c",

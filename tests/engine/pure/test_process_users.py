@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import users
+from engine.process import users
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 # a comment:x:5:5::/:/bin/sh

@@ -1,0 +1,161 @@
+"""What the dns process knows, and what it says to whom. Pure: it is given the texts of the table files.
+
+Who asks is known by the source address in the network that was asked: that is one sandbox, and it sees the names of all
+networks that the sandbox is in, the asked one first, and its own links before them.
+
+    web         a name in one of its networks; several members with that name are all answered, each time another one first
+    web.lab     the same, in any domain of the member (its project, its own)
+    PTR         the FQDN that the member calls itself, for an address in one of its networks
+    unknown     in the domain of its project, in a subnet of its networks, or where none of its networks may reach
+                outside: there is no such name. Else: somebody else may know, ask the servers
+    not a member    refused; and no answer at all to who is not in the subnet of the network
+
+A name that is known has an address and nothing else: other types are answered with nothing, so nobody asks outside for them.
+
+Runs in the dns process: the listed stdlib modules only.
+"""
+
+import json
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+
+from engine.dns import packets
+
+TTL_S = 2
+
+
+class Answer:
+    """Say `code` with `records`; or, if `forward`, what one of `servers` says (none: the machine's own servers)."""
+
+    __slots__ = ("code", "forward", "records", "servers")
+
+    def __init__(
+        self, code: int, records: Sequence[bytes] = (), *, forward: bool = False, servers: Sequence[str] = ()
+    ) -> None:
+        self.code, self.records, self.forward, self.servers = code, records, forward, servers
+
+
+class Network:
+    """One table. Raises ValueError where the text is none."""
+
+    __slots__ = ("gateway", "internal", "mask", "members", "name", "names", "subnet", "turn")
+
+    def __init__(self, text: str) -> None:
+        try:
+            content = json.loads(text)
+            self.name = str(content["network"])
+            self.gateway = str(content["gateway"])
+            base, _, bits = content["subnet"].partition("/")
+            self.mask = 0xFFFFFFFF << (32 - int(bits)) & 0xFFFFFFFF
+            self.subnet = _number(base) & self.mask
+            self.internal = bool(content["internal"])
+            self.members = {_packed(member["address"]): Member(member) for member in content["members"]}
+        except (KeyError, TypeError, AttributeError, OSError, struct.error) as error:
+            raise ValueError(f"not a table: {error!r}") from None
+        self.names: dict[str, list[bytes]] = {}
+        self.turn = 0
+        for address, member in self.members.items():
+            for name in member.all_names():
+                self.names.setdefault(name, []).append(address)
+
+    def has(self, address: bytes) -> bool:
+        return int.from_bytes(address, "big") & self.mask == self.subnet
+
+
+class Member:
+    """One endpoint."""
+
+    __slots__ = ("domains", "fqdn", "links", "names", "projects", "sandbox", "servers")
+
+    def __init__(self, content: dict[str, object]) -> None:
+        self.sandbox = (str(content["project"]), str(content["sandbox"]))
+        self.fqdn = str(content["fqdn"])
+        self.names = _texts(content["names"])
+        self.domains = _texts(content["domains"])
+        self.servers = _texts(content["servers"])
+        links = content["links"]
+        if not isinstance(links, dict):
+            raise TypeError(f"{links!r} is no mapping")
+        self.links = {str(alias).lower(): str(target) for alias, target in links.items()}
+        project = self.sandbox[0].lower()
+        self.projects = (project, project.replace("_", "-"))
+
+    def all_names(self) -> Iterable[str]:
+        short = [name.lower() for name in self.names]
+        qualified = [f"{name}.{domain.lower()}" for name in short for domain in self.domains]
+        return dict.fromkeys([*short, *qualified, self.fqdn.lower()] if self.fqdn else [*short, *qualified])
+
+
+class Tables:
+    """All networks together."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = sorted(networks, key=lambda network: network.name)
+        self._of_sandbox: dict[tuple[str, str], list[Network]] = {}
+        for network in self._networks:
+            for member in network.members.values():
+                self._of_sandbox.setdefault(member.sandbox, []).append(network)
+
+    def answer(self, asked: Network, source: bytes, question: packets.Question) -> Answer | None:
+        """Say what to answer a question that came from `source` to the gateway of `asked`; None: nothing at all."""
+        if not asked.has(source):
+            return None
+        member = asked.members.get(source)
+        if member is None:
+            return Answer(packets.REFUSED)
+        networks = self._of_sandbox[member.sandbox]
+        networks = [asked, *(network for network in networks if network is not asked)]
+        name = question.name
+        found = self._linked(member, networks, name) or self._named(networks, name)
+        if found:
+            return Answer(packets.NOERROR, found if question.kind in (packets.A, packets.ANY) else ())
+        address = packets.reverse_address(name)
+        if address is not None and any(network.has(address) for network in networks):
+            return self._reverse(networks, address, question.kind)
+        outside = any(not network.internal for network in networks)
+        if not outside or name.endswith(tuple(f".{project}" for project in member.projects)):
+            return Answer(packets.NXDOMAIN)
+        return Answer(packets.NOERROR, forward=True, servers=member.servers)
+
+    def _linked(self, member: Member, networks: list[Network], name: str) -> list[bytes]:
+        target = member.links.get(name)
+        if target is None:
+            label, _, domain = name.partition(".")
+            target = member.links.get(label) if domain in member.domains else None
+        if target is None:
+            return []
+        sandbox = (member.sandbox[0], target)
+        for network in networks:
+            if found := [address for address, other in network.members.items() if other.sandbox == sandbox]:
+                return found
+        return []
+
+    def _named(self, networks: list[Network], name: str) -> list[bytes]:
+        for network in networks:
+            if found := network.names.get(name):
+                network.turn += 1
+                first = network.turn % len(found)
+                return found[first:] + found[:first]
+        return []
+
+    def _reverse(self, networks: list[Network], address: bytes, kind: int) -> Answer:
+        for network in networks:
+            member = network.members.get(address)
+            if member is not None and member.fqdn:
+                return Answer(packets.NOERROR, [packets.encode(member.fqdn)] if kind == packets.PTR else ())
+        return Answer(packets.NXDOMAIN)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return tuple(str(text) for text in value)
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET, address)
+
+
+def _number(address: str) -> int:
+    return int.from_bytes(_packed(address), "big")

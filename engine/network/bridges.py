@@ -1,0 +1,268 @@
+"""Bridges and what is plugged into them: made, checked against one dump, taken away.
+
+One network is one bridge. The bridge itself carries the gateway's address, so the machine is the network's router, and its MAC
+is derived from that address, so it does not change as members come and go. A bridge without members has no carrier: that is
+its normal state. Ports have hairpin on: a container reaches itself through its own published port.
+
+One `AsyncIPRoute`, one socket, serves all calls of a `Bridges` (pyroute2 is asyncio inside and runs in anyio's asyncio loop);
+cables and the dump of links go through `engine.network.links`. Errors are `EngineError`.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
+from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
+
+from engine import errors, sysctls
+from engine.batch import Batch
+from engine.network import links
+from engine.network.links import Link
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What is asked: `gateway` is the bridge's own address in a subnet of `prefix_length` bits."""
+
+    name: str
+    gateway: str
+    prefix_length: int
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """What is asked: `link` on the machine, plugged into `bridge`; `interface` in the namespace of the sandbox."""
+
+    link: str
+    bridge: str
+    interface: str
+    address: str
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A destination that this machine has a way to. `through` is the interface's name."""
+
+    destination: str  # a.b.c.d/n
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """All links, IPv4 addresses ("a.b.c.d/n" by link index) and IPv4 routes of this namespace at one moment."""
+
+    links: dict[str, Link] = field(default_factory=dict)
+    addresses: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+
+
+BRIDGE_SYSCTLS = (
+    (
+        "net.ipv6.conf.{}.disable_ipv6",
+        "1",
+    ),  # a network is IPv4 only: the machine neither answers nor routes anything else
+    ("net.ipv6.conf.{}.accept_ra", "0"),
+    ("net.ipv4.conf.{}.send_redirects", "0"),
+    ("net.ipv4.conf.{}.accept_redirects", "0"),
+)
+
+
+def mac_of(address: str) -> str:
+    """The MAC that belongs to an address: stable, so that whoever remembers the pair is right also after a re-creation."""
+    return "02:42:" + ipaddress.IPv4Address(address).packed.hex(":")
+
+
+# -------------------------------------------------------------------------------------------------------- judging
+
+
+def check(dump: Dump, bridge: Bridge) -> tuple[str, ...] | None:
+    """Say in words what differs from what is asked; None where there is no such bridge at all."""
+    link = dump.links.get(bridge.name)
+    if link is None or link.kind != "bridge":
+        return None
+    wrong = []
+    if not link.up:
+        wrong.append("bridge is down")
+    if link.mtu != bridge.mtu:
+        wrong.append(f"mtu {link.mtu} → {bridge.mtu}")
+    if link.mac != mac_of(bridge.gateway):
+        wrong.append("bridge MAC address")
+    if dump.addresses.get(link.index, ()) != (f"{bridge.gateway}/{bridge.prefix_length}",):
+        wrong.append("gateway address")
+    for name, value in BRIDGE_SYSCTLS:
+        if sysctls.read(name.format(_part(bridge.name))) not in (value, None):
+            wrong.append(f"sysctl {name.format(bridge.name)}")
+    return tuple(wrong)
+
+
+def check_cable(dump: Dump, cable: Cable) -> tuple[str, ...] | None:
+    """Say in words what differs at the machine's end; None where the cable is gone."""
+    link = dump.links.get(cable.link)
+    if link is None:
+        return None
+    wrong = []
+    bridge = dump.links.get(cable.bridge)
+    if bridge is None or link.master != bridge.index:
+        wrong.append("not plugged into its network")
+    if not link.up:
+        wrong.append("cable is down")
+    if not link.hairpin:
+        wrong.append("hairpin is off")
+    if link.mtu != cable.mtu:
+        wrong.append(f"mtu {link.mtu} → {cable.mtu}")
+    return tuple(wrong)
+
+
+# --------------------------------------------------------------------------------------------------------- acting
+
+
+class Bridges:
+    """The verbs. Get one by `open`; all of them may be repeated."""
+
+    def __init__(self, netlink: AsyncIPRoute) -> None:
+        self._netlink = netlink
+        self._dumping = anyio.Lock()  # the kernel refuses a second dump on a socket while one is under way
+        self._laying = Batch(_lay_together)
+
+    async def dump(self) -> Dump:
+        """Read links, addresses and routes: one dump of each."""
+        with _as_engine_error("cannot read the interfaces of this machine"):
+            found = links.links()
+            names = {link.index: link.name for link in found}
+            routes = tuple(Route(destination, names.get(index, "?")) for destination, index in links.routes())
+            return Dump({link.name: link for link in found}, links.addresses(), routes)
+
+    async def create(self, bridge: Bridge) -> None:
+        """Make the bridge, or put an existing one right: up, address, MAC, mtu, IPv4 only."""
+        with _as_engine_error(f"cannot make bridge {bridge.name}"):
+            settings = {
+                "address": mac_of(bridge.gateway),
+                "mtu": bridge.mtu,
+                "br_stp_state": 0,
+                "br_forward_delay": 0,
+            }
+            index = links.index_of(bridge.name)
+            if index is None:
+                await self._netlink.link("add", ifname=bridge.name, kind="bridge", **settings)
+                index = links.index_of(bridge.name)
+            else:
+                await self._netlink.link("set", index=index, kind="bridge", **settings)
+            for name, value in BRIDGE_SYSCTLS:
+                if sysctls.read(name.format(_part(bridge.name))) is not None:
+                    sysctls.write(name.format(_part(bridge.name)), value)
+            await self._address(index or 0, bridge)
+            await self._netlink.link("set", index=index, state="up")
+
+    async def remove(self, name: str) -> None:
+        """Take the bridge away, its address and routes with it. One that is gone is done."""
+        with _as_engine_error(f"cannot remove bridge {name}"):
+            await anyio.to_thread.run_sync(links.delete_link, name)
+
+    async def attach(self, cable: Cable, pid: int) -> None:
+        """Lay the cable from the bridge into the network namespace of process `pid`, whose end is still down and without
+        address. A cable of that name is replaced."""
+        with _as_engine_error(f"cannot attach {cable.address} to bridge {cable.bridge}"):
+            asked = Laying(cable, pid)
+            await self._laying.do(asked)
+            if asked.failed:
+                raise asked.failed
+
+    async def mend(self, cable: Cable) -> None:
+        """Put the machine's end right: plugged in, up, hairpin on, mtu."""
+        with _as_engine_error(f"cannot plug {cable.link} into bridge {cable.bridge}"):
+            bridge, link = links.index_of(cable.bridge), links.index_of(cable.link)
+            if bridge is None or link is None:
+                gone = cable.bridge if bridge is None else cable.link
+                raise errors.EngineError(f"cannot plug {cable.link} into bridge {cable.bridge}: {gone} is gone")
+            links.plug(cable.link, bridge_index=bridge)
+            await self._netlink.link("set", index=link, mtu=cable.mtu)
+
+    async def detach(self, link: str) -> None:
+        """Take the cable away, the sandbox's end with it. One that is gone is done."""
+        with _as_engine_error(f"cannot detach {link}"):
+            await anyio.to_thread.run_sync(links.delete_link, link)
+
+    async def cut(self, names: Sequence[str]) -> None:
+        """Take away cables and bridges, all at once. Those that are gone are done."""
+        with _as_engine_error(f"cannot remove {', '.join(names)}"):
+            await anyio.to_thread.run_sync(links.delete_links, names)
+
+    async def _address(self, index: int, bridge: Bridge) -> None:
+        wanted = (bridge.gateway, bridge.prefix_length)
+        async with self._dumping:
+            have = [
+                (message.get("local"), message["prefixlen"])
+                async for message in await self._netlink.addr("dump", family=2, index=index)
+            ]
+        for address, prefix_length in have:
+            if (address, prefix_length) != wanted:
+                await self._netlink.addr("del", index=index, address=address, prefixlen=prefix_length)
+        if wanted not in have:
+            await self._netlink.addr("add", index=index, address=bridge.gateway, prefixlen=bridge.prefix_length)
+
+
+@contextlib.asynccontextmanager
+async def open_bridges() -> AsyncIterator[Bridges]:
+    """Give the verbs for this network namespace, over one netlink socket."""
+    async with AsyncIPRoute() as netlink:
+        yield Bridges(netlink)
+
+
+@dataclass(slots=True)
+class Laying:
+    """A cable that is to be laid, and what came of it."""
+
+    cable: Cable
+    pid: int
+    failed: Exception | None = None
+
+
+async def _lay_together(several: Sequence[Laying]) -> None:
+    """In one thread: the kernel makes one link at a time, and whoever asks waits for all who asked before."""
+
+    def lay() -> None:
+        for each in several:
+            try:
+                _lay(each.cable, each.pid)
+            except (OSError, errors.EngineError) as error:
+                each.failed = error
+
+    await anyio.to_thread.run_sync(lay)
+
+
+def _lay(cable: Cable, pid: int) -> None:
+    index = links.index_of(cable.bridge)
+    if index is None:
+        raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")
+    end = links.End(cable.interface, pid, mac_of(cable.address))
+    try:
+        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+    except FileExistsError:
+        links.delete_link(cable.link)
+        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+    sysctls.write_if_there(f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6", "1")
+
+
+def _part(interface: str) -> str:
+    """An interface's name as one part of a sysctl's name."""
+    return interface.replace(".", "/")
+
+
+@contextlib.contextmanager
+def _as_engine_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        raise errors.EngineError(f"{what}: {errno.errorcode.get(error.code, error.code)} {error.args[-1]}") from error
+    except OSError as error:
+        raise errors.EngineError(f"{what}: {error.strerror or error}") from error

@@ -1,0 +1,107 @@
+"""The kernel's memory of connections: forgetting those that lead to where nothing is any more.
+
+A UDP flow keeps the destination it was given when it began, also after its port map is gone or leads elsewhere; an address that
+is given to another container would inherit what was remembered of the first.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from engine import errors, sysctls
+from engine.network import netlink
+from engine.types import PortMap
+
+NETLINK_NETFILTER = 12  # linux/netlink.h
+NFNL_SUBSYS_CTNETLINK = 1  # linux/netfilter/nfnetlink.h
+IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 2  # linux/netfilter/nfnetlink_conntrack.h
+CTA_TUPLE_ORIG, CTA_TUPLE_REPLY = 1, 2
+CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
+CTA_IP_V4_SRC, CTA_IP_V4_DST = 1, 2
+CTA_PROTO_NUM, CTA_PROTO_DST_PORT = 1, 3
+HEADER = struct.Struct(">BBH")  # struct nfgenmsg
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One direction: from `source` to `destination`."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    port: int
+
+
+def forget(*, addresses: Collection[str] = (), ports: Collection[PortMap] = ()) -> int:
+    """Forget every connection that one of these addresses takes part in, or that began at one of these ports of this machine
+    and was led elsewhere, or is a UDP flow that might be led there now. Returns how many there were. One dump, which costs
+    20 ms on a machine with a large table however little is in it: callers forget together, in a thread."""
+    if not (addresses or ports) or not _count():
+        return 0
+    packed = {socket.inet_aton(address) for address in addresses}
+    wanted = {(PROTOCOLS[port.protocol], port.host_port) for port in ports}
+    forgotten = 0
+    try:
+        with netlink.open_socket(NETLINK_NETFILTER) as connection:
+            for body in _dump(connection):
+                fields = dict(netlink.attributes(body, HEADER.size))
+                origin, answer = _flow(fields.get(CTA_TUPLE_ORIG)), _flow(fields.get(CTA_TUPLE_REPLY))
+                if origin and answer and _is_meant(origin, answer, packed, wanted):
+                    forgotten += _delete(connection, fields[CTA_TUPLE_ORIG])
+    except OSError as error:
+        raise errors.EngineError(f"cannot forget old connections: {error.strerror}") from error
+    return forgotten
+
+
+def _count() -> int:
+    """How many connections this network namespace remembers; 1 where the kernel does not say."""
+    return int(sysctls.read("net.netfilter.nf_conntrack_count") or 1)
+
+
+def _is_meant(origin: Flow, answer: Flow, addresses: set[bytes], ports: set[tuple[int, int]]) -> bool:
+    if addresses & {origin.source, origin.destination, answer.source, answer.destination}:
+        return True
+    if (origin.protocol, origin.port) not in ports:
+        return False
+    was_led = origin.destination != answer.source
+    began_before = origin.protocol == socket.IPPROTO_UDP and answer.destination == origin.source
+    return was_led or began_before
+
+
+def _dump(connection: socket.socket) -> list[bytes]:
+    connection.send(_message(IPCTNL_MSG_CT_GET, netlink.NLM_F_DUMP, b""))
+    found, _ = netlink.collect(connection)
+    return found
+
+
+def _delete(connection: socket.socket, origin: bytes) -> int:
+    body = netlink.attribute(netlink.NLA_F_NESTED | CTA_TUPLE_ORIG, origin)
+    connection.send(_message(IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, body))
+    try:
+        netlink.await_acknowledgments(connection, 1)
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # it has just ended
+            raise
+        return 0
+    return 1
+
+
+def _flow(value: bytes | None) -> Flow | None:
+    if value is None:
+        return None
+    parts = dict(netlink.attributes(value, 0))
+    ip = dict(netlink.attributes(parts.get(CTA_TUPLE_IP, b""), 0))
+    protocol = dict(netlink.attributes(parts.get(CTA_TUPLE_PROTO, b""), 0))
+    if CTA_IP_V4_SRC not in ip or CTA_PROTO_NUM not in protocol:
+        return None
+    port = int.from_bytes(protocol.get(CTA_PROTO_DST_PORT, b""), "big")
+    return Flow(ip[CTA_IP_V4_SRC], ip[CTA_IP_V4_DST], protocol[CTA_PROTO_NUM][0], port)
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    content = HEADER.pack(socket.AF_INET, 0, 0) + body
+    number = NFNL_SUBSYS_CTNETLINK << 8 | kind
+    return netlink.HEADER.pack(16 + len(content), number, netlink.NLM_F_REQUEST | flags, 0, 0) + content

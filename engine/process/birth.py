@@ -1,0 +1,149 @@
+"""How a container starts, as a worker of the shim does it: from the request to the execve.
+
+The container's first process is cloned as the shim's child, not the worker's. What the shim needs of it is told in
+datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made), then `STARTED` with the ends
+of its streams, or Failed.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import os
+import time
+from typing import NamedTuple
+
+from engine import errors
+from engine.process import capabilities, children, durable, frames, identity, launch, program, rootfs, syscalls, wire
+from engine.process.frames import Socket
+
+FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_PARENT
+CHILD, STARTED = b"child", b"started"
+
+
+class Started(NamedTuple):
+    """What a shim keeps of a started container: records as they are written, and what its log writer and its end need."""
+
+    process: bytes  # the encoded record
+    run_directory: bytes
+    log_path: bytes
+    log_bytes: int
+    ooms: int
+    entered: bool  # its cgroup can be entered by clone
+    tty: bool
+    stdin_open: bool
+
+    def pack(self) -> bytes:
+        """No part can hold a NUL: paths cannot, and JSON escapes it."""
+        numbers = b"%d %d %d %d %d" % (self.log_bytes, self.ooms, self.entered, self.tty, self.stdin_open)
+        return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, numbers))
+
+
+def unpack(data: bytes) -> Started:
+    _, process, run_directory, log_path, numbers = data.split(b"\0")
+    log_bytes, ooms, entered, tty, stdin_open = (int(number) for number in numbers.split())
+    return Started(process, run_directory, log_path, log_bytes, ooms, bool(entered), bool(tty), bool(stdin_open))
+
+
+def start(report: Socket, data: bytes) -> None:
+    """Do what the Start in `data` asks. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
+    spec: wire.StartSpec = frames.decode(data).body.spec
+    _check(spec)
+    ooms = count_ooms(spec.oom_counters)
+    durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
+    try:
+        try:
+            _attempt(report, spec, ooms, spec.cgroups.v2)
+        except children.BornDeadError:
+            _attempt(report, spec, ooms, "")
+    except BaseException as error:
+        durable.remove(os.path.join(spec.run_directory, wire.PROCESS_RECORD))
+        if count_ooms(spec.oom_counters) > ooms:
+            raise errors.TerminalEngineError(
+                f"cannot start {spec.argv[0]}: its memory limit is too small to start it"
+            ) from error
+        raise
+
+
+def program_of(spec: wire.StartSpec) -> program.Program:
+    confinement = spec.confinement
+    return program.Program(
+        spec.argv,
+        spec.environment,
+        spec.user,
+        spec.working_dir,
+        spec.hostname or os.uname().nodename,
+        spec.tty,
+        spec.init,
+        confinement,
+        keep=capabilities.mask(confinement.capabilities) & capabilities.ours(),
+        seccomp=_read(confinement.seccomp_path) if confinement.seccomp_path else b"",
+    )
+
+
+def count_ooms(counters: tuple[wire.OomCounter, ...]) -> int:
+    total = 0
+    for counter in counters:
+        try:
+            lines = [line.split() for line in _read(counter.path).splitlines()]
+        except OSError:
+            continue
+        total += sum(int(words[1]) for words in lines if len(words) == 2 and words[0] == counter.key.encode())
+    return total
+
+
+def _check(spec: wire.StartSpec) -> None:
+    """Refuse what no child needs to be made for."""
+    if not spec.argv:
+        raise errors.TerminalEngineError("cannot start a container: it has no command")
+    try:
+        rootfs.operations(spec)
+    except rootfs.RootfsError as error:
+        raise errors.TerminalEngineError(str(error)) from error
+
+
+def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
+    ours, theirs, streams = _streams(spec)
+    become = program_of(spec)
+    try:
+        child = children.clone(
+            FLAGS,
+            cgroup_v2,
+            theirs,
+            lambda channel, entered: launch.first(spec, become, streams=streams, enter_v2=not entered, channel=channel),
+        )
+        frames.close_all(theirs)
+        frames.send_raw(report, CHILD, (child.pidfd,))
+        process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
+        durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)
+        masters = children.await_execve(child)
+    except children.BornDeadError:
+        frames.close_all(ours)
+        raise
+    kept = Started(
+        frames.encode(process),
+        os.fsencode(spec.run_directory),
+        os.fsencode(spec.log_path),
+        spec.log_bytes,
+        ooms,
+        child.entered,
+        spec.tty,
+        spec.stdin_open,
+    )
+    frames.send_raw(report, kept.pack(), (*ours, *masters))
+
+
+def _streams(spec: wire.StartSpec) -> tuple[tuple[int, ...], tuple[int, ...], launch.Streams | None]:
+    """Make the pipes: the shim's ends (stdout, stderr, and stdin if it stays open), the child's, and the child's streams (None:
+    it opens a pty)."""
+    if spec.tty:
+        return (), (), None
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    if not spec.stdin_open:
+        return (out_read, error_read), (out_write, error_write), (-1, out_write, error_write)
+    in_read, in_write = os.pipe2(os.O_CLOEXEC)
+    return (out_read, error_read, in_write), (in_read, out_write, error_write), (in_read, out_write, error_write)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,78 @@
+"""A small init: the container's first process stays, and runs the program as its child.
+
+It reaps whatever is orphaned in the pid namespace, hands every signal on to the program, and ends as the program ends; with
+that the kernel kills the rest. It has the program's user and confinement, and none of our descriptors.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+
+from engine.process import dispositions, identity, init_program, syscalls, title
+
+OURS = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
+
+
+def stay(channel: socket.socket, tty: bool, name: str) -> None:
+    """Fork; returns in the child, which has the program's signals. The parent never returns."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, dispositions.ALL)
+    child = os.fork()
+    if child == 0:
+        if tty:
+            os.setpgid(0, 0)
+            os.tcsetpgrp(0, os.getpid())  # SIGTTOU is blocked
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        dispositions.reset()
+        return
+    called = b"corral init " + os.fsencode(name)
+    try:
+        syscalls.close_all_but({0, 1, 2})
+        _become_small(child, called)
+        title.show(title.area(), called)
+        os._exit(_until_end(child))
+    finally:
+        os._exit(1)
+
+
+def _become_small(child: int, called: bytes) -> None:
+    """Execute the program that does the rest; returns where there is none, or it cannot be executed. The mask stays."""
+    image = init_program.image(child)
+    if not image or "small-init" in syscalls.missing:
+        return
+    program = -1
+    try:
+        program = os.memfd_create("corral-init", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(program, image)
+        fcntl.fcntl(program, fcntl.F_ADD_SEALS, init_program.SEALS)
+        os.execve(program, [called], {})
+    except OSError:
+        if program >= 0:
+            os.close(program)
+
+
+def _until_end(child: int) -> int:
+    """Forward and reap until the program has ended; gives its exit code."""
+    while True:
+        number = signal.sigwait(dispositions.ALL)
+        if number == signal.SIGCHLD:
+            code = _reap(child)
+            if code is not None:
+                return code
+        elif number not in OURS:
+            os.kill(child, number)
+
+
+def _reap(child: int) -> int | None:
+    code = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if pid == 0:
+            return code
+        if pid == child:
+            code = identity.code_of(status)

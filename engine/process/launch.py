@@ -1,0 +1,134 @@
+"""What the two kinds of children of a shim do between clone and execve: a container's first process (`first`), and a command
+that joins a running container (`joining`).
+
+The child reports over a channel of its own: Prepared (with the pty's master), then, after the shim's Go, nothing but the end of
+the connection, which the execve causes; or Failed at any time. It dies with its shim, and it never goes on without Go.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+from engine import errors
+from engine.process import dispositions, frames, mounting, paths, program, rootfs, syscalls, wire
+from engine.process.program import Program
+
+Streams = tuple[int, int, int]
+
+
+def first(
+    spec: wire.StartSpec, become: Program, *, streams: Streams | None, enter_v2: bool, channel: socket.socket
+) -> NoReturn:
+    """Be a container's first process. `streams`: stdin (-1: /dev/null), stdout, stderr; None for a pty. `enter_v2`: the clone
+    has not put us into the v2 cgroup."""
+
+    def prepare() -> None:
+        program.limit(spec.confinement)
+        _enter_cgroups(spec.cgroups, enter_v2)
+        views = _own_cgroups()
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+        place = mounting.Mounting(spec.root_path, views)
+        for operation in rootfs.operations(spec):
+            place.perform(operation)
+        if place.terminal is not None:
+            master, slave = place.terminal
+            program.set_streams((slave, slave, slave), terminal=True)
+            _report(channel, (master,))
+        elif streams is not None:
+            stdin, stdout, stderr = streams
+            program.set_streams((place.null if stdin < 0 else stdin, stdout, stderr), terminal=False)
+            _report(channel)
+
+    _run(prepare, become, channel)
+
+
+def joining(
+    cgroups: wire.Cgroups,
+    pidfd: int,
+    become: Program,
+    *,
+    streams: Streams | None,
+    enter_v2: bool,
+    channel: socket.socket,
+) -> NoReturn:
+    """Be a command in the container whose first process `pidfd` is. The clone has put us into its pid namespace."""
+
+    def prepare() -> None:
+        program.limit(become.confinement)
+        _enter_cgroups(cgroups, enter_v2)
+        syscalls.setns(pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWCGROUP)
+        if streams is not None:
+            program.set_streams(streams, terminal=False)
+            _report(channel)
+        else:
+            master, slave = _open_terminal()
+            program.set_streams((slave, slave, slave), terminal=True)
+            _report(channel, (master,))
+
+    _run(prepare, become, channel)
+
+
+def _run(prepare: Callable[[], None], become: Program, channel: socket.socket) -> NoReturn:
+    try:
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        dispositions.reset()
+        os.setsid()
+        prepare()
+        if frames.receive(channel) is None:  # Go
+            os._exit(1)
+        program.become(become, channel)
+    except errors.EngineError as error:
+        _fail(channel, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
+    except OSError as error:
+        _fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error}"))
+    except Exception as error:
+        _fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error!r}"))
+    finally:
+        os._exit(127)
+
+
+def _fail(channel: socket.socket, failed: wire.Failed) -> None:
+    frames.send(channel, wire.Frame(0, failed))
+
+
+def _report(channel: socket.socket, descriptors: tuple[int, ...] = ()) -> None:
+    frames.send(channel, wire.Frame(0, wire.Prepared()), descriptors)
+
+
+def _enter_cgroups(cgroups: wire.Cgroups, enter_v2: bool) -> None:
+    """A thread that writes "0" for itself waits for nobody; writing a pid waits for an RCU grace period, 5 to 13 ms."""
+    entries = [f"{directory}/tasks" for directory in cgroups.v1]
+    if enter_v2 and cgroups.v2:
+        entries.append(f"{cgroups.v2}/cgroup.procs")
+    for path in entries:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            os.write(descriptor, b"0")
+            os.close(descriptor)
+        except OSError as error:
+            raise errors.EngineError(f"cannot enter the cgroup {os.path.dirname(path)}: {error.strerror}") from error
+
+
+def _own_cgroups() -> wire.Pairs:
+    """(controllers, path) of each hierarchy, with controllers "" for v2 and "name=…" for one without controllers."""
+    with open("/proc/self/cgroup", "rb") as file:
+        lines = os.fsdecode(file.read()).splitlines()
+    return tuple((controllers, path) for _, controllers, path in (line.split(":", 2) for line in lines))
+
+
+def _open_terminal() -> tuple[int, int]:
+    """Open a pty of the container's devpts, after making sure that it is one: its root may have mounted something there."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    master = paths.find(root, "/dev/pts/ptmx", paths.STRICT, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    os.close(root)
+    is_ptmx = os.fstat(master).st_rdev == os.makedev(5, 2)
+    if not is_ptmx or syscalls.filesystem_type(master) != syscalls.DEVPTS_SUPER_MAGIC:
+        raise errors.EngineError("cannot open a terminal: the container's /dev/pts/ptmx is none")
+    os.set_blocking(master, True)
+    return master, mounting.slave_of(master)

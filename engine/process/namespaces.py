@@ -1,0 +1,71 @@
+"""A sandbox's namespaces, as its shim makes and holds them: net (unless the machine's is wanted) and uts.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import fcntl
+import os
+import re
+import socket
+import struct
+
+from engine.process import syscalls
+from engine.process.wire import Pairs, SandboxSpec
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # linux/sockios.h, linux/if.h
+
+DEFAULT_SYSCTLS: Pairs = (
+    ("net.ipv6.conf.all.disable_ipv6", "1"),  # IPv4 only, and no router advertisement is believed
+    ("net.ipv6.conf.default.disable_ipv6", "1"),
+    ("net.ipv4.ip_unprivileged_port_start", "0"),  # moby: port 80 and ping without capabilities
+    ("net.ipv4.ping_group_range", "0 2147483647"),
+)
+SYSCTL_NAME = re.compile(r"net(\.[a-z0-9_-]+)+")
+
+
+def enter(has_network: bool) -> None:
+    """Move this process into a sandbox's new namespaces: uts, and net unless it uses the machine's."""
+    syscalls.unshare(syscalls.CLONE_NEWUTS | (syscalls.CLONE_NEWNET if has_network else 0))
+
+
+def furnish(spec: SandboxSpec) -> None:
+    """Make the new namespaces that this process is in what the sandbox wants. Raises ValueError for a sysctl that is none of the
+    network's."""
+    name(spec.hostname, spec.domainname)
+    if spec.mode == "host":
+        if spec.sysctls:
+            raise ValueError(f"cannot set {spec.sysctls[0][0]}: the sandbox uses the machine's network")
+        return
+    for key, value in (*DEFAULT_SYSCTLS, *spec.sysctls):
+        set_sysctl(key, value, optional=(key, value) in DEFAULT_SYSCTLS)
+    bring_up("lo")
+
+
+def name(hostname: str, domainname: str) -> None:
+    """Set the names of this uts namespace; "" leaves the host name, and clears the domain name."""
+    if hostname:
+        syscalls.sethostname(os.fsencode(hostname))
+    syscalls.setdomainname(os.fsencode(domainname))
+
+
+def set_sysctl(key: str, value: str, *, optional: bool = False) -> None:
+    """Set a sysctl of this network namespace. `optional`: a kernel without it is all right (IPv6 left out)."""
+    if not SYSCTL_NAME.fullmatch(key) or "\n" in value:
+        raise ValueError(f"cannot set sysctl {key!r} to {value!r}: only net.… and one line")
+    try:
+        descriptor = os.open("/proc/sys/" + key.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if optional:
+            return
+        raise
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+def bring_up(interface: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("=16sH14x", interface.encode(), 0)
+        flags = struct.unpack("=16sH14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("=16sH14x", interface.encode(), flags | IFF_UP))

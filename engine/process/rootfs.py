@@ -1,0 +1,191 @@
+"""A container's file system as a list of operations: built here (pure), printed, tested, performed by `engine.process.mounting`.
+
+The order is what makes it safe: volumes are filled while nothing but the image is there, the kernel's file systems come before
+what the user mounts, masks come after everything, and the old root is let go at the end.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import os
+from typing import NamedTuple
+
+from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
+from engine.process.wire import Bind, Confinement, Overlay, Pairs, StartSpec, Tmpfs, Volume
+
+NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+
+MASKED_PATHS = (  # moby/daemon/pkg/oci/defaults.go
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"),
+    *("/sys/devices/virtual/powercap", "/sys/devices/system/cpu/cpu*/thermal_throttle"),
+)
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")  # the same
+
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+DEVICE_LINKS = (  # OCI runtime-spec config-linux.md, "dev symbolic links"
+    *(
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+    ),
+    *(("pts/ptmx", "ptmx"), ("/proc/kcore", "core")),
+)
+KERNEL_OWN = ("/proc", "/sys")
+
+
+class RootfsError(Exception):
+    """A mount that is refused, whatever the kernel would say to it."""
+
+
+class MountOverlay(NamedTuple):
+    overlay: Overlay
+
+
+class CopyUp(NamedTuple):
+    """Fill the empty directory `destination` of the machine with what the image has at `source`."""
+
+    source: str
+    destination: str
+
+
+class MountFilesystem(NamedTuple):
+    """A new file system of the kernel's; `target` is made where it is missing and may not be reached through a link."""
+
+    kind: str
+    target: str
+    options: Pairs = ()  # ("newinstance", "") is a flag
+    attributes: int = NOTHING_SPECIAL
+
+
+class MountDevices(NamedTuple):
+    """/dev, complete before it is attached."""
+
+
+class MountCgroups(NamedTuple):
+    """/sys/fs/cgroup, read-only, as the process's own cgroups are the roots of it."""
+
+
+class MountTmpfs(NamedTuple):
+    tmpfs: Tmpfs
+
+
+class MountBind(NamedTuple):
+    bind: Bind
+
+
+class OpenTerminal(NamedTuple):
+    """A pty of the container's own, at /dev/console too."""
+
+
+class MakeDirectory(NamedTuple):
+    path: str
+
+
+class Mask(NamedTuple):
+    """Nothing can be read at `path`, which may hold one `*` in a name; what is not there needs no mask."""
+
+    path: str
+
+
+class MakeReadOnly(NamedTuple):
+    path: str
+
+
+class Pivot(NamedTuple):
+    """Make it the root of this process, and let go of the machine's."""
+
+
+Operation = (
+    MountOverlay
+    | CopyUp
+    | MountFilesystem
+    | MountDevices
+    | MountCgroups
+    | MountTmpfs
+    | MountBind
+    | OpenTerminal
+    | MakeDirectory
+    | Mask
+    | MakeReadOnly
+    | Pivot
+)
+
+
+def operations(spec: StartSpec) -> tuple[Operation, ...]:
+    """List what makes this container's file system. Raises `RootfsError` for a target that is refused."""
+    if not spec.overlays or spec.overlays[0].target != "/":
+        raise RootfsError("the first overlay is not at /")
+    mounts = sorted((_checked(mount) for mount in spec.mounts), key=lambda mount: mount.target.count("/"))
+    return (
+        *(MountOverlay(overlay) for overlay in spec.overlays),
+        *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
+        *_kernel_file_systems(spec.shm_bytes),
+        *((OpenTerminal(),) if spec.tty else ()),
+        *(_operation(mount) for mount in (*mounts, *(_checked(file) for file in spec.files))),
+        *((MakeDirectory(spec.working_dir),) if spec.working_dir else ()),
+        *_confined(spec.confinement),
+        *((MakeReadOnly("/"),) if spec.read_only else ()),
+        Pivot(),
+    )
+
+
+def describe(operation: Operation) -> str:
+    """One line for humans."""
+    match operation:
+        case MountOverlay(Overlay(target, lowers, upper, _)):
+            return f"overlay {target} of {':'.join(lowers)}{' writable in ' + upper if upper else ' read-only'}"
+        case MountFilesystem(kind, target, options, attributes):
+            text = ",".join([key if value == "" else f"{key}={value}" for key, value in options])
+            return f"{kind} {target} {text or '-'} {'ro' if attributes & MOUNT_ATTR_RDONLY else 'rw'}"
+        case MountBind(bind):
+            return f"bind {bind.source} {bind.target} {'ro' if bind.read_only else 'rw'}"
+        case MountTmpfs(tmpfs):
+            return f"tmpfs {tmpfs.target} mode={tmpfs.mode:o}"
+        case CopyUp(source, destination):
+            return f"copy-up {source} {destination}"
+        case MakeDirectory(path) | Mask(path) | MakeReadOnly(path):
+            return f"{type(operation).__name__.lower()} {path}"
+        case _:
+            return type(operation).__name__.lower()
+
+
+def _kernel_file_systems(shm_bytes: int) -> tuple[Operation, ...]:
+    pts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
+    return (
+        MountFilesystem("proc", "/proc"),
+        MountFilesystem("sysfs", "/sys", (), NOTHING_SPECIAL | MOUNT_ATTR_RDONLY),
+        MountCgroups(),
+        MountDevices(),
+        MountFilesystem("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+        MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(shm_bytes)))),
+        MountFilesystem("mqueue", "/dev/mqueue"),
+    )
+
+
+def _operation(mount: Bind | Volume | Tmpfs) -> Operation:
+    match mount:
+        case Tmpfs():
+            return MountTmpfs(mount)
+        case Volume(source, target, read_only, _):
+            return MountBind(Bind(source, target, read_only))
+        case Bind():
+            return MountBind(mount)
+
+
+def _confined(confinement: Confinement) -> tuple[Operation, ...]:
+    masked = MASKED_PATHS if confinement.masked_paths is None else confinement.masked_paths
+    read_only = READ_ONLY_PATHS if confinement.read_only_paths is None else confinement.read_only_paths
+    return (*(MakeReadOnly(path) for path in read_only), *(Mask(path) for path in masked))
+
+
+def _checked(mount: Bind | Volume | Tmpfs) -> Bind | Volume | Tmpfs:
+    """The mount with its target in normal form. Links are looked at later, by descriptor."""
+    target = os.path.normpath("/" + mount.target.lstrip("/"))
+    if not mount.target.startswith("/"):
+        raise RootfsError(f"cannot mount anything at {mount.target!r}: not an absolute path")
+    if target == "/":
+        raise RootfsError("cannot mount anything at /: that is the image's place")
+    if any(target == place or target.startswith(f"{place}/") for place in KERNEL_OWN):
+        raise RootfsError(f"cannot mount anything at {target}: /proc and /sys are the kernel's")
+    return mount._replace(target=target)

@@ -1,0 +1,263 @@
+"""The shim: holds one sandbox's namespaces and is the parent of its containers, until it is told to quit or is killed.
+
+It answers requests (`engine.process.wire`) of any number of clients, one event at a time, and never waits for one of them. It
+needs nobody: not the zygote that forked it, not the daemon. When it dies, each container's first process gets SIGKILL. There are
+as many shims as sandboxes, so what a shim does itself is kept small: most work is done by forks (`engine.process.workers`).
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import _socket
+import os
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+from engine import errors
+from engine.network import netlink
+from engine.process import birth, commands, connections, durable, frames, identity, namespaces, title, wire, workers
+from engine.process.connections import Connection, Server
+from engine.process.frames import Socket
+from engine.process.loop import Loop
+from engine.process.running import Running
+
+DONE = frames.encode(wire.Done())
+
+
+class Jobs(NamedTuple):
+    """What workers do for a shim. A rehearsal has others."""
+
+    set_up: Callable[[Socket, bytes, Socket, int], None]
+    start: Callable[[Socket, bytes], None]
+
+
+def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
+    """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
+    try:
+        os.setsid()
+        name, has_network, data = frames.split_fork(data)
+        title.show(area, b"corral shim " + name)
+        namespaces.enter(has_network)
+        Shim(Loop(), data, first, has_network, JOBS).run()
+    except (OSError, errors.EngineError) as error:
+        frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
+    finally:
+        os._exit(1)
+
+
+def set_up(report: Socket, data: bytes, listening: Socket, pid: int) -> None:
+    """Make the new namespaces of the shim `pid` what they should be, bind its socket, and record which process it is. A worker's
+    job; reports the encoded Ready."""
+    spec: wire.SandboxSpec = frames.decode(data).body.spec
+    namespaces.furnish(spec)
+    connections.bind(listening, spec.directory)
+    pidfd = os.pidfd_open(pid)
+    who = identity.of(pidfd, pid)
+    durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
+    frames.send_raw(report, frames.encode(wire.Ready(who)))
+
+
+def perform(report: Socket, data: bytes, has_network: bool) -> None:
+    """Do what needs nothing of the shim but its namespaces. A worker's job; reports the answer, encoded."""
+    body = frames.decode(data).body
+    match body:
+        case wire.SetHostname(hostname, domainname):
+            namespaces.name(hostname, domainname)
+        case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
+            raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
+        case wire.ConfigureInterface(name, address, prefix_length, gateway):
+            netlink.configure_interface(name, address, prefix_length, gateway)
+        case wire.UnconfigureInterface(name):
+            netlink.unconfigure_interface(name)
+        case _:
+            raise errors.TerminalEngineError(f"cannot {type(body).__name__}: this shim does not know how")
+    frames.send_raw(report, DONE)
+
+
+JOBS = Jobs(set_up, birth.start)
+
+
+class Shim:
+    """`_ended`: the encoded last exit of each container that ran here and rests."""
+
+    def __init__(self, loop: Loop, data: bytes, first: Socket, has_network: bool, jobs: Jobs) -> None:
+        self._loop, self._has_network, self._jobs = loop, has_network, jobs
+        self._running: dict[str, Running] = {}
+        self._ended: dict[str, bytes] = {}
+        self._stopping: dict[str, list[tuple[Connection, int]]] = {}
+        self._quitting: list[tuple[Connection, int]] = []
+        self._held: dict[str, tuple[int, ...]] = {}
+        self._first = first
+        self._listening = Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._server: Server | None = None
+        pid = os.getpid()
+        workers.fork(
+            loop,
+            "make a sandbox",
+            lambda report: jobs.set_up(report, data, self._listening, pid),
+            self._on_set_up,
+            self._serve,
+        )
+
+    def run(self) -> NoReturn:
+        self._loop.run()
+        raise AssertionError
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        self._loop.forget(self._listening.fileno())
+        self._listening.close()
+        if self._server is not None:
+            self._server.close()
+
+    def _on_set_up(self, answer: bytes, _descriptors: list[int]) -> None:
+        if not answer.startswith(workers.FAILED):
+            self._server = Server(self._loop, self._listening, self._received)
+            self._server.adopt(self._first).send(0, answer)
+        else:
+            frames.send_raw(self._first, frames.answer(0, answer))
+
+    def _serve(self) -> None:
+        if self._server is None:
+            os._exit(1)
+
+    # ------------------------------------------------------------------------------------------------------ requests
+
+    def _received(self, connection: Connection, data: bytes, descriptors: list[int]) -> None:
+        number = 0
+        try:
+            number, kind = frames.head(data)
+            self._perform(connection, number, kind, data, descriptors)
+        except errors.EngineError as error:
+            connection.send(number, frames.encode_failed(str(error), isinstance(error, errors.TerminalEngineError)))
+        except frames.WireError:
+            connection.close()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            connection.send(number, frames.encode_failed(f"cannot do what was asked of the shim: {error!r}"))
+        finally:
+            frames.close_all(descriptors)
+
+    def _perform(self, connection: Connection, number: int, kind: str, data: bytes, descriptors: list[int]) -> None:
+        """What is in `descriptors` afterwards is closed."""
+        match kind:
+            case "Start":
+                self._start(connection, number, data)
+            case "Exec":
+                self._exec(connection, data)
+            case "Stop":
+                asked = frames.fields(data)
+                self._stop(connection, number, asked["container"], asked["number"], asked["grace_s"])
+            case "Signal":
+                asked = frames.fields(data)
+                self._find(asked["container"]).signal(asked["number"])
+                connection.send(number, DONE)
+            case "Subscribe" | "List":
+                connection.subscribed = connection.subscribed or kind == "Subscribe"
+                connection.send(number, self._listing())
+            case "Hold":
+                key = frames.fields(data)["key"]
+                self._release(key)
+                self._held[key] = tuple(descriptors)
+                descriptors.clear()
+                connection.send(number, DONE)
+            case "Release":
+                for key in frames.fields(data)["keys"]:
+                    self._release(key)
+                connection.send(number, DONE)
+            case "Quit":
+                self._quit(connection, number)
+            case _:
+                self._delegate(connection, number, data)
+
+    def _delegate(self, connection: Connection, number: int, data: bytes) -> None:
+        workers.fork(
+            self._loop,
+            "do what was asked of the shim",
+            lambda report: perform(report, data, self._has_network),
+            lambda answer, _descriptors: connection.send(number, answer),
+        )
+
+    # ------------------------------------------------------------------------------------------------------ containers
+
+    def _find(self, container: str) -> Running:
+        running = self._running.get(container)
+        if running is None or running.process is None:
+            raise errors.EngineError(f"cannot reach container {container[:12]}: it is not running")
+        return running
+
+    def _start(self, connection: Connection, number: int, data: bytes) -> None:
+        container = frames.container_of(data)
+        if container in self._running:
+            raise errors.EngineError(f"cannot start container {container[:12]}: it is running")
+        if self._quitting:
+            raise errors.EngineError(f"cannot start container {container[:12]}: its sandbox is going")
+
+        def failed(failure: bytes) -> None:
+            del self._running[container]
+            connection.send(number, failure)
+            self._settle(container)
+
+        def ended(found: bytes) -> None:
+            del self._running[container]
+            self._ended[container] = found
+            assert self._server is not None
+            self._server.publish(b'{"is":"Exited","exit":%b}' % found)
+            self._settle(container)
+
+        self._running[container] = Running(
+            self._loop,
+            data,
+            self._jobs.start,
+            started=lambda process: connection.send(number, b'{"is":"Started","process":%b}' % process),
+            failed=failed,
+            ended=ended,
+        )
+
+    def _stop(self, connection: Connection, number: int, container: str, which: int, grace_s: float) -> None:
+        running = self._running.get(container)
+        if running is not None:
+            running.stop(which, grace_s)
+        self._stopping.setdefault(container, []).append((connection, number))
+        if running is None:
+            self._settle(container)
+
+    def _settle(self, container: str) -> None:
+        """Answer those who waited for its end."""
+        for connection, number in self._stopping.pop(container, ()):
+            connection.send(number, b'{"is":"Stopped","exit":%b}' % self._ended.get(container, b"null"))
+        if self._quitting and not self._running:
+            for connection, number in self._quitting:
+                connection.send(number, DONE)
+            os._exit(0)
+
+    def _quit(self, connection: Connection, number: int) -> None:
+        self._quitting.append((connection, number))
+        for running in list(self._running.values()):
+            running.kill()
+        self._settle("")
+
+    def _listing(self) -> bytes:
+        running = b",".join(it.process for it in self._running.values() if it.process is not None)
+        held = b",".join(frames.text(key) for key in self._held)
+        return b'{"is":"Listing","running":[%b],"ended":[%b],"held":[%b]}' % (
+            running,
+            b",".join(self._ended.values()),
+            held,
+        )
+
+    def _exec(self, connection: Connection, data: bytes) -> None:
+        """The connection is the command's from now on."""
+        running = self._find(frames.container_of(data))
+        kept = running.kept
+        assert kept is not None
+        workers.fork(
+            self._loop,
+            "run a command",
+            lambda report: commands.serve(
+                report, connection.end, data=data, pidfd=running.pidfd, start=running.data, entered=kept.entered
+            ),
+            lambda _answer, _descriptors: None,
+        )
+        connection.close()
+
+    def _release(self, key: str) -> None:
+        frames.close_all(self._held.pop(key, ()))

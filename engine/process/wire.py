@@ -1,0 +1,347 @@
+"""The messages between daemon, zygote and shims, and the records that a shim writes. `engine.process.frames` carries them.
+
+    daemon → zygote   ForkShim, with one end of a socketpair: the first connection to the new shim
+    shim   → daemon   Ready | Failed, as frame 0 of that connection
+    daemon → shim     a request, with a number of the client's choice; the answer carries the same number
+    shim   → daemon   Exited, as frame 0, to connections that said Subscribe
+
+Modules here run in the zygote: the listed stdlib modules and `typing` only.
+"""
+
+from typing import Any, NamedTuple
+
+Pairs = tuple[tuple[str, str], ...]
+
+SHIM_SOCKET, SHIM_RECORD = "shim.sock", "shim.json"  # in the sandbox's directory
+PROCESS_RECORD, EXIT_RECORD = "process.json", "exit.json"  # in a run's directory
+
+# --------------------------------------------------------------------------------------------------------- identities
+
+
+class Identity(NamedTuple):
+    """Which process this is, also after its pid was given to another one. `inode`: of its pidfd (0 where the kernel has no
+    pidfs, before 6.9); `start_time`: field 22 of /proc/PID/stat, in clock ticks since boot."""
+
+    pid: int
+    inode: int
+    start_time: int
+    boot_id: str
+
+
+class Process(NamedTuple):
+    """The record of a run, `process.json` in the run directory: written before the program is executed, and again with
+    `planned` before a stop sends its signal. Times are seconds since the epoch."""
+
+    container: str
+    run: str
+    identity: Identity
+    started_at: float
+    planned: bool = False
+
+
+class Exit(NamedTuple):
+    """The record of how a run ended, `exit.json` in the run directory. `code` is 128 + N where signal N ended it; `oom`: the
+    kernel killed something in its cgroup for memory; `planned`: by a Stop."""
+
+    container: str
+    run: str
+    code: int
+    oom: bool
+    planned: bool
+    started_at: float
+    ended_at: float
+
+
+# ---------------------------------------------------------------------------------------------------------- sandboxes
+
+
+class SandboxSpec(NamedTuple):
+    """What a shim is made from. `directory` is the sandbox's own, absolute, 0700, and exists: the shim puts `shim.sock` and
+    `shim.json` there. `mode` is "private" | "none" (a network namespace of its own with lo up) or "host" (uts only).
+    `sysctls` are ("net.…", value) pairs, applied after the defaults; refused in mode host."""
+
+    sandbox: str  # uid
+    name: str
+    project: str
+    directory: str
+    run_directory: str
+    hostname: str = ""
+    domainname: str = ""
+    mode: str = "private"
+    sysctls: Pairs = ()
+
+
+# --------------------------------------------------------------------------------------------------------- containers
+
+
+class Overlay(NamedTuple):
+    """`lowers` (topmost first) with the writable layer `upper` on them, at `target`; the first one of a container is at "/".
+    `upper` and `work` are empty directories on one file system, made by the caller; both "" is read-only."""
+
+    target: str
+    lowers: tuple[str, ...]
+    upper: str = ""
+    work: str = ""
+
+
+class Bind(NamedTuple):
+    """A path of the machine at `target`: a directory, a file or a socket."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    create_host_path: bool = False
+
+
+class Volume(NamedTuple):
+    """A directory of ours at `target`. `copy_up`: while it is empty it is filled with what the image has there, under a lock;
+    `SOURCE.filling` beside it marks a copy that was cut short and is begun again."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    copy_up: bool = True
+
+
+class Tmpfs(NamedTuple):
+    target: str
+    size_bytes: int | None = None
+    mode: int = 0o1777
+    uid: int = 0
+    gid: int = 0
+    read_only: bool = False
+    no_exec: bool = False
+
+
+class OomCounter(NamedTuple):
+    """A line "KEY NUMBER" in a cgroup's file: memory.events with oom_kill (v2), memory.oom_control with oom_kill (v1)."""
+
+    path: str
+    key: str = "oom_kill"
+
+
+class Cgroups(NamedTuple):
+    """Where the container's processes go. `v2`: one directory, entered at clone; `v1`: directories, one a hierarchy. The kill
+    at the end of a grace goes through `cgroup.kill` of the v2 directory where there is one."""
+
+    v2: str = ""
+    v1: tuple[str, ...] = ()
+
+
+DOCKER_CAPABILITIES = (  # moby/daemon/pkg/oci/caps/defaults.go
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
+    *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
+)
+
+
+class Confinement(NamedTuple):
+    """`capabilities` are names without CAP_, cut down to what we have; `seccomp_path`: a file that holds a BPF program, "" is
+    none; `rlimits` are (name without RLIMIT_, soft, hard), -1 unlimited."""
+
+    capabilities: tuple[str, ...] = DOCKER_CAPABILITIES
+    no_new_privileges: bool = False
+    seccomp_path: str = ""
+    rlimits: tuple[tuple[str, int, int], ...] = ()
+    masked_paths: tuple[str, ...] | None = None  # None: Docker's
+    read_only_paths: tuple[str, ...] | None = None  # None: Docker's
+    oom_score_adj: int = 0
+
+
+class StartSpec(NamedTuple):
+    """Everything a shim needs to start a container. All paths are absolute paths of the machine unless they say `target`.
+
+    `run_directory` exists and is ours alone: `process.json` and `exit.json` are written there, those of an earlier run are
+    replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
+    only. `log_path` is appended to; at `log_bytes` it becomes `LOG_PATH.1` (0: never). `files` are bound over /etc/hosts and
+    the like, after everything else. `user` is "", "name", "uid", or either with ":group".
+    """
+
+    container: str  # uid
+    run: str  # which run: any text of the caller's, comes back in the records
+    run_directory: str
+    root_path: str
+    log_path: str
+    argv: tuple[str, ...]
+    overlays: tuple[Overlay, ...]
+    environment: Pairs = ()
+    user: str = ""
+    working_dir: str = ""
+    mounts: tuple[Bind | Volume | Tmpfs, ...] = ()
+    files: tuple[Bind, ...] = ()
+    cgroups: Cgroups = Cgroups()
+    oom_counters: tuple[OomCounter, ...] = ()
+    confinement: Confinement = Confinement()
+    hostname: str = ""
+    shm_bytes: int = 64 * 1024 * 1024
+    read_only: bool = False
+    init: bool = False
+    tty: bool = False
+    stdin_open: bool = False
+    log_bytes: int = 0
+
+
+class ExecSpec(NamedTuple):
+    """A command in a running container. What is None is as the container's. `detached`: it lives on when the client leaves;
+    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed)."""
+
+    container: str
+    argv: tuple[str, ...]
+    environment: Pairs = ()
+    user: str | None = None
+    working_dir: str | None = None
+    tty: bool = False
+    detached: bool = False
+
+
+# ----------------------------------------------------------------------------------------------------------- requests
+
+
+class ForkShim(NamedTuple):
+    """Of the zygote (`frames.join_fork`). Comes with one descriptor: a SEQPACKET socket that becomes the shim's first
+    connection."""
+
+    spec: SandboxSpec
+
+
+class Start(NamedTuple):
+    """Answer: Started, once the program has been executed; or Failed, and nothing is left of it."""
+
+    spec: StartSpec
+
+
+class Signal(NamedTuple):
+    """To the container's pid 1. Answer: Done; Failed where it is not running."""
+
+    container: str
+    number: int
+
+
+class Stop(NamedTuple):
+    """Mark the run as planned, durably; then send `number`, wait `grace_s`, kill everything. Answer: Stopped, when it is dead
+    and its record is durable."""
+
+    container: str
+    number: int
+    grace_s: float
+
+
+class Exec(NamedTuple):
+    """Answer: ExecStarted with the client's ends (pty: the master; else stdin, stdout, stderr), later ExecEnded with the same
+    number. The connection is the command's from then on: the client may send ExecSignal with that number, and nothing else."""
+
+    spec: ExecSpec
+
+
+class ExecSignal(NamedTuple):
+    """To the process group of the command that this number of this connection began. No answer."""
+
+    number: int
+
+
+class ConfigureInterface(NamedTuple):
+    """In the sandbox's network namespace: rename nothing, bring `name` up with this address and default route. Answer: Done."""
+
+    name: str
+    address: str
+    prefix_length: int
+    gateway: str | None = None
+
+
+class UnconfigureInterface(NamedTuple):
+    """Take addresses and routes off `name` and bring it down; one that is gone is done. Answer: Done."""
+
+    name: str
+
+
+class Hold(NamedTuple):
+    """Keep the descriptors that come with this under `key`, until released or the shim's end. Answer: Done."""
+
+    key: str
+
+
+class Release(NamedTuple):
+    """Close what is held under these keys; unknown ones are released already. Answer: Done."""
+
+    keys: tuple[str, ...]
+
+
+class SetHostname(NamedTuple):
+    hostname: str
+    domainname: str = ""
+
+
+class List(NamedTuple):
+    """Answer: Listing."""
+
+
+class Subscribe(NamedTuple):
+    """Push every exit from now on to this connection as frame 0. Answer: Listing of this very moment."""
+
+
+class Quit(NamedTuple):
+    """Kill what still runs, record it, and end. Answer: Done, then EOF."""
+
+
+# ------------------------------------------------------------------------------------------------------------ answers
+
+
+class Ready(NamedTuple):
+    identity: Identity
+
+
+class Done(NamedTuple):
+    pass
+
+
+class Failed(NamedTuple):
+    """Nothing was done. `terminal`: trying the same again cannot help."""
+
+    message: str
+    terminal: bool = False
+
+
+class Started(NamedTuple):
+    process: Process
+
+
+class Stopped(NamedTuple):
+    """`exit` is None where the container was not running and never ran here."""
+
+    exit: Exit | None = None
+
+
+class Listing(NamedTuple):
+    """`running` are the runs under way, `ended` the last exit of each container that ran in this shim and rests."""
+
+    running: tuple[Process, ...] = ()
+    ended: tuple[Exit, ...] = ()
+    held: tuple[str, ...] = ()
+
+
+class ExecStarted(NamedTuple):
+    pid: int
+    tty: bool
+
+
+class ExecEnded(NamedTuple):
+    code: int
+
+
+class Exited(NamedTuple):
+    exit: Exit
+
+
+class Prepared(NamedTuple):
+    """From a child to its shim: what can be set up is set up. Comes with the pty's master where it opened one. Then follows
+    Failed, or the end of the connection, which is the execve. The child waits for Go before it goes on."""
+
+
+class Go(NamedTuple):
+    """From the shim to its child: the record of the run is durable."""
+
+
+class Frame(NamedTuple):
+    """`number` joins an answer to its request; 0 is an event."""
+
+    number: int
+    body: Any

@@ -1,0 +1,94 @@
+"""The zygote: a process with everything a shim needs loaded, that forks one for every ForkShim it is sent.
+
+Run as `python -I -S` from a sealed copy of the interpreter (`engine.spawn`), single-threaded, not dumpable, with nothing of
+the daemon's but one socket; it ends when the daemon's end of that closes. Its shims live on.
+
+After the last import the import system is shut: whatever would load a module later, in a container's file system, fails.
+
+Runs in the zygote: the listed stdlib modules only.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import codecs
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from engine.process import dispositions, frames, rehearsal, shim, syscalls, title
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """`arguments`: the socket's descriptor, the run directory, kernel features to do without (comma separated)."""
+    descriptor, run_directory, missing = arguments[:3]
+    syscalls.missing.update(missing.split(",") if missing else ())
+    daemon = socket.socket(fileno=int(descriptor))
+    daemon.setblocking(True)
+    area = title.area()
+    _settle_down(daemon, area)
+    title.show(area, b"corral zygote " + os.fsencode(run_directory))
+    try:
+        _serve(daemon, area)
+    finally:
+        os._exit(0)
+
+
+def _settle_down(daemon: socket.socket, area: title.Area) -> None:
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.close_all_but({0, 1, 2, daemon.fileno()})
+    os.set_inheritable(daemon.fileno(), False)
+    os.chdir("/")
+    os.umask(0o022)
+    dispositions.reset()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        with open("/proc/self/oom_score_adj", "wb") as file:
+            file.write(b"-1000")
+    except OSError:
+        pass  # needs CAP_SYS_RESOURCE
+    for name in ("ascii", "utf-8", "latin-1"):
+        codecs.lookup(name)
+    time.strftime("%Y", time.gmtime())
+    rehearsal.rehearse(area)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path.clear()
+    gc.collect()
+    gc.freeze()
+
+
+def _serve(daemon: socket.socket, area: title.Area) -> None:
+    """Receive, fork, close, and nothing else: each page that is written to here between two forks is one more that the shims
+    do not share."""
+    receive, fork, close = daemon.recvmsg, os.fork, os.close
+    size, room, flags = frames.DATAGRAM_BYTES, frames.ANCILLARY_BYTES, frames.CLOEXEC
+    while True:
+        received = receive(size, room, flags)
+        if not received[0]:
+            return
+        try:
+            is_shim = fork() == 0
+        except OSError as error:
+            _refuse(received, error)
+            continue
+        if is_shim:
+            _become(daemon, received, area)
+        for _, _, content in received[1]:
+            close(int.from_bytes(content[:4], "little"))
+
+
+def _become(daemon: socket.socket, received: Any, area: title.Area) -> NoReturn:
+    daemon.close()
+    _signal.signal(int(signal.SIGCHLD), 0)  # what signal.signal calls: its enums are a dozen pages of each shim
+    data, descriptors = frames.unpack(received) or (b"", [])
+    shim.main(data, frames.Socket(fileno=descriptors[0]), area)
+
+
+def _refuse(received: Any, error: OSError) -> None:
+    _, descriptors = frames.unpack(received) or (b"", [])
+    with socket.socket(fileno=descriptors[0]) as first:
+        frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))
