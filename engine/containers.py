@@ -210,6 +210,8 @@ class Containers:
         """Make the writable layers and the cgroup. The limits are in force before there is a process. Durable at the end
         only, and in a thread: many are made at once, and the disk takes their records together."""
         for other in self._all.values():
+            if other.config == config and other.record.whole:
+                return
             if other.config.name == config.name:
                 raise errors.EngineError(
                     f"cannot create container {config.name}: project {other.config.project} has one"
