@@ -157,7 +157,7 @@ class Containers:
         uid = self._uids.get((config.project, config.slot))
         if uid is None:
             raise errors.Superseded(f"container {config.name} is gone")
-        return os.path.join(self.directory(uid), "log")
+        return os.path.join(self.directory(uid), "log") if config.logging.is_kept else ""
 
     def skeletons(self) -> set[str]:
         """The lower layers that containers stand on."""

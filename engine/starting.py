@@ -67,7 +67,9 @@ def spec_of(
         run=run,
         run_directory=os.path.join(directory, "run"),
         root_path=os.path.join(directory, "root"),
-        log_path=os.path.join(directory, "log"),
+        log_path=os.path.join(directory, "log") if config.logging.is_kept else os.devnull,
+        log_bytes=config.logging.file_bytes or 0,
+        log_files=config.logging.files,
         argv=argv_of(config, defaults),
         overlays=tuple(
             wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")

@@ -105,6 +105,15 @@ class Healthcheck:
     start_interval_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
+
+    is_kept: bool = True
+    file_bytes: int | None = 50_000_000
+    files: int = 2
+
+
 class Restart(StrEnum):
     NO = "no"
     ALWAYS = "always"
@@ -215,6 +224,7 @@ class ContainerConfig:
     limits: Limits = field(default_factory=Limits)
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
+    logging: Logging = field(default_factory=Logging)
     init: bool = False
     tty: bool = False
     stdin_open: bool = False

@@ -93,12 +93,24 @@ DEPLOY = Keys(
     ),
 )
 
+LOGGING = Keys(
+    {
+        "driver": TEXT,
+        "options": Keys(
+            {"max-size": _INTEGER_OR_TEXT, "max-file": _INTEGER_OR_TEXT},
+            later=frozenset(
+                {"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
+            ),
+        ),
+    }
+)
+
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
 annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
 cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
-gpus group_add ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
+gpus group_add ipc isolation label_file mac_address mem_reservation mem_swappiness models oom_kill_disable
 oom_score_adj pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
 read_only runtime secrets security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
 """
@@ -127,6 +139,7 @@ SERVICE = Keys(
         "init": BOOLEAN,
         "labels": PAIRS,
         "links": TEXTS,
+        "logging": LOGGING,
         "mem_limit": QUANTITY,
         "memswap_limit": QUANTITY,
         "network_mode": TEXT,

@@ -90,6 +90,13 @@ class Healthcheck(strict.Model):
     start_interval: float = 5.0
 
 
+class Logging(strict.Model):
+    """See `specs.log_options`."""
+
+    driver: str = "json-file"
+    options: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
 class Service(strict.Model):
     """One service.
 
@@ -119,6 +126,7 @@ class Service(strict.Model):
     tmpfs: tuple[str, ...] = ()
     depends_on: dict[str, Dependency] = pydantic.Field(default_factory=dict)
     healthcheck: Healthcheck | None = None
+    logging: Logging = Logging()
     restart: str | None = None
     init: bool = False
     mem_limit: int | None = None

@@ -168,6 +168,17 @@ def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> Non
     fields["tmpfs"] = fields["tmpfs"].with_value(options)
 
 
+def _logging(node: Node, path: Path, context: Context) -> Node | None:
+    fields = {key: child for key, child in node.mapping().items() if child.value is not None}
+    options = fields.get("options")
+    if options is not None:
+        texts = {key: child for key, child in options.mapping().items() if child.value is not None}
+        fields["options"] = options.with_value(
+            {key: child.with_value(str(child.value)) for key, child in texts.items()}
+        )
+    return node.with_value(fields) if fields else None
+
+
 def _healthcheck(node: Node, path: Path, context: Context) -> Node | None:
     disable, test = node.get("disable"), node.get("test")
     words = [item.value for item in test.sequence()] if test is not None else []
@@ -246,6 +257,7 @@ _CONVERT: Mapping[str, Convert] = {
     "healthcheck": _healthcheck,
     "image": _image,
     "links": _links,
+    "logging": _logging,
     "mem_limit": size,
     "memswap_limit": _swap,
     "network_mode": _network_mode,

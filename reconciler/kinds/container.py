@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import Config, ContainerConfig, ContainerInfo, Limits, Look, PortMap, State, VolumeMount
+from engine.types import Config, ContainerConfig, ContainerInfo, Limits, Logging, Look, PortMap, State, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
 from reconciler.difference import Word
@@ -64,6 +64,12 @@ def shown_mount(mount: object) -> str:
     return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
 
 
+def shown_logging(logging: Logging) -> str:
+    if not logging.is_kept:
+        return "none"
+    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+
+
 WORDS = {
     "name": Word("container_name"),
     "sandbox": Word("sandbox"),
@@ -79,6 +85,7 @@ WORDS = {
     "limits": Word("limits", live=True, parts=LIMITS),
     "restart": Word("restart", live=True, show=restart.policy_of),
     "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
+    "logging": Word("logging", show=shown_logging),
     "init": Word("init"),
     "tty": Word("tty"),
     "stdin_open": Word("stdin_open"),

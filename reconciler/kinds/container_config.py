@@ -19,7 +19,7 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import tmpfs
+from specs import log_options, tmpfs
 from specs.service import Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -46,6 +46,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         limits=limits_of(service),
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
+        logging=logging_of(service),
         init=service.init,
         tty=service.tty,
         stdin_open=service.stdin_open,
@@ -74,6 +75,17 @@ def healthcheck_of(service: Service) -> types.Healthcheck | None:
     return types.Healthcheck(
         check.test, check.interval, check.timeout, check.retries, check.start_period, check.start_interval
     )
+
+
+def logging_of(service: Service) -> types.Logging:
+    """What the file leaves open is the engine's: a log never fills the disk unless somebody asks for that."""
+    said = log_options.parse(service.logging.driver, service.logging.options)
+    if not said.is_kept:
+        return types.Logging(is_kept=False, file_bytes=None, files=1)
+    if said.file_bytes == -1:
+        return types.Logging(file_bytes=None, files=1)
+    usual = types.Logging()
+    return types.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
 
 
 def restart_of(text: str | None) -> RestartPolicy:

@@ -44,7 +44,9 @@ def test_a_firewall_that_refuses_our_rules_is_told_in_its_own_words(
 
 
 def test_rules_of_others_that_stop_our_packets_are_named(host: Host, tmp_path: pathlib.Path) -> None:
-    host.sh("nft add table inet fw; nft add chain inet fw through '{ type filter hook forward priority 0; policy drop; }'")
+    host.sh(
+        "nft add table inet fw; nft add chain inet fw through '{ type filter hook forward priority 0; policy drop; }'"
+    )
     (finding,) = found(tmp_path, "rules of others")
     assert finding.verdict is Verdict.LIMITED
     assert "inet fw/through" in finding.words
