@@ -262,6 +262,7 @@ class Containers:
             restarts=before.restarts + 1 if before and exited else 0,
             hasty=container.hasty,
         )
+        starting.write_files(directory, record.config.files)
         spec = starting.spec_of(
             record,
             run=run.run,

@@ -70,6 +70,17 @@ class TmpfsMount:
 Mount = BindMount | VolumeMount | TmpfsMount
 
 
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A read-only file that the container finds at `target`. `data` is base64 text."""
+
+    target: str
+    data: str
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortMap:
     """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
@@ -219,6 +230,7 @@ class ContainerConfig:
     user: str = ""
     working_dir: str = ""
     mounts: tuple[Mount, ...] = ()
+    files: tuple[GivenFile, ...] = ()
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)

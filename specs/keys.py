@@ -93,6 +93,8 @@ DEPLOY = Keys(
     ),
 )
 
+CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
+
 LOGGING = Keys(
     {
         "driver": TEXT,
@@ -108,16 +110,17 @@ LOGGING = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
+annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent cpu_count cpu_percent cpu_period
 cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
 gpus group_add ipc isolation label_file mac_address mem_reservation mem_swappiness models oom_kill_disable
 oom_score_adj pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
-read_only runtime secrets security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
+read_only runtime security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
 """
 
 SERVICE = Keys(
     {
         "command": _COMMAND,
+        "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
@@ -149,6 +152,7 @@ SERVICE = Keys(
         "profiles": TEXTS,
         "restart": TEXT,
         "scale": INTEGER,
+        "secrets": Items(Either((TEXT, CONTENT_USE))),
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
@@ -183,6 +187,12 @@ VOLUME = Keys(
     later=frozenset({"driver_opts"}),
 )
 
+CONTENT = Keys(
+    {"name": TEXT, "file": TEXT, "environment": TEXT, "external": _EXTERNAL, "labels": PAIRS},
+    later=frozenset({"driver", "driver_opts", "template_driver"}),
+)
+CONFIG = Keys({**CONTENT.known, "content": TEXT}, later=CONTENT.later - {"driver", "driver_opts"})
+
 DOCUMENT = Keys(
     {
         "version": QUANTITY,
@@ -190,6 +200,8 @@ DOCUMENT = Keys(
         "services": Entries(SERVICE, NAME),
         "networks": Entries(NETWORK, NAME),
         "volumes": Entries(VOLUME, NAME),
+        "configs": Entries(CONFIG, NAME),
+        "secrets": Entries(CONTENT, NAME),
     },
-    later=frozenset({"configs", "include", "models", "secrets"}),
+    later=frozenset({"include", "models"}),
 )

@@ -159,6 +159,8 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("networks", "*", "ipam", "config"), _pools),
     (("networks", "*", "labels"), _united),
     (("volumes", "*", "labels"), _united),
+    (("configs", "*", "labels"), _united),
+    (("secrets", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "dns"), _before_equals),

@@ -30,6 +30,8 @@ def problems(project: Project) -> Iterator[SpecError]:
         ("services", project.services),
         ("networks", project.networks),
         ("volumes", project.volumes),
+        ("configs", project.configs),
+        ("secrets", project.secrets),
     ):
         for key in entries:
             if not _KEY.fullmatch(key):

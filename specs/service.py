@@ -9,6 +9,7 @@ from typing import Literal
 import pydantic
 
 from specs import strict
+from specs.content import Use
 
 
 class ServiceNetwork(strict.Model):
@@ -117,6 +118,8 @@ class Service(strict.Model):
     user: str | None = None
     working_dir: str | None = None
     network_mode: Literal["none", "host"] | None = None
+    configs: tuple[Use, ...] = ()
+    secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     expose: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import units
+from specs import contents, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -168,6 +168,11 @@ def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> Non
     fields["tmpfs"] = fields["tmpfs"].with_value(options)
 
 
+def _contents(node: Node, path: Path, context: Context) -> Node | None:
+    items = [contents.canonical_use(item, (*path, index), context) for index, item in enumerate(node.sequence())]
+    return node.with_value([*items])
+
+
 def _logging(node: Node, path: Path, context: Context) -> Node | None:
     fields = {key: child for key, child in node.mapping().items() if child.value is not None}
     options = fields.get("options")
@@ -250,6 +255,7 @@ NULLABLE = frozenset({"command", "entrypoint", "deploy"})
 """Keys that may be left empty, which means the same as leaving them out; any other empty key is an error."""
 
 _CONVERT: Mapping[str, Convert] = {
+    "configs": _contents,
     "cpu_shares": _positive,
     "cpus": cpus,
     "depends_on": _depends_on,
@@ -264,6 +270,7 @@ _CONVERT: Mapping[str, Convert] = {
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
+    "secrets": _contents,
     "stop_grace_period": duration,
     "volumes": _volumes,
     "volumes_from": _volumes_from,

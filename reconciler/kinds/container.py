@@ -80,6 +80,7 @@ WORDS = {
     "user": Word("user"),
     "working_dir": Word("working_dir"),
     "mounts": Word("volumes", members=True, show=shown_mount),
+    "files": Word("configs and secrets", members=True, show=lambda file: file.target),
     "ports": Word("ports", live=True, members=True, show=shown_port),
     "expose": Word("expose", live=True, members=True),
     "limits": Word("limits", live=True, parts=LIMITS),

@@ -7,6 +7,7 @@ from engine import types
 from engine.types import (
     BindMount,
     ContainerConfig,
+    GivenFile,
     Limits,
     Mount,
     PortMap,
@@ -19,7 +20,7 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import log_options, tmpfs
+from specs import content, log_options, tmpfs
 from specs.service import Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -41,6 +42,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         user=service.user or "",
         working_dir=service.working_dir or "",
         mounts=mounts_of(wish, slot.service),
+        files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
@@ -75,6 +77,17 @@ def healthcheck_of(service: Service) -> types.Healthcheck | None:
     return types.Healthcheck(
         check.test, check.interval, check.timeout, check.retries, check.start_period, check.start_interval
     )
+
+
+def files_of(wish: Wish, service: Service) -> Iterator[GivenFile]:
+    """Its configs and secrets, by target."""
+    for section, uses, declared in (
+        ("configs", service.configs, wish.project.configs),
+        ("secrets", service.secrets, wish.project.secrets),
+    ):
+        for use in uses:
+            target = content.target_of(section, use)
+            yield GivenFile(target, declared[use.source].data, int(use.uid), int(use.gid), use.mode)
 
 
 def logging_of(service: Service) -> types.Logging:
