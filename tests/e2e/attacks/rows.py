@@ -292,6 +292,7 @@ OWN = {
     ),
     "answering DNS for others": (NETWORK + "test_no_answer_of_a_containers_is_taken_for_one_of_the_gateways",),
     "ARP spoofing": (NETWORK + "test_claimed_addresses_of_other_networks_and_of_the_lan_are_believed_by_nobody",),
+    "MAC and ARP floods": (NETWORK + "test_members_made_up_by_the_thousand_fill_no_table_of_the_machines",),
     "source spoofing": (
         NETWORK + "test_the_machine_is_not_told_lies_about_who_is_asking",
         NETWORK + "test_nobody_outside_is_told_lies_about_who_is_asking",

@@ -189,6 +189,30 @@ def test_claimed_addresses_of_other_networks_and_of_the_lan_are_believed_by_nobo
         cluster.machine.lan.close_sockets()
 
 
+MADE_UP = """
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(('eth0', 0))
+mine = wire.getsockname()[4]
+for number in range(20000):
+    wire.send(b'\\xff' * 6 + b'\\x02' + number.to_bytes(5, 'big') + b'\\x88\\xb5' + b'x' * 46)
+for number in range(20000):
+    asks = struct.pack('!HHBBH', 1, 0x0800, 6, 4, 1) + mine + (0x0b000000 + number).to_bytes(4, 'big')
+    wire.send(b'\\xff' * 6 + mine + b'\\x08\\x06' + asks + b'\\0' * 6 + socket.inet_aton(ARGUMENTS))
+"""
+
+
+def test_members_made_up_by_the_thousand_fill_no_table_of_the_machines(cluster: Lab) -> None:
+    """Frames from ever new MAC addresses, which the bridge learns into the kernel's memory, and questions by ever new
+    addresses, which the machine remembers as neighbours, of which all networks together have a thousand."""
+    bridge = json.loads(cluster.machine.sh(f"ip -j route get {BAD}"))[0]["dev"]
+    inside.python(cluster, "bad", MADE_UP, GATEWAY)
+    assert int(cluster.machine.sh("ip neigh | wc -l")) < 300
+    cluster.machine.sh("ip neigh flush all")
+    assert cluster.machine.tcp(FAR, 80) == OTHER_GATEWAY
+    assert 100 < int(cluster.machine.sh(f"bridge fdb show br {bridge} | wc -l")) < 5000
+    assert cluster.place("bad").tcp(NEAR, 80) == BAD
+
+
 def advertisement() -> str:
     """A router's, with a prefix and a resolver: RFC 4861 4.2, RFC 8106."""
     prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
