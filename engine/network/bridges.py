@@ -74,7 +74,11 @@ BRIDGE_SYSCTLS = (
     ("net.ipv6.conf.{}.accept_ra", "0"),
     ("net.ipv4.conf.{}.send_redirects", "0"),
     ("net.ipv4.conf.{}.accept_redirects", "0"),
+    ("net.ipv4.conf.{}.arp_ignore", "2"),  # who asks must be of the network: the machine remembers everybody who asks
 )
+
+FDB_LEARNED_MAX = 4096
+"""MAC addresses that a bridge remembers to have seen: four for each of its ports (linux/net/bridge, BR_MAX_PORTS)."""
 
 
 def mac_of(address: str) -> str:
@@ -160,6 +164,7 @@ class Bridges:
             for name, value in BRIDGE_SYSCTLS:
                 if sysctls.read(name.format(_part(bridge.name))) is not None:
                     sysctls.write(name.format(_part(bridge.name)), value)
+            links.limit_learning(bridge.name, FDB_LEARNED_MAX)
             await self._address(index or 0, bridge)
             await self._netlink.link("set", index=index, state="up")
 

@@ -19,6 +19,7 @@ ONE_QUEUE = b"".join(
 )
 """All that the kernel uses of a cable's end unless told otherwise; it makes room for one for each processor, 2 kB each."""
 
+IFLA_BR_FDB_MAX_LEARNED = 49  # linux/if_link.h
 RTM_GETROUTE, RTA_DST = 26, 1  # linux/rtnetlink.h
 AT_ONCE = 100
 """Messages in one send: their answers must fit into a socket's buffer."""
@@ -91,6 +92,16 @@ def plug(name: str, *, bridge_index: int) -> None:
     """Put the link into the bridge (again), up and with hairpin on. Idempotent."""
     master = netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
     netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master), _hairpin(name))
+
+
+def limit_learning(bridge: str, most: int) -> None:
+    """Let a bridge remember at most so many MAC addresses that it has seen; without a limit they take memory of the kernel's as
+    fast as a member can make them up. Kernels before Linux 6.8 know no limit, and ignore this."""
+    data = netlink.attribute(IFLA_BR_FDB_MAX_LEARNED, struct.pack("=I", most))
+    kind = netlink.attribute(netlink.IFLA_INFO_KIND, b"bridge\0") + netlink.attribute(netlink.IFLA_INFO_DATA, data)
+    netlink.transact(
+        netlink.message(netlink.RTM_NEWLINK, 0, _named(bridge) + netlink.attribute(netlink.IFLA_LINKINFO, kind))
+    )
 
 
 def _hairpin(name: str) -> bytes:

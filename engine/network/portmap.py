@@ -3,7 +3,8 @@
 Only our own chains are written, and entered from the built-in ones (`JUMPS`); every chain's name carries the instance, so
 several corrals live side by side. What a packet meets, in this order:
 
-    raw     …-RAW   PREROUTING   the guard: nothing from outside to 127.0.0.0/8 or straight to a container's address
+    raw     …-RAW   PREROUTING   the guard: nothing from outside to 127.0.0.0/8 or straight to a container's address; then …-FROM
+            …-FROM               out of a network: under an address of a network of ours, or not at all
     nat     …-PRE   PREROUTING   names: a network's gateway, port 53 → the dns process; then …-DNAT
             …-OUT   OUTPUT       ports bound to 127.0.0.0/8, then …-DNAT
             …-DNAT               ports bound to any or another address
@@ -61,7 +62,7 @@ TABLES = ("raw", "filter", "nat")
 """In the order in which they are put in force: the guard first. Taken away in the other order."""
 
 CHAINS = {
-    "raw": ("RAW",),
+    "raw": ("RAW", "FROM"),
     "filter": ("FWD", "LEAVE", "IN", "END"),
     "nat": ("PRE", "OUT", "DNAT", "POST", "EGRESS"),
 }
@@ -105,7 +106,7 @@ def render(
     open_bridges = {member.bridge for member in members if not member.internal}
     ports = sorted(port for port in published if port.bridge in open_bridges)
     rules = {
-        "raw": {"RAW": _guard(members)},
+        "raw": {"RAW": _guard(members), "FROM": _sources(members)},
         "filter": {
             "FWD": _forward(members),
             "LEAVE": [f"-o {member.bridge} -j DROP" for member in members] + ["-j ACCEPT"],
@@ -138,14 +139,21 @@ def _with_full_target(rule: str, chains: Iterable[str], instance: str) -> str:
 
 def _guard(members: list[Member]) -> list[str]:
     """`route_localnet` on the bridges makes 127.0.0.0/8 routable, and forwarding makes containers reachable for everybody who
-    routes their subnet to us: this takes both back, before anything else sees the packet. Never an accept: others' guards
-    come after."""
+    routes their subnet to us: this takes both back, before anything else sees the packet. A packet from 127.0.0.0/8 is as bad as
+    one to it: the kernel refuses 127.0.0.1 only. Never an accept: others' guards come after."""
     return [
         "-i lo -j RETURN",
         "-d 127.0.0.0/8 -j DROP",
-        *(f"-i {member.bridge} -j RETURN" for member in members),
+        "-s 127.0.0.0/8 -j DROP",
+        *(f"-i {member.bridge} -j {target}" for member in members for target in ("FROM", "RETURN")),
         *(f"-d {member.subnet} -j DROP" for member in members),
     ]
+
+
+def _sources(members: list[Member]) -> list[str]:
+    """A container can write any sender on a packet, and this machine, or who is behind it, may trust that sender. Who is in
+    several networks may use the address of one in another."""
+    return [*(f"-s {member.subnet} -j RETURN" for member in members), "-j DROP"]
 
 
 def _forward(members: list[Member]) -> list[str]:

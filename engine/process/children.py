@@ -5,6 +5,7 @@ Runs in the zygote: the listed stdlib modules only.
 
 import errno
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -66,8 +67,11 @@ def _clone(flags: int, group: int) -> tuple[int, int, bool]:
     return *syscalls.clone3(flags), False
 
 
-def await_execve(child: Child) -> tuple[int, ...]:
+def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
     """Allow the execve and wait for it; gives the descriptors that the child sent (a pty's master). Closes the channel.
+
+    `caller`: the connection of who wants it. When that hangs up, the child is killed: it may never get there, since root in a
+    container may stop whoever comes in.
 
     Raises `EngineError` in the child's words, `BornDeadError`; the child has ended or will at once.
     """
@@ -76,7 +80,7 @@ def await_execve(child: Child) -> tuple[int, ...]:
     try:
         with child.channel:
             _send_go(child.channel)
-            while (received := frames.receive(child.channel)) is not None:
+            while (received := _next_message(child, caller)) is not None:
                 spoke = True
                 descriptors += received[1]
                 match received[0].body:
@@ -92,6 +96,16 @@ def await_execve(child: Child) -> tuple[int, ...]:
         frames.close_all(descriptors)
         raise
     return tuple(descriptors)
+
+
+def _next_message(child: Child, caller: int) -> tuple[wire.Frame, list[int]] | None:
+    if caller >= 0:
+        watch = select.poll()
+        watch.register(child.channel, select.POLLIN)
+        watch.register(caller, 0)
+        if caller in (descriptor for descriptor, _ in watch.poll()):
+            send_signal(child.pidfd, signal.SIGKILL)
+    return frames.receive(child.channel)
 
 
 def _send_go(channel: socket.socket) -> None:

@@ -22,7 +22,7 @@ def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start:
     connection.setblocking(True)
     frame = frames.decode(data)
     try:
-        command = Command(frame.body.spec, pidfd, frames.decode(start).body.spec, entered)
+        command = Command(frame.body.spec, pidfd, frames.decode(start).body.spec, entered, caller=connection.fileno())
     except errors.EngineError as error:
         _send(connection, frame.number, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
         return
@@ -35,12 +35,15 @@ def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start:
 
 
 class Command:
-    """A command that has been executed. `ends` are the client's ends of its streams. Raises `EngineError`, `OSError`."""
+    """A command that has been executed. `ends` are the client's ends of its streams. `caller`: the client's connection, without
+    which there is no command. Raises `EngineError`, `OSError`."""
 
-    def __init__(self, spec: wire.ExecSpec, pidfd: int, container: wire.StartSpec, entered: bool) -> None:
+    def __init__(
+        self, spec: wire.ExecSpec, pidfd: int, container: wire.StartSpec, entered: bool, *, caller: int
+    ) -> None:
         if not spec.argv:
             raise errors.TerminalEngineError("cannot run nothing: there is no command")
-        self._spec, self._pidfd, self._cgroups = spec, pidfd, container.cgroups
+        self._spec, self._pidfd, self._cgroups, self._caller = spec, pidfd, container.cgroups, caller
         self._become = _program(spec, birth.program_of(container))
         syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
         try:
@@ -68,7 +71,7 @@ class Command:
         )
         frames.close_all(streams or ())
         self.pid, self.pidfd = child.pid, child.pidfd
-        self.ends += children.await_execve(child)
+        self.ends += children.await_execve(child, self._caller)
 
 
 class _Service:

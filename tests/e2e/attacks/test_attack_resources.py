@@ -1,0 +1,214 @@
+"""Attacks on what everybody shares: processes, memory, files, output, the daemon's patience. The judge is how the others fare."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e import machine
+from tests.e2e.attacks import inside
+from tests.e2e.lab import Lab, eventually
+
+MIB = 1 << 20
+VICTIM = "  victim: {image: IMAGE, init: true, command: httpd -f -p 80 -h /www, ports: ['127.0.0.1:8090:80']}\n"
+SERVED_S = 3.0
+"""How long a command in another container may take at worst, on a busy machine."""
+GROWTH_BYTES = 24 * MIB
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that are the process's own."""
+    return int(machine.status(pid)["RssAnon"].split()[0]) * 1024
+
+
+def ours(lab: Lab) -> dict[int, str]:
+    return {pid: line for pid, line in lab.owner.own_processes().items() if machine.is_alive(pid)}
+
+
+class Watch:
+    """How our processes grow, and how long others wait, meanwhile."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.before = {pid: resident(pid) for pid in ours(lab)}
+        self.most = dict(self.before)
+        self.waits: list[float] = []
+
+    def until(self, over: Callable[[], object], limit_s: float) -> float:
+        """Look and ask again and again; seconds until it is over."""
+        began = time.monotonic()
+        while not over():
+            assert time.monotonic() - began < limit_s, "it does not end"
+            self.look()
+        self.look()
+        return time.monotonic() - began
+
+    def look(self) -> None:
+        began = time.monotonic()
+        assert self.lab.exec("victim", "echo", "served") == "served\n"
+        assert self.lab.machine.tcp("127.0.0.1", 8090) != "TimeoutError"
+        self.waits.append(time.monotonic() - began)
+        for pid in self.before:
+            with contextlib.suppress(OSError, KeyError):
+                self.most[pid] = max(self.most[pid], resident(pid))
+
+    def verify(self) -> None:
+        for pid, most in self.most.items():
+            assert most - self.before[pid] < GROWTH_BYTES, machine.command_line(pid)
+        assert max(self.waits) < SERVED_S, self.waits
+        assert statistics.median(self.waits) < SERVED_S / 2, self.waits
+
+
+def services(*lines: str) -> str:
+    return "services:\n" + VICTIM + "".join(f"  {line}\n" for line in lines)
+
+
+def is_over(lab: Lab, name: str) -> bool:
+    return lab.ps()[name]["State"] == "exited"
+
+
+FLOOD_BYTES = 1 << 29
+FLOOD = f"yes {'x' * 1000} | head -c {FLOOD_BYTES}"
+
+
+@pytest.mark.timeout(180)
+def test_a_flood_of_output_costs_no_memory_and_no_neighbour(lab: Lab) -> None:
+    """CVE-2022-31030's sibling: 512 MiB to standard output, in lines and then in one line without an end."""
+    lab.up(services(f"flood: {{image: IMAGE, command: [sh, -c, 'sleep 1; {FLOOD}']}}"))
+    watch = Watch(lab)
+    took = watch.until(lambda: is_over(lab, "flood-1"), 60)
+    watch.verify()
+    logs = [path for path in lab.owner.root.rglob("log") if path.stat().st_size > FLOOD_BYTES]
+    assert len(logs) == 1, "nothing is lost"
+    assert took < 45
+    began = time.monotonic()
+    assert lab.out("logs", "--tail", "2", "--no-log-prefix", "flood").startswith("x" * 900)
+    assert time.monotonic() - began < SERVED_S
+    lab.up(services(f"flood: {{image: IMAGE, command: [sh, -c, 'sleep 1; head -c {64 * MIB} /dev/zero']}}"))
+    watch = Watch(lab)
+    watch.until(lambda: is_over(lab, "flood-1"), 30)
+    watch.verify()
+
+
+SPOIL = (
+    "cd /dev/shm; i=0; while [ $$i -lt 100000 ]; do : > f$$i || exit 3; i=$$((i+1)); done; echo full; exec sleep 1000"
+)
+
+
+def test_a_hundred_thousand_files_in_shared_memory_are_the_containers_own(lab: Lab) -> None:
+    """They are counted against its memory, trouble nobody, and are gone with it at once."""
+    lab.up(services(f"bad: {{image: IMAGE, mem_limit: 256m, command: [sh, -c, '{SPOIL}']}}"))
+    watch = Watch(lab)
+    watch.until(lambda: "full" in lab.out("logs", "bad") or is_over(lab, "bad-1"), 20)
+    watch.verify()
+    if lab.states()["bad-1"] == "running":
+        folder = machine.cgroup_of(lab.pid("bad"), "memory")
+        used = next(folder / name for name in ("memory.usage_in_bytes", "memory.current") if (folder / name).exists())
+        files = sum(1 for _ in os.scandir(f"/proc/{lab.pid('bad')}/root/dev/shm"))
+        assert int(used.read_text()) > files * 200, "they are counted"
+    began = time.monotonic()
+    lab.corral("stop", "-t", "0", "bad")
+    assert time.monotonic() - began < 5
+
+
+NOISE = {
+    "forks": 'image: host, pids_limit: 60, command: [python3, -c, "import os, time\\nwhile True:\\n'
+    '  try: os.fork()\\n  except OSError: time.sleep(0.01)"]',
+    "memory": "image: IMAGE, mem_limit: 32m, memswap_limit: 32m, restart: always, command: [sh, -c, 'x=$$(yes | head -c 64000000)']",
+    "output": "image: IMAGE, command: [sh, -c, 'yes | head -c 100000000; exec sleep 1000']",
+    "files": "image: IMAGE, mem_limit: 64m, command: [sh, -c, 'cd /dev/shm; i=0; while :; do : > $$i; i=$$((i+1)); done']",
+    "descriptors": 'image: host, pids_limit: 60, command: [python3, -c, "import os, time\\nheld = []\\nwhile True:\\n'
+    '  try: held += os.pipe()\\n  except OSError: time.sleep(0.05)"]',
+    "words": "image: IMAGE, command: [sh, -c, 'x=aaaaaaaaaaaaaaaa; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do x=$$x$$x; done;"
+    " while :; do A=$$x /bin/true $$x $$x; done 2>/dev/null']",
+    "crashes": "image: IMAGE, restart: always, command: 'false'",
+}
+
+
+def test_all_that_one_can_waste_at_once_leaves_the_others_served(lab: Lab) -> None:
+    """A fork bomb, a memory bomb, a flood, files, descriptors, arguments and crashes, each within its limits."""
+    lab.up(services(*(f"{name}: {{{what}, cpus: 0.15}}" for name, what in NOISE.items())))
+    watch = Watch(lab)
+    ends = time.monotonic() + 5
+    watch.until(lambda: time.monotonic() > ends, 30)
+    watch.verify()
+    folder = machine.cgroup_of(lab.pid("forks"), "pids")
+    assert int((folder / "pids.current").read_text()) <= 60
+    began = time.monotonic()
+    lab.corral("down", "-t", "0")
+    assert time.monotonic() - began < 10
+
+
+def clients(lab: Lab, count: int) -> Iterator["subprocess.Popen[str]"]:
+    for _ in range(count):
+        yield lab.popen(
+            "exec", "-T", "bad", "yes", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_commands_that_nobody_reads_or_that_are_left_alone_leak_nothing(lab: Lab) -> None:
+    """CVE-2022-23471, CVE-2022-1708, CVE-2025-64329: clients that read nothing and vanish, and a probe that floods."""
+    probe = "{test: [CMD, 'yes'], interval: 0.2s, timeout: 0.3s, retries: 99}"
+    lab.up(services(f"bad: {{image: IMAGE, init: true, command: sleep 1000, healthcheck: {probe}}}"))
+    daemon = lab.process("corral daemon")
+    watch, before = Watch(lab), descriptors(daemon)
+    folder = machine.cgroup_of(lab.pid("bad"), "memory")
+    for _ in range(3):
+        began = list(clients(lab, 8))
+        for client in began:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "y\n"
+        watch.look()
+        for client in began:
+            client.send_signal(signal.SIGKILL)
+            with client:
+                pass
+    watch.verify()
+    known = set(watch.before) | {lab.process("corral zygote"), lab.process("corral dns")}
+    lab.write(services("bad: {image: IMAGE, init: true, command: sleep 1000}"))
+    lab.up()
+    eventually(lambda: len((folder / "cgroup.procs").read_text().split()) == 2)
+    eventually(lambda: set(ours(lab)) <= known | {lab.pid("bad")})
+    eventually(lambda: descriptors(daemon) <= before + 4)
+
+
+def test_the_files_that_we_keep_for_it_cannot_fill_the_machine(lab: Lab) -> None:
+    """CVE-2020-8557: /etc/hosts and its like are files of the machine's. What is written to them is soon taken away again."""
+    lab.up(services("bad: {image: IMAGE, init: true, command: sleep 1000, mem_limit: 256m}"))
+    names = ("hosts", "resolv.conf", "hostname")
+    root = pathlib.Path(f"/proc/{lab.pid('bad')}/root/etc")
+    kept = [path for name in names for path in lab.run_folder.rglob(name) if path.samefile(root / name)]
+    assert len(kept) == 3
+    before = [path.read_text() for path in kept]
+    for name in names:
+        lab.exec("bad", "dd", "if=/dev/zero", f"of=/etc/{name}", "bs=1M", "count=48", code=None)
+    eventually(lambda: [path.read_text(errors="replace") for path in kept] == before, 15)
+
+
+DEEP = """
+os.chdir('/var/tmp')
+for number in range(ARGUMENTS):
+    os.mkdir('d' * 100)
+    os.chdir('d' * 100)
+open('file', 'w').close()
+print('made')
+"""
+
+
+def test_a_tree_that_is_too_deep_to_name_is_removed_with_its_container(lab: Lab) -> None:
+    """A path of 300,000 characters in the writable layer; that nothing is left is what the lab looks for at the end."""
+    lab.up(services("bad: {image: host, init: true, command: sleep 1000}"))
+    assert inside.python(lab, "bad", DEEP, 3000) == "made\n"
+    began = time.monotonic()
+    lab.corral("down", "-t", "0")
+    assert time.monotonic() - began < 15
