@@ -17,6 +17,7 @@ from engine.types import (
     Look,
     NetworkConfig,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     Taken,
     VolumeConfig,
@@ -52,6 +53,11 @@ class Engine(Protocol):
 
     async def taken(self, project: str) -> Taken:
         """Read what is had outside of `project`: subnets, host ports, container names."""
+        ...
+
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        """Read the processes of a container, by pid: all in its cgroup, also those of commands run in it. None: it does not
+        run."""
         ...
 
     def changes(self) -> AsyncIterator[str]:

@@ -144,7 +144,7 @@ class Containers:
         now = time.monotonic()
         if container.limits is None or now - container.limits_at > LIMITS_ARE_FRESH_S:
             try:
-                container.limits = self._driver.read(self._cgroup(container), container.config.limits)
+                container.limits = self._driver.read(self.cgroup(container), container.config.limits)
             except errors.EngineError:
                 container.limits = None  # its last process has just ended
             container.limits_at = now
@@ -249,7 +249,7 @@ class Containers:
         """Start the process; the caller holds the container's lock and has taken its ports."""
         exited, before = container.state is State.EXITED, container.run
         record, directory = container.record, self.directory(container.record.uid)
-        paths = self._cgroup(container)
+        paths = self.cgroup(container)
         if self._driver.missing(paths):  # since a reboot
             self._driver.create(record.config.project, record.uid[:12], record.config.limits)
         run = store.RunRecord(
@@ -310,23 +310,23 @@ class Containers:
         those = [c for c in self._all.values() if c.process and c.run and c.run.sandbox_uid == sandbox_uid]
         with anyio.move_on_after(10, shield=True):
             for container in those:
-                self._driver.kill(self._cgroup(container))
+                self._driver.kill(self.cgroup(container))
             for container in those:
                 await self._emptied(container)
                 # a v2 cgroup that was killed kills whoever is born into it later: the next start makes another one
-                self._driver.remove_empty(self._cgroup(container))
+                self._driver.remove_empty(self.cgroup(container))
         for container in those:
             container.process = None
             self._ended_unseen(container)
         return those
 
     async def _emptied(self, container: Container) -> None:
-        while self._driver.is_populated(self._cgroup(container)):  # noqa: ASYNC110 - the kernel tells on v2 only
+        while self._driver.is_populated(self.cgroup(container)):  # noqa: ASYNC110 - the kernel tells on v2 only
             await anyio.sleep(0.002)
 
     async def remove(self, container: Container) -> None:
         """Remove the cgroup, then the layers, the log and the record, all of which are gone at once for the next daemon."""
-        directory, paths = self.directory(container.record.uid), self._cgroup(container)
+        directory, paths = self.directory(container.record.uid), self.cgroup(container)
         container.record = replace(container.record, whole=False)
         if not self._driver.remove_empty(paths):
             self._driver.kill(paths)
@@ -339,5 +339,6 @@ class Containers:
         if self._uids.get(slot) == container.record.uid:
             del self._uids[slot]
 
-    def _cgroup(self, container: Container) -> Paths:
+    def cgroup(self, container: Container) -> Paths:
+        """Where its cgroup is; touches nothing."""
         return self._driver.paths(container.config.project, container.record.uid[:12])

@@ -17,8 +17,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
-from engine import errors, probes, trees
+from engine import errors, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
@@ -37,6 +38,7 @@ from engine.types import (
     Look,
     NetworkConfig,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     Taken,
     VolumeConfig,
@@ -145,6 +147,11 @@ class LinuxEngine:
     async def taken(self, project: str) -> Taken:
         await self.networks.refresh()
         return self._wiring.taken(project)
+
+    @verb
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        cgroup = self.containers.cgroup(self.containers.get(uid))
+        return await anyio.to_thread.run_sync(lambda: processes.infos(self._machine.cgroups.pids(cgroup)))
 
     async def changes(self) -> AsyncIterator[str]:
         """For one listener."""

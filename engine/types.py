@@ -313,6 +313,21 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process of a container as this machine sees it: `pid`, `parent` and `user` (the effective uid) are the machine's.
+    `cpu_s`: the CPU time it has had; `started_at`: seconds since the epoch; `terminal`: "pts/0", "" for none; `command`: its
+    words, or its name in brackets where it has none."""
+
+    pid: int
+    parent: int
+    user: int
+    cpu_s: float
+    started_at: float
+    terminal: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 

@@ -6,6 +6,7 @@ wanted of the loop. So a daemon that dies at any moment goes on, when reborn, wi
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -115,6 +116,11 @@ class Keeper:
     def restarting(self) -> list[str]:
         """The slots whose container has exited and is about to be started again."""
         return [each.id.partition(":")[2] for each in self.loop.plan.blocked if feeds.is_restarting(each)]
+
+    def states(self) -> dict[str, int]:
+        """How many containers are in which state (listing's words), as of the last look."""
+        again = frozenset(self.restarting())
+        return Counter(listing.state_of(info, info.config.slot in again) for info in self.look.containers)
 
     def _container(self, info: ContainerInfo) -> protocol.Container:
         config = info.config

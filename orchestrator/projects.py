@@ -113,15 +113,19 @@ class Projects:
     # ------------------------------------------------------------------------------------------------- reading
 
     def overview(self) -> list[dict[str, Any]]:
-        """Every project: how many containers run, how many services are wanted, and what is wrong with its record."""
+        """Every project: how many containers run, how many are in which state, how many services are wanted, by which files,
+        and what is wrong with its record."""
         found = [
             {
                 "name": name,
                 "running": sum(info.state is State.RUNNING for info in kept.look.containers),
+                "states": kept.states(),
                 "services": len(kept.stored.services),
+                "files": [file for part in kept.stored.parts for file in part.files],
                 "error": "",
             }
             for name, kept in self._keepers.items()
         ]
-        broken = [{"name": name, "running": 0, "services": 0, "error": why} for name, why in self._broken.items()]
+        nothing = {"running": 0, "states": {}, "services": 0, "files": []}
+        broken = [{"name": name, **nothing, "error": why} for name, why in self._broken.items()]
         return sorted([*found, *broken], key=lambda each: str(each["name"]))

@@ -9,10 +9,11 @@
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.wire
+    POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
-    GET  /v1/projects                         -> 200, {"projects": [{"name", "running", "services", "error"}, …]}
+    GET  /v1/projects                         -> 200, {"projects": [a row of Projects.overview, …]}
     GET  /v1/daemon                           -> 200, Status
     POST /v1/daemon/stop             {}       -> 200, {}; the daemon ends after it
 
@@ -79,6 +80,12 @@ class Start(NamedTuple):
     services: Names = ()
     wait: bool = False
     wait_timeout_s: float | None = None
+
+
+class Chosen(NamedTuple):
+    """Of `top`; `services`: () for all."""
+
+    services: Names = ()
 
 
 class Kill(NamedTuple):
@@ -186,7 +193,7 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Kill | Exec
+Request = Up | Down | Stop | Start | Chosen | Kill | Exec
 Event = Planned | Begun | Ended | Containers | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Note, Settled)

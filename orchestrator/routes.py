@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orchestrator import errors, orders, protocol, server
+from orchestrator import errors, orders, protocol, readings, server
 from orchestrator.projects import Projects
 
 Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
@@ -42,6 +42,10 @@ async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server
     return server.Passed(await orders.session(projects, name, request))
 
 
+async def _top(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return {"containers": await readings.processes(projects, name, request.services)}
+
+
 ORDERS: dict[str, tuple[type[Any], Order]] = {
     "up": (protocol.Up, _up),
     "plan": (protocol.Up, _plan),
@@ -51,6 +55,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "restart": (protocol.Stop, _restart),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
+    "top": (protocol.Chosen, _top),
 }
 
 

@@ -19,9 +19,7 @@ COMMANDS = frozenset(
         "images",
     }
     | {
-        "ls",
         "pause",
-        "port",
         "publish",
         "pull",
         "push",
@@ -29,12 +27,11 @@ COMMANDS = frozenset(
         "run",
         "scale",
         "stats",
-        "top",
         "unpause",
         "viz",
         "volumes",
     }
-    | {"wait", "watch"}
+    | {"watch"}
 )
 
 GLOBAL_FLAGS = frozenset({"--all-resources", "--ansi", "--compatibility", "--dry-run", "--parallel", "--verbose"})
@@ -57,6 +54,10 @@ FLAGS: dict[str, frozenset[str]] = {
         "start": "",
         "restart": "",
         "kill": "--remove-orphans",
+        "port": "",
+        "top": "",
+        "wait": "",
+        "ls": "--filter",
         "version": "",
         "daemon": "",
     }.items()

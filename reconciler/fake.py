@@ -31,6 +31,7 @@ from engine.types import (
     NetworkConfig,
     NetworkInfo,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     SandboxInfo,
     State,
@@ -41,6 +42,9 @@ from engine.types import (
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
+
+FIRST_PID = 1000
+"""Of every container."""
 
 Delay = Callable[[str, Verb], float]
 """Resource id and verb -> how many seconds it takes."""
@@ -357,6 +361,12 @@ class FakeEngine:
         if not isinstance(info, ContainerInfo):
             raise Superseded(f"there is no container {uid}")
         return info
+
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        info = self._container(uid)
+        words = (*(info.config.entrypoint or ()), *(info.config.command or ()))
+        only = ProcessInfo(FIRST_PID, 1, 0, 0.0, info.started_at, "", " ".join(words))
+        return (only,) if info.state is State.RUNNING else ()
 
     async def signal(self, uid: str, signal: int) -> None:
         if signal in (9, self._container(uid).config.stop_signal):

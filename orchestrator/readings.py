@@ -1,0 +1,43 @@
+"""What commands read of running containers besides their state: their processes. Changes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from engine import errors as engine_errors
+from engine.types import ContainerInfo, State
+from orchestrator import errors, keeper
+from orchestrator.projects import Projects
+from reconciler.stored import refuse_unknown
+
+
+async def processes(projects: Projects, name: str, services: Iterable[str]) -> list[dict[str, Any]]:
+    """One row a running container of these services (none named: of all), by name, with its `processes`."""
+    rows = []
+    for info in await running(projects, name, services):
+        try:
+            found = await projects.engine.processes(info.uid)
+        except engine_errors.Superseded:
+            continue  # it has gone since we looked
+        except engine_errors.EngineError as error:
+            raise errors.Refused(str(error)) from error
+        rows.append({**words_of(info), "processes": [asdict(each) for each in found]})
+    return rows
+
+
+async def running(projects: Projects, name: str, services: Iterable[str]) -> list[ContainerInfo]:
+    """The containers of these services that run, by name. Raises NotFound, and Invalid for a service nobody declared."""
+    kept, named = projects.known(name), frozenset(services)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), sorted(named))
+    look = await projects.engine.look(name)
+    found = [
+        info for info in look.containers if info.state is State.RUNNING and (not named or info.config.service in named)
+    ]
+    return sorted(found, key=lambda info: info.config.name)
+
+
+def words_of(info: ContainerInfo) -> dict[str, Any]:
+    """Which container it is."""
+    config = info.config
+    return {"uid": info.uid, "name": config.name, "service": config.service, "number": config.number}
