@@ -20,6 +20,7 @@ from engine.types import (
     ProcessInfo,
     SandboxConfig,
     Taken,
+    Usage,
     VolumeConfig,
 )
 
@@ -58,6 +59,10 @@ class Engine(Protocol):
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
         """Read the processes of a container, by pid: all in its cgroup, also those of commands run in it. None: it does not
         run."""
+        ...
+
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        """Read what each running container of the project uses."""
         ...
 
     def changes(self) -> AsyncIterator[str]:

@@ -19,7 +19,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine import errors, probes, processes, trees
+from engine import errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
@@ -41,6 +41,7 @@ from engine.types import (
     ProcessInfo,
     SandboxConfig,
     Taken,
+    Usage,
     VolumeConfig,
 )
 from engine.volumes import Volumes
@@ -152,6 +153,21 @@ class LinuxEngine:
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
         cgroup = self.containers.cgroup(self.containers.get(uid))
         return await anyio.to_thread.run_sync(lambda: processes.infos(self._machine.cgroups.pids(cgroup)))
+
+    @verb
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        meters = [
+            metering.Meter(each.record.uid, self.containers.cgroup(each), self._own_network(each))
+            for each in self.containers
+            if each.process and each.config.project == project
+        ]
+        return await anyio.to_thread.run_sync(metering.read, meters, self._machine.cgroups)
+
+    def _own_network(self, container: Container) -> int:
+        """The pid whose interfaces are the container's alone; 0: it has none of its own."""
+        sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
+        is_own = container.process and sandbox and is_private(sandbox.config)
+        return container.process.identity.pid if container.process and is_own else 0
 
     async def changes(self) -> AsyncIterator[str]:
         """For one listener."""

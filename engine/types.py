@@ -328,6 +328,31 @@ class ProcessInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running container uses as of `at_s` (the monotonic clock). None: this machine does not tell.
+
+    `cpu_s`, and bytes received, sent, read and written, are counted up since it was started: by whom nobody reaped, and through
+    a cable that was pulled, not any more. `memory_bytes` is without what the kernel could drop at once; its limit is the
+    machine's memory where it has none. `pids` counts threads. Pressures: percent of the last ten seconds in which something
+    in it waited for CPU, memory or disk (PSI, "some avg10").
+    """
+
+    uid: str
+    at_s: float
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    pids: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 

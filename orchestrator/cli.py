@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "ps": "List the project's containers",
     "port": "Show which port of this machine reaches a container's",
     "top": "Show the processes of containers",
+    "stats": "Show what containers use: CPU, memory, network, disk",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
     "stop": "Stop containers, keep them",

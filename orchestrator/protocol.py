@@ -10,6 +10,7 @@
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.wire
     POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
+    POST /v1/projects/NAME/stats     Chosen   -> 200, {"containers": [a row of readings.usage, …]}
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
@@ -83,7 +84,7 @@ class Start(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Of `top`; `services`: () for all."""
+    """Of `top` and `stats`; `services`: () for all."""
 
     services: Names = ()
 

@@ -1,4 +1,4 @@
-"""What commands read of running containers besides their state: their processes. Changes nothing."""
+"""What commands read of running containers besides their state: their processes, and what they use. Changes nothing."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -23,6 +23,16 @@ async def processes(projects: Projects, name: str, services: Iterable[str]) -> l
             raise errors.Refused(str(error)) from error
         rows.append({**words_of(info), "processes": [asdict(each) for each in found]})
     return rows
+
+
+async def usage(projects: Projects, name: str, services: Iterable[str]) -> list[dict[str, Any]]:
+    """One row a running container of these services (none named: of all), by name, with the fields of engine.types.Usage."""
+    those = await running(projects, name, services)
+    try:
+        found = {each.uid: each for each in await projects.engine.usage(name)}
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+    return [{**words_of(info), **asdict(found[info.uid])} for info in those if info.uid in found]
 
 
 async def running(projects: Projects, name: str, services: Iterable[str]) -> list[ContainerInfo]:

@@ -46,6 +46,10 @@ async def _top(projects: Projects, name: str, request: protocol.Chosen) -> serve
     return {"containers": await readings.processes(projects, name, request.services)}
 
 
+async def _stats(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return {"containers": await readings.usage(projects, name, request.services)}
+
+
 ORDERS: dict[str, tuple[type[Any], Order]] = {
     "up": (protocol.Up, _up),
     "plan": (protocol.Up, _plan),
@@ -56,6 +60,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
     "top": (protocol.Chosen, _top),
+    "stats": (protocol.Chosen, _stats),
 }
 
 

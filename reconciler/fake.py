@@ -36,6 +36,7 @@ from engine.types import (
     SandboxInfo,
     State,
     Taken,
+    Usage,
     VolumeConfig,
     VolumeInfo,
 )
@@ -95,6 +96,7 @@ class FakeEngine:
         self.terminal: set[tuple[str, Verb]] = set()
         self.frail: dict[str, float] = {}  # resource id -> how often it vanishes just after it was made
         self.strangers = Taken()
+        self.used: dict[str, Usage] = {}  # by uid: what `usage` says
         self.done: list[tuple[str, Verb]] = []
         self.doubled: list[str] = []  # what was refused because somebody else has it
         self.starts: Callable[[ContainerInfo], None] = lambda info: None
@@ -367,6 +369,11 @@ class FakeEngine:
         words = (*(info.config.entrypoint or ()), *(info.config.command or ()))
         only = ProcessInfo(FIRST_PID, 1, 0, 0.0, info.started_at, "", " ".join(words))
         return (only,) if info.state is State.RUNNING else ()
+
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        containers = (info for info in self.infos.values() if isinstance(info, ContainerInfo))
+        mine = [info for info in containers if info.config.project == project and info.state is State.RUNNING]
+        return tuple(self.used.get(info.uid, Usage(info.uid, self.clock())) for info in mine)
 
     async def signal(self, uid: str, signal: int) -> None:
         if signal in (9, self._container(uid).config.stop_signal):

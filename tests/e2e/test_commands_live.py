@@ -1,9 +1,13 @@
 """Commands that look at what runs, or hold it: judged by what the kernel says."""
 
 import json
+import pathlib
+import re
 
 from tests.e2e import machine
 from tests.e2e.lab import Lab, eventually
+
+MIB = 1 << 20
 
 
 def one(command: str, *lines: str) -> str:
@@ -79,3 +83,72 @@ def test_ls_lists_this_project(lab: Lab) -> None:
     rows = {row["Name"]: row for row in map(json.loads, lab.out("ls", "--format", "json").splitlines())}
     assert rows[lab.project]["Status"] == "running(2)"
     assert rows[lab.project]["ConfigFiles"] == str(lab.folder / "compose.yaml")
+
+
+# -------------------------------------------------------------------------------------------------------------- stats
+
+
+def stats(lab: Lab) -> dict[str, dict[str, str]]:
+    lines = lab.out("stats", "--no-stream", "--format", "json").splitlines()
+    return {row["Service"]: row for row in map(json.loads, lines)}
+
+
+def bytes_of(text: str) -> float:
+    found = re.fullmatch(r"([\d.e+]+)(B|kB|MB|GB|KiB|MiB|GiB)", text)
+    assert found, text
+    units = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": MIB, "GiB": MIB * 1024}
+    return float(found[1]) * units[found[2]]
+
+
+def test_stats_are_what_the_kernel_counts(lab: Lab) -> None:
+    lab.up(
+        "services:\n"
+        "  busy: {image: IMAGE, command: sh -c 'while :; do :; done', cpus: 0.5, mem_limit: 64m, stop_signal: KILL}\n"
+        "  idle: {image: IMAGE, init: true, command: sleep 1000}\n"
+    )
+    lab.exec("idle", "sh", "-c", "wget -q -O /dev/null http://busy:1/ || true")
+    busy, idle = lab.pid("busy"), lab.pid("idle")
+    found = stats(lab)
+    assert 15 < float(found["busy"]["CPUPerc"].rstrip("%")) < 80
+    assert float(found["idle"]["CPUPerc"].rstrip("%")) < 10
+    used, limit = found["busy"]["MemUsage"].split(" / ")
+    assert limit == "64MiB"
+    assert 0 < bytes_of(used) < 8 * MIB
+    assert bytes_of(found["idle"]["MemUsage"].split(" / ")[1]) > 500 * MIB, "the machine's"
+    assert int(found["busy"]["PIDs"]) == 1
+    assert int(found["idle"]["PIDs"]) == len(cgroup_pids(idle)) == 2
+    received, sent = map(bytes_of, found["idle"]["NetIO"].split(" / "))
+    counted = json.loads(lab.place("idle").sh("ip -j -s link show dev eth0"))[0]["stats64"]
+    assert received <= counted["rx"]["bytes"] * 1.01
+    assert 0 < sent <= counted["tx"]["bytes"] * 1.01
+    psi = machine.cgroup_of(busy, "nothing: the unified one") / "cpu.pressure"
+    assert (found["busy"]["CPUPressure"] != "--") == _has_psi(psi)
+
+
+def _has_psi(path: pathlib.Path) -> bool:
+    try:
+        return "some" in path.read_text()
+    except OSError:
+        return False
+
+
+def test_stats_count_what_is_written_also_by_processes_that_have_ended(lab: Lab) -> None:
+    lab.up(
+        one(
+            "sh -c 'dd if=/dev/zero of=/data/x bs=1M count=8 conv=fsync; echo written; sleep 1000'", "stop_signal: KILL"
+        )
+    )
+    eventually(lambda: "written" in lab.out("logs"))
+    said = dict(line.split(": ") for line in machine.read(f"/proc/{lab.pid('a')}/io").splitlines())
+    _, written = map(bytes_of, stats(lab)["a"]["BlockIO"].split(" / "))
+    assert abs(written - int(said["write_bytes"])) <= 0.01 * written
+    if int(said["write_bytes"]):  # /tmp may be memory
+        assert written >= 8e6
+
+
+def test_a_container_in_the_machines_network_has_no_traffic_of_its_own(lab: Lab) -> None:
+    lab.up(one("sleep 1000", "init: true", "network_mode: host"))
+    assert stats(lab)["a"]["NetIO"] == "-- / --"
+    table = lab.out("stats", "--no-stream").splitlines()
+    assert table[0].split()[:2] == ["CONTAINER", "ID"]
+    assert f"{lab.project}-a-1" in table[1]

@@ -1,16 +1,17 @@
-"""What is read of containers besides `ps`: ports, processes, ends, projects."""
+"""What is read of containers besides `ps`: ports, processes, ends, projects, and what they use."""
 
 import io
 import json
 import threading
 import time
+from typing import Any
 
 import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
-from engine.types import ContainerInfo
+from engine.types import ContainerInfo, Usage
 from orchestrator import cli
-from orchestrator.commands import ls, top
+from orchestrator.commands import ls, stats, top
 
 TWICE = """
 services:
@@ -192,3 +193,82 @@ def test_ls_counts_containers_by_state(lab: Lab) -> None:
 def test_ls_says_why_a_project_cannot_be_read() -> None:
     broken = {"name": "x", "states": {}, "files": [], "error": "cannot restore project x"}
     assert ls.row_of(broken, every=False)["Status"] == "cannot restore project x"
+
+
+# -------------------------------------------------------------------------------------------------------------- stats
+
+
+def use(lab: Lab, name: str, **figures: Any) -> None:
+    uid = uid_of(lab, name)
+    lab.engine.used[uid] = Usage(uid, figures.pop("at_s", time.monotonic()), **figures)
+
+
+FIGURES = {
+    "cpu_s": 10.0,
+    "memory_bytes": 3 << 20,
+    "memory_limit_bytes": 64 << 20,
+    "pids": 4,
+    "received_bytes": 1570,
+    "sent_bytes": 0,
+    "read_bytes": 2_500_000,
+    "written_bytes": 999,
+    "cpu_pressure": 1.5,
+    "memory_pressure": 0.0,
+    "io_pressure": None,
+}
+
+
+def test_stats_once_in_the_keys_and_forms_of_docker(lab: Lab) -> None:
+    lab.write(TWICE)
+    lab.corral("up", "-d")
+    use(lab, "demo-web-1", **FIGURES)
+    row = json.loads(lab.corral("stats", "--no-stream", "--format", "json", "web")[0])
+    assert row == {
+        "BlockIO": "2.5MB / 999B",
+        "CPUPerc": "--",
+        "CPUPressure": "1.50%",
+        "Container": row["ID"],
+        "ID": uid_of(lab, "demo-web-1")[:12],
+        "IOPressure": "--",
+        "MemPerc": "4.69%",
+        "MemPressure": "0.00%",
+        "MemUsage": "3MiB / 64MiB",
+        "Name": "demo-web-1",
+        "NetIO": "1.57kB / 0B",
+        "PIDs": "4",
+        "Service": "web",
+    }
+    out = lab.corral("stats", "--no-stream")[0]
+    assert [line.split()[1] for line in out.splitlines()[1:]] == ["demo-job-1", "demo-job-2", "demo-web-1"]
+    assert "1.50% / 0.00% / --" in out
+    assert "no such service: nosuch" in lab.corral("stats", "nosuch", code=1)[1]
+    lab.corral("down")
+    assert "no project demo is up" in lab.corral("stats", code=1)[1]
+
+
+def test_stats_go_on_until_the_project_is_gone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "FIRST_S", 0.01)
+    monkeypatch.setattr(stats, "EVERY_S", 0.01)
+    lab.write(TWO)
+    lab.corral("up", "-d")
+    waiting = Waiting("stats", "web")
+    eventually(lambda: waiting.out.getvalue().count("demo-web-1") > 2)
+    lab.corral("down")
+    assert waiting.ended()[0] == 0
+    assert "\x1b" not in waiting.out.getvalue(), "no drawing where there is no terminal"
+
+
+def test_the_share_of_cpu_is_that_of_the_time_in_between() -> None:
+    row = {**FIGURES, "uid": "0" * 64, "at_s": 100.0, "name": "n", "service": "s"}
+    later = {**row, "at_s": 102.0, "cpu_s": 13.0}
+    assert stats.cpu_share(later, row) == 150.0
+    assert stats.row_of(later, row)["CPUPerc"] == "150.00%"
+    assert stats.cpu_share(later, None) is None
+    assert stats.cpu_share({**later, "cpu_s": 1.0}, row) == 0.0, "it was started again in between"
+    assert stats.cpu_share({**later, "cpu_s": None}, row) is None
+
+
+def test_a_picture_is_drawn_over_the_one_before() -> None:
+    out = io.StringIO()
+    stats.draw(out, "a\nb\n")
+    assert out.getvalue() == "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"
