@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "port": "Show which port of this machine reaches a container's",
     "top": "Show the processes of containers",
     "stats": "Show what containers use: CPU, memory, network, disk",
+    "events": "Show what happens to containers, as it happens",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
     "stop": "Stop containers, keep them",

@@ -14,7 +14,7 @@ import anyio
 from engine import errors as engine_errors
 from engine.api import Command
 from engine.types import ContainerInfo, Look, State
-from orchestrator import errors, feeds, keeper, listing, protocol, records
+from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
@@ -106,6 +106,10 @@ async def start(projects: Projects, name: str, request: protocol.Start) -> feeds
 async def restart(projects: Projects, name: str, request: protocol.Stop) -> feeds.Feed:
     """Stop, wait, start. Only the start is kept on disk: a daemon that dies in between starts them again."""
     now = projects.clock()
+    kept = projects.known(name)
+    kept.chronicle.expect_restart(
+        info.uid for info in kept.look.containers if not request.services or info.config.service in request.services
+    )
     return await _change(
         projects,
         name,
@@ -244,6 +248,7 @@ async def kill(projects: Projects, name: str, request: protocol.Kill) -> list[st
         if declared:
             kept.save(declared.stored)
         for info in running:
+            kept.chronicle.tell(happenings.killed(info, number, projects.clock()))
             await _signal(projects, info, number)
         if declared:
             kept.want(declared)

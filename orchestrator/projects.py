@@ -14,7 +14,7 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types import State
-from orchestrator import errors, health, keeper, records
+from orchestrator import chronicle, errors, health, keeper, records
 from reconciler.stored import Stored
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,15 @@ class Projects:
     """The registry. `serve` it in a task."""
 
     def __init__(
-        self, engine: Engine, kept: records.Records, monitor: health.Monitor, *, clock: Callable[[], float]
+        self,
+        engine: Engine,
+        kept: records.Records,
+        monitor: health.Monitor,
+        chronicles: chronicle.Chronicles,
+        *,
+        clock: Callable[[], float],
     ) -> None:
-        self.engine, self.monitor, self.clock = engine, monitor, clock
+        self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
         self._records = kept
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
@@ -85,7 +91,8 @@ class Projects:
             return self._keeper_of(Stored(name))
 
     def _keeper_of(self, stored: Stored) -> keeper.Keeper:
-        return keeper.Keeper(self.engine, stored, self.monitor, self._records.write, clock=self.clock)
+        told = self.chronicles.of(stored.name)
+        return keeper.Keeper(self.engine, stored, self.monitor, told, self._records.write, clock=self.clock)
 
     def keep(self, kept: keeper.Keeper) -> None:
         """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""
@@ -106,6 +113,7 @@ class Projects:
             tasks.cancel_scope.cancel()
 
     def _forget(self, kept: keeper.Keeper) -> None:
+        kept.chronicle.forget()
         self._records.remove(kept.name)
         self.monitor.show(kept.name, ())
         del self._keepers[kept.name]

@@ -1,4 +1,4 @@
-"""What commands read of running containers besides their state: their processes, and what they use. Changes nothing."""
+"""What commands read of containers besides their state: their processes, what they use, what happened. Changes nothing."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import errors as engine_errors
 from engine.types import ContainerInfo, State
-from orchestrator import errors, keeper
+from orchestrator import errors, feeds, keeper, protocol, records
 from orchestrator.projects import Projects
 from reconciler.stored import refuse_unknown
 
@@ -33,6 +33,15 @@ async def usage(projects: Projects, name: str, services: Iterable[str]) -> list[
     except engine_errors.EngineError as error:
         raise errors.Refused(str(error)) from error
     return [{**words_of(info), **asdict(found[info.uid])} for info in those if info.uid in found]
+
+
+def events(projects: Projects, name: str, request: protocol.Events) -> feeds.Feed:
+    """What happens to the project, for as long as somebody listens; it need not be up."""
+    records.check_name(name)
+    feed = projects.chronicles.of(name).listen(request.since)
+    if request.until is not None and request.until <= projects.clock():
+        feed.end(protocol.Settled(0))
+    return feed
 
 
 async def running(projects: Projects, name: str, services: Iterable[str]) -> list[ContainerInfo]:

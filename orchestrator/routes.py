@@ -50,6 +50,10 @@ async def _stats(projects: Projects, name: str, request: protocol.Chosen) -> ser
     return {"containers": await readings.usage(projects, name, request.services)}
 
 
+async def _events(projects: Projects, name: str, request: protocol.Events) -> server.Answer:
+    return server.Stream(readings.events(projects, name, request))
+
+
 ORDERS: dict[str, tuple[type[Any], Order]] = {
     "up": (protocol.Up, _up),
     "plan": (protocol.Up, _plan),
@@ -61,6 +65,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "exec": (protocol.Exec, _exec),
     "top": (protocol.Chosen, _top),
     "stats": (protocol.Chosen, _stats),
+    "events": (protocol.Events, _events),
 }
 
 

@@ -279,8 +279,12 @@ class FakeEngine:
             self.starts(started)
 
     async def stop(self, uid: str) -> None:
-        await self._change(Step(id_of(self._container(uid).config), Verb.STOP, uid=uid))
+        config = self._container(uid).config
+        await self._change(Step(id_of(config), Verb.STOP, uid=uid))
         self.health.pop(uid, None)
+        info = self.infos.get(uid)
+        if isinstance(info, ContainerInfo) and info.state is State.MADE:
+            self.infos[uid] = replace(info, code=128 + config.stop_signal, ended_at=self.clock())
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
         await self._change(Step(id_of(self._container(uid).config), Verb.RELEASE, uid=uid, ports=tuple(ports)))

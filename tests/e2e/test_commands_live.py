@@ -152,3 +152,62 @@ def test_a_container_in_the_machines_network_has_no_traffic_of_its_own(lab: Lab)
     table = lab.out("stats", "--no-stream").splitlines()
     assert table[0].split()[:2] == ["CONTAINER", "ID"]
     assert f"{lab.project}-a-1" in table[1]
+
+
+# ------------------------------------------------------------------------------------------------------------- events
+
+
+def events(lab: Lab, *words: str) -> list[dict[str, object]]:
+    out = lab.out("events", "--json", "--since", "1h", "--until", "0s", *words)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def actions(lab: Lab, *words: str) -> list[object]:
+    return [event["action"] for event in events(lab, *words) if event["type"] == "container"]
+
+
+def test_events_are_a_stream_and_a_history(lab: Lab) -> None:
+    with lab.popen("events", "--json", "a", stdout=-1) as stream:
+        assert stream.stdout
+        eventually(lambda: machine.processes("orchestrator events --json a"))
+        lab.up(one("sleep 1000", "init: true", "healthcheck: {test: 'true', interval: 1s}"), "--wait")
+        lab.corral("restart")
+        lab.corral("down")
+        seen: list[dict[str, object]] = []
+        while not seen or seen[-1]["action"] != "destroy":
+            seen.append(json.loads(stream.stdout.readline()))
+        stream.terminate()
+    life = [event["action"] for event in seen if event["type"] == "container"]
+    assert life[:3] == ["create", "start", "health_status: healthy"]
+    assert [each for each in life[3:] if each != "health_status: healthy"] == [
+        "kill",
+        "die",
+        "stop",
+        "start",
+        "restart",
+        "kill",
+        "die",
+        "stop",
+        "destroy",
+    ]
+    assert "connect" in [event["action"] for event in seen if event["type"] == "network"]
+
+
+def test_events_tell_what_happened_while_the_daemon_was_dead(lab: Lab) -> None:
+    lab.up(one("sh -c 'until test -e /go; do sleep 0.02; done; exit 3'"))
+    lab.exec("a", "true")
+    pid = lab.pid("a")
+    lab.kill("corral daemon")
+    (pathlib.Path(f"/proc/{pid}/root") / "go").touch()
+    eventually(lambda: not machine.is_alive(pid))
+    assert eventually(lambda: actions(lab) == ["create", "start", "die"])
+    last = events(lab)[-1]
+    assert isinstance(last["attributes"], dict)
+    assert last["attributes"]["exitCode"] == "3"
+    assert last["attributes"]["name"] == f"{lab.project}-a-1"
+
+
+def test_a_container_that_wants_too_much_memory_is_told_of(lab: Lab) -> None:
+    lab.up(one("sh -c 'sleep 0.2; tail /dev/zero'", "mem_limit: 16m", "memswap_limit: 16m"))
+    lab.corral("wait", "a", code=137)
+    assert eventually(lambda: actions(lab, "a")[-2:] == ["oom", "die"])
