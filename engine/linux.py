@@ -239,6 +239,7 @@ class LinuxEngine:
             self.containers.change(container, config)
             if container.process:
                 await self._wiring.hold_only(sandbox, uid, config.ports)
+                await self.containers.pause(container, on=config.paused)
         await self._wiring.publish_ports()
         if changed:
             await self._wiring.forget_connections(changed)
@@ -320,12 +321,14 @@ class LinuxEngine:
     @verb
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
         container = self.containers.get(uid)
+        self.containers.refuse_paused(container)
         session = await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
         return await probes.finish(session, timeout_s)
 
     @verb
     async def session(self, uid: str, command: Command) -> int:
         container = self.containers.get(uid)
+        self.containers.refuse_paused(container)
         connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
         connection.setblocking(True)
         return connection.detach()

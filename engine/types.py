@@ -194,7 +194,7 @@ class ContainerConfig:
     """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
-    `nonce` changes only to force a new container.
+    `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     """
 
     name: str  # unique in this corral
@@ -222,6 +222,7 @@ class ContainerConfig:
     stop_grace_s: float = 10.0
     labels: Pairs = ()
     nonce: int = 0
+    paused: bool = False
 
 
 Config = ImageConfig | VolumeConfig | NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig

@@ -31,6 +31,8 @@ COMMANDS: dict[str, str] = {
     "stop": "Stop containers, keep them",
     "start": "Start stopped containers",
     "restart": "Stop and start containers",
+    "pause": "Let containers stand still",
+    "unpause": "Let paused containers go on",
     "kill": "Send a signal to containers (SIGKILL unless told)",
     "wait": "Wait until containers have stopped; how they ended",
     "down": "Remove everything of the project but its volumes",

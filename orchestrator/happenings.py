@@ -129,6 +129,8 @@ def _of_container(info: ContainerInfo, thing: Thing | None, health: str, now: fl
         thing = replace(thing, state=RUNNING, health="")
         if not is_up:
             yield from _end(info, now)
+    if is_up and info.config.paused != (thing.state == PAUSED):
+        yield of(info, "pause" if info.config.paused else "unpause", now)
     if is_up and health not in ("", STARTING, thing.health):
         yield of(info, HEALTH + health, now)
 

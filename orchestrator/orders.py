@@ -119,6 +119,25 @@ async def restart(projects: Projects, name: str, request: protocol.Stop) -> feed
     )
 
 
+async def pause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
+    """Of these services (none named: of all) what runs stands still. Raises NotFound for a named one that does not run."""
+    look = await projects.engine.look(name)
+    running = {info.config.service for info in look.containers if info.state is State.RUNNING}
+
+    def paused(stored: Stored) -> Stored:
+        refuse_unknown(stored.canonical(), request.services)
+        for service in request.services:
+            if service not in running:
+                raise errors.NotFound(f"service {service} is not running", hint="`corral ps -a` shows why")
+        return stored.pause(request.services or running.intersection(stored.services))
+
+    return await _change(projects, name, paused)
+
+
+async def unpause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
+    return await _change(projects, name, lambda stored: stored.unpause(request.services))
+
+
 Change = Callable[[Stored], Stored]
 
 
@@ -284,6 +303,8 @@ async def _session(projects: Projects, look: Look, request: protocol.Exec) -> in
         )
     if chosen.state is not State.RUNNING:
         raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
+    if chosen.config.paused:
+        raise errors.Refused(f"{chosen.config.name} is paused", hint=f"corral unpause {request.service}")
     pairs = (each.partition("=") for each in request.environment)
     environment = tuple((key, value) for key, _, value in pairs)
     command = Command(request.argv, environment, request.user, request.working_dir, request.tty)

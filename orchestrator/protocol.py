@@ -6,6 +6,8 @@
     POST /v1/projects/NAME/stop      Stop     -> 200, events
     POST /v1/projects/NAME/start     Start    -> 200, events
     POST /v1/projects/NAME/restart   Stop     -> 200, events
+    POST /v1/projects/NAME/pause     Chosen   -> 200, events
+    POST /v1/projects/NAME/unpause   Chosen   -> 200, events
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.wire
@@ -86,7 +88,7 @@ class Start(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Of `top` and `stats`; `services`: () for all."""
+    """Of `top`, `stats`, `pause` and `unpause`; `services`: () for all."""
 
     services: Names = ()
 

@@ -34,6 +34,14 @@ async def _restart(projects: Projects, name: str, request: protocol.Stop) -> ser
     return server.Stream(await orders.restart(projects, name, request))
 
 
+async def _pause(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return server.Stream(await orders.pause(projects, name, request))
+
+
+async def _unpause(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return server.Stream(await orders.unpause(projects, name, request))
+
+
 async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
     return {"signalled": await orders.kill(projects, name, request)}
 
@@ -61,6 +69,8 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "stop": (protocol.Stop, _stop),
     "start": (protocol.Start, _start),
     "restart": (protocol.Stop, _restart),
+    "pause": (protocol.Chosen, _pause),
+    "unpause": (protocol.Chosen, _unpause),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
     "top": (protocol.Chosen, _top),

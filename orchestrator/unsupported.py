@@ -18,14 +18,12 @@ COMMANDS = frozenset(
         "images",
     }
     | {
-        "pause",
         "publish",
         "pull",
         "push",
         "rm",
         "run",
         "scale",
-        "unpause",
         "viz",
         "volumes",
     }
@@ -53,6 +51,8 @@ FLAGS: dict[str, frozenset[str]] = {
         "restart": "",
         "kill": "--remove-orphans",
         "port": "",
+        "pause": "",
+        "unpause": "",
         "top": "",
         "events": "",
         "stats": "-a --all --no-trunc",

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import time
 
 from tests.e2e import machine
 from tests.e2e.lab import Lab, eventually
@@ -211,3 +212,100 @@ def test_a_container_that_wants_too_much_memory_is_told_of(lab: Lab) -> None:
     lab.up(one("sh -c 'sleep 0.2; tail /dev/zero'", "mem_limit: 16m", "memswap_limit: 16m"))
     lab.corral("wait", "a", code=137)
     assert eventually(lambda: actions(lab, "a")[-2:] == ["oom", "die"])
+
+
+# -------------------------------------------------------------------------------------------------------------- pause
+
+COUNTS = "sh -c 'trap \"exit 5\" TERM; while :; do echo x >> /tmp/count; sleep 0.01; done'"
+
+
+def frozen(pid: int) -> bool:
+    """What the v2 tree says of the cgroup that a process is in."""
+    folder = machine.cgroup_of(pid, "nothing: the unified one")
+    return "frozen 1" in (folder / "cgroup.events").read_text()
+
+
+def count(pid: int) -> int:
+    path = pathlib.Path(f"/proc/{pid}/root/tmp/count")
+    return path.stat().st_size if path.exists() else 0
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = machine.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_paused_container_stands_still_and_goes_on_where_it_was(lab: Lab) -> None:
+    lab.up(one(COUNTS))
+    pid = lab.pid("a")
+    eventually(lambda: count(pid) > 0)
+    lab.corral("pause")
+    assert frozen(pid)
+    assert lab.states() == {"a-1": "paused"}
+    assert lab.pid("a") == pid
+    before = count(pid), cpu_ticks(pid)
+    assert f"{lab.project}-a-1 is paused\n  corral unpause a" in lab.refusal("exec", "-T", "a", "true")
+    assert "paused true -> false, live" in lab.corral("plan", code=2).stdout
+    lab.kill("corral daemon")
+    assert lab.states() == {"a-1": "paused"}
+    assert (count(pid), cpu_ticks(pid)) == before
+    lab.corral("unpause", "a")
+    assert not frozen(pid)
+    assert lab.states() == {"a-1": "running"}
+    eventually(lambda: count(pid) > before[0])
+    assert lab.exec("a", "echo", "hello") == "hello\n"
+    lab.corral("pause", "a")
+    lab.up()
+    assert (lab.pid("a"), frozen(pid)) == (pid, False)
+
+
+def test_a_paused_container_stops_as_cleanly_as_any(lab: Lab) -> None:
+    lab.up(one(COUNTS))
+    lab.corral("pause")
+    lab.corral("stop")
+    assert lab.ps()["a-1"]["ExitCode"] == 5, "it heard its signal"
+    lab.corral("start")
+    assert lab.states() == {"a-1": "running"}
+    lab.corral("pause")
+    lab.corral("restart")
+    assert lab.states() == {"a-1": "running"}
+    lab.corral("pause")
+    lab.corral("kill")
+    eventually(lambda: lab.states() == {"a-1": "exited"})
+    assert lab.ps()["a-1"]["ExitCode"] == 137
+    lab.corral("start")
+    assert lab.states() == {"a-1": "running"}
+    lab.corral("pause")
+    lab.corral("down")
+
+
+def test_the_pause_is_kept_against_a_hand_and_a_crash(lab: Lab) -> None:
+    lab.up(one("sleep 1000", "restart: always"))
+    pid = lab.pid("a")
+    lab.corral("pause")
+    folder = machine.cgroup_of(pid, "nothing: the unified one")
+    (folder / "cgroup.freeze").write_text("0")
+    eventually(lambda: frozen(pid))
+    machine.run("kill", "-9", str(pid))
+    eventually(lambda: lab.states() == {"a-1": "paused"} and lab.pid("a") != pid and frozen(lab.pid("a")))
+
+
+def test_nobody_asks_a_paused_container_for_its_health(lab: Lab) -> None:
+    lab.up(
+        one(
+            "sleep 1000",
+            "init: true",
+            "healthcheck: {test: 'echo x >> /tmp/count', interval: 100ms, timeout: 300ms, retries: 1}",
+        ),
+        "--wait",
+    )
+    pid = lab.pid("a")
+    lab.corral("pause")
+    before = count(pid)
+    until = time.monotonic() + 1.0  # ten probes, or three that took too long
+    eventually(lambda: time.monotonic() > until)
+    assert count(pid) == before
+    assert lab.ps()["a-1"]["Health"] == "healthy"
+    lab.corral("unpause")
+    eventually(lambda: count(pid) > before)
+    assert lab.ps()["a-1"]["Health"] == "healthy"
