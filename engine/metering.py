@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.cgroups.driver import Driver, Paths
+from engine.processes import TICKS_PER_S
 from engine.types import Usage
 
 MACHINE_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -37,7 +38,7 @@ def _usage(meter: Meter, driver: Driver) -> Usage:
     return Usage(
         uid=meter.uid,
         at_s=time.monotonic(),
-        cpu_s=used.cpu_s,
+        cpu_s=cpu_time(_text(f"/proc/{pid}/stat") for pid in pids) if used.cpu_s is None else used.cpu_s,
         memory_bytes=used.memory_bytes,
         memory_limit_bytes=None if used.memory_bytes is None else limit,
         pids=len(pids) if used.pids is None else used.pids,
@@ -60,6 +61,13 @@ def traffic(text: str) -> tuple[int | None, int | None]:
     return sum(int(each[0]) for each in counters), sum(int(each[8]) for each in counters)
 
 
+def cpu_time(texts: Iterable[str]) -> float:
+    """Seconds of CPU, out of the /proc/PID/stat of all processes, with those whom they have reaped: for a v1 machine that counts
+    it in a hierarchy of its own, in which we have no cgroup."""
+    fields = [text[text.rindex(")") + 2 :].split() for text in texts if text]
+    return sum(sum(map(int, each[11:15])) for each in fields) / TICKS_PER_S
+
+
 def storage(texts: Iterable[str]) -> tuple[int | None, int | None]:
     """Bytes read and written, out of the /proc/PID/io of all processes; None where none can be read."""
     tables = [dict(line.split(": ", 1) for line in text.splitlines()) for text in texts if text]
@@ -71,7 +79,7 @@ def storage(texts: Iterable[str]) -> tuple[int | None, int | None]:
 def _text(path: str) -> str:
     """ "" for a process that has ended, or a kernel without it."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

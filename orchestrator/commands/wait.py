@@ -52,29 +52,30 @@ def stopped(events: "client.Events", services: frozenset[str]) -> Iterator[tuple
     there is none that has run, DaemonError where the events end before all have stopped."""
     from orchestrator import protocol
 
-    waited: dict[str, protocol.Container] = {}
-    is_first = True
+    waited: dict[str, protocol.Container] | None = None
     for event in events:
         if not isinstance(event, protocol.Containers):
             continue
-        now = {each.uid: each for each in event.containers if each.service in services}
-        if is_first:
-            now = {uid: each for uid, each in now.items() if each.started_at}
+        now = {each.uid: each for each in event.containers if each.service in services and each.started_at}
+        if waited is None:
             refuse_missing(now, services)
-            waited, is_first = {uid: each for uid, each in now.items() if each.state in RUNNING_STATES}, False
-            yield from ((each.name, each.code) for uid, each in sorted(now.items()) if uid not in waited)
-        for uid, each in list(waited.items()):
-            if has_stopped(each, now.get(uid)):
+            waited = dict(now)
+        for uid, before in sorted(waited.items()):
+            if has_stopped(before, now.get(uid), event.over):
                 del waited[uid]
-                yield each.name, now[uid].code if uid in now else None
+                yield before.name, now[uid].code if uid in now else None
+        waited = {uid: now[uid] for uid in waited}
         if not waited:
             return
     raise errors.DaemonError("the daemon ended; the containers go on", hint="the same command again waits on")
 
 
-def has_stopped(before: "protocol.Container", now: "protocol.Container | None") -> bool:
-    """The run that was seen before is over."""
-    return now is None or now.state not in RUNNING_STATES or now.started_at != before.started_at
+def has_stopped(before: "protocol.Container", now: "protocol.Container | None", over: bool) -> bool:
+    """The run that was seen before is over. One that neither runs nor has a code is just being started, or will be, unless
+    all is `over`."""
+    if now is None or now.state in RUNNING_STATES:
+        return now is None or (before.state in RUNNING_STATES and now.started_at != before.started_at)
+    return before.state in RUNNING_STATES or now.code is not None or over
 
 
 def refuse_missing(containers: "dict[str, protocol.Container]", services: frozenset[str]) -> None:

@@ -10,8 +10,8 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types import ContainerInfo, Usage
-from orchestrator import cli
-from orchestrator.commands import ls, stats, top
+from orchestrator import cli, protocol
+from orchestrator.commands import ls, stats, top, wait
 
 TWICE = """
 services:
@@ -146,6 +146,29 @@ def test_wait_sees_the_end_of_what_is_started_again_at_once(lab: Lab) -> None:
     waiting = Waiting("wait", "db")
     lab.engine.exit(uid_of(lab, "demo-db-1"), 9)
     assert waiting.ended() == (9, 'container "demo-db-1" exited with status code 9\n')
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "over", "stopped"),
+    [
+        (("running", 1.0, None), ("running", 1.0, None), False, False),
+        (("running", 1.0, None), ("paused", 1.0, None), False, False),
+        (("running", 1.0, None), ("exited", 1.0, 3), False, True),
+        (("running", 1.0, None), ("exited", 1.0, None), False, True),
+        (("running", 1.0, None), ("running", 2.0, None), False, True),
+        (("running", 1.0, None), None, False, True),
+        (("exited", 1.0, 3), ("exited", 1.0, 3), False, True),
+        (("exited", 1.0, None), ("exited", 1.0, None), False, False),
+        (("exited", 1.0, None), ("exited", 1.0, None), True, True),
+        (("exited", 1.0, None), ("running", 1.0, None), False, False),
+        (("exited", 1.0, None), ("running", 2.0, None), False, False),
+    ],
+)
+def test_a_run_is_over_when_it_does_not_run_any_more(before: Any, now: Any, over: bool, stopped: bool) -> None:
+    def container(state: str, started_at: float, code: int | None) -> protocol.Container:
+        return protocol.Container("u", "n", "s", "s", state, "", code, "", started_at)
+
+    assert wait.has_stopped(container(*before), container(*now) if now else None, over) is stopped
 
 
 def test_wait_can_take_the_project_down_when_the_first_one_stops(lab: Lab) -> None:

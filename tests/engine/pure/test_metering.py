@@ -69,6 +69,12 @@ def test_traffic_is_that_of_all_interfaces_but_lo() -> None:
     assert metering.traffic("") == (None, None)
 
 
+def test_cpu_time_is_that_of_processes_and_of_their_children() -> None:
+    line = "7 (a ) b) S 1 7 7 0 -1 4194304 1 2 3 4 10 20 300 4000 20 0 1 0 99 0 0"
+    assert metering.cpu_time([line, "", line]) == 2 * 4330 / processes.TICKS_PER_S
+    assert metering.cpu_time([]) == 0
+
+
 def test_storage_is_the_sum_over_processes() -> None:
     text = "rchar: 1\nwchar: 2\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n"
     assert metering.storage([text, "", text]) == (8192, 16384)
