@@ -17,8 +17,10 @@ from engine.types import (
     Look,
     NetworkConfig,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     Taken,
+    Usage,
     VolumeConfig,
 )
 
@@ -54,6 +56,15 @@ class Engine(Protocol):
         """Read what is had outside of `project`: subnets, host ports, container names."""
         ...
 
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        """Read the processes of a container, by pid: all in its cgroup, also those of commands run in it. None: it does not
+        run."""
+        ...
+
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        """Read what each running container of the project uses."""
+        ...
+
     def changes(self) -> AsyncIterator[str]:
         """Yield whenever something may have changed: a project's name, or "" where nobody knows whose. Only a hint."""
         ...
@@ -82,7 +93,7 @@ class Engine(Protocol):
 
     async def stop(self, uid: str) -> None:
         """Stop the container on purpose: its stop signal, its grace, then SIGKILL to everything in it. It is MADE
-        afterwards, and gives back its host ports. Does nothing to one that has exited by itself."""
+        afterwards, and gives back its host ports. A paused one goes on first. Does nothing to one that has exited by itself."""
         ...
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:

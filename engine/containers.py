@@ -31,7 +31,8 @@ from engine.types import ContainerConfig, ContainerInfo, Limits, PortMap, Restar
 
 HASTY_S = 10.0
 GONE = ".gone"
-LIMITS_ARE_FRESH_S = 1.0
+IN_FORCE_IS_FRESH_S = 1.0
+FREEZE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -46,8 +47,8 @@ class Container:
     rebooted: bool = False
     error: str = ""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
-    limits: Limits | None = None
-    limits_at: float = 0.0
+    in_force: tuple[Limits, bool] | None = None
+    in_force_at: float = 0.0
 
     @property
     def config(self) -> ContainerConfig:
@@ -118,8 +119,9 @@ class Containers:
 
     def _info(self, container: Container) -> ContainerInfo:
         ended, run = container.exit, container.run
+        limits, paused = self._in_force(container)
         return ContainerInfo(
-            config=replace(container.config, limits=self._limits(container)),
+            config=replace(container.config, limits=limits, paused=paused),
             uid=container.record.uid,
             image_uid=container.record.image_uid,
             state=container.state,
@@ -137,18 +139,21 @@ class Containers:
             hasty=container.hasty,
         )
 
-    def _limits(self, container: Container) -> Limits:
-        """The limits that the kernel has, asked at most once a second."""
+    def _in_force(self, container: Container) -> tuple[Limits, bool]:
+        """The limits that the kernel has, and whether it is paused, asked at most once a second."""
+        asked = container.config.limits, container.config.paused
         if not container.process:
-            return container.config.limits
+            return asked
         now = time.monotonic()
-        if container.limits is None or now - container.limits_at > LIMITS_ARE_FRESH_S:
+        if container.in_force is None or now - container.in_force_at > IN_FORCE_IS_FRESH_S:
+            paths = self.cgroup(container)
             try:
-                container.limits = self._driver.read(self._cgroup(container), container.config.limits)
+                limits = self._driver.read(paths, container.config.limits)
+                container.in_force = limits, self._driver.is_told_to_freeze(paths)
             except errors.EngineError:
-                container.limits = None  # its last process has just ended
-            container.limits_at = now
-        return container.limits or container.config.limits
+                container.in_force = None  # its last process has just ended
+            container.in_force_at = now
+        return container.in_force or asked
 
     def directory(self, uid: str) -> str:
         return os.path.join(self._directory, uid)
@@ -238,9 +243,28 @@ class Containers:
         self._driver.update(
             self._driver.create(config.project, container.record.uid[:12], config.limits), config.limits
         )
-        container.limits = None
+        container.in_force = None
         container.record = replace(container.record, config=config)
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
+
+    async def pause(self, container: Container, *, on: bool) -> None:
+        """Let all its processes stand still, or go on; returns when they do."""
+        paths = self.cgroup(container)
+        if on == self._driver.is_told_to_freeze(paths):
+            return
+        container.in_force = None
+        self._driver.freeze(paths, on=on)
+        with anyio.move_on_after(FREEZE_S):
+            while on != self._driver.is_frozen(paths):  # noqa: ASYNC110 - a millisecond; the kernel tells on v2 only
+                await anyio.sleep(0.001)
+            return
+        self._driver.freeze(paths, on=False)
+        raise errors.EngineError(f"cannot pause {container.config.name}: its processes do not stand still")
+
+    def refuse_paused(self, container: Container) -> None:
+        """Whoever is born into a frozen cgroup does not begin: raise EngineError for one that is paused."""
+        if self._driver.is_told_to_freeze(self.cgroup(container)):
+            raise errors.EngineError(f"cannot run a command in {container.config.name}: it is paused")
 
     def keep_ports(self, container: Container, ports: tuple[PortMap, ...]) -> None:
         """Note that it has these host ports and no others."""
@@ -251,9 +275,10 @@ class Containers:
         """Start the process; the caller holds the container's lock and has taken its ports."""
         exited, before = container.state is State.EXITED, container.run
         record, directory = container.record, self.directory(container.record.uid)
-        paths = self._cgroup(container)
+        paths = self.cgroup(container)
         if self._driver.missing(paths):  # since a reboot
             self._driver.create(record.config.project, record.uid[:12], record.config.limits)
+        await self.pause(container, on=False)
         run = store.RunRecord(
             run=store.new_uid()[:12],
             sandbox_uid=sandbox.record.uid,
@@ -304,6 +329,7 @@ class Containers:
 
     async def stop(self, container: Container, sandbox: Sandbox) -> None:
         config = container.config
+        await self.pause(container, on=False)
         found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
         if found:
             self.ended(found)
@@ -313,23 +339,23 @@ class Containers:
         those = [c for c in self._all.values() if c.process and c.run and c.run.sandbox_uid == sandbox_uid]
         with anyio.move_on_after(10, shield=True):
             for container in those:
-                self._driver.kill(self._cgroup(container))
+                self._driver.kill(self.cgroup(container))
             for container in those:
                 await self._emptied(container)
                 # a v2 cgroup that was killed kills whoever is born into it later: the next start makes another one
-                self._driver.remove_empty(self._cgroup(container))
+                self._driver.remove_empty(self.cgroup(container))
         for container in those:
             container.process = None
             self._ended_unseen(container)
         return those
 
     async def _emptied(self, container: Container) -> None:
-        while self._driver.is_populated(self._cgroup(container)):  # noqa: ASYNC110 - the kernel tells on v2 only
+        while self._driver.is_populated(self.cgroup(container)):  # noqa: ASYNC110 - the kernel tells on v2 only
             await anyio.sleep(0.002)
 
     async def remove(self, container: Container) -> None:
         """Remove the cgroup, then the layers, the log and the record, all of which are gone at once for the next daemon."""
-        directory, paths = self.directory(container.record.uid), self._cgroup(container)
+        directory, paths = self.directory(container.record.uid), self.cgroup(container)
         container.record = replace(container.record, whole=False)
         if not self._driver.remove_empty(paths):
             self._driver.kill(paths)
@@ -342,5 +368,6 @@ class Containers:
         if self._uids.get(slot) == container.record.uid:
             del self._uids[slot]
 
-    def _cgroup(self, container: Container) -> Paths:
+    def cgroup(self, container: Container) -> Paths:
+        """Where its cgroup is; touches nothing."""
         return self._driver.paths(container.config.project, container.record.uid[:12])

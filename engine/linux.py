@@ -17,8 +17,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
-from engine import errors, probes, trees
+from engine import errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
@@ -37,8 +38,10 @@ from engine.types import (
     Look,
     NetworkConfig,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     Taken,
+    Usage,
     VolumeConfig,
 )
 from engine.volumes import Volumes
@@ -147,6 +150,26 @@ class LinuxEngine:
         await self.networks.refresh()
         return self._wiring.taken(project)
 
+    @verb
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        cgroup = self.containers.cgroup(self.containers.get(uid))
+        return await anyio.to_thread.run_sync(lambda: processes.infos(self._machine.cgroups.pids(cgroup)))
+
+    @verb
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        meters = [
+            metering.Meter(each.record.uid, self.containers.cgroup(each), self._own_network(each))
+            for each in self.containers
+            if each.process and each.config.project == project
+        ]
+        return await anyio.to_thread.run_sync(metering.read, meters, self._machine.cgroups)
+
+    def _own_network(self, container: Container) -> int:
+        """The pid whose interfaces are the container's alone; 0: it has none of its own."""
+        sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
+        is_own = container.process and sandbox and is_private(sandbox.config)
+        return container.process.identity.pid if container.process and is_own else 0
+
     async def changes(self) -> AsyncIterator[str]:
         """For one listener."""
         while True:
@@ -217,6 +240,7 @@ class LinuxEngine:
             self.containers.change(container, config)
             if container.process:
                 await self._wiring.hold_only(sandbox, uid, config.ports)
+                await self.containers.pause(container, on=config.paused)
         await self._wiring.publish_ports()
         if changed:
             await self._wiring.forget_connections(changed)
@@ -298,12 +322,14 @@ class LinuxEngine:
     @verb
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
         container = self.containers.get(uid)
+        self.containers.refuse_paused(container)
         session = await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
         return await probes.finish(session, timeout_s)
 
     @verb
     async def session(self, uid: str, command: Command) -> int:
         container = self.containers.get(uid)
+        self.containers.refuse_paused(container)
         connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
         connection.setblocking(True)
         return connection.detach()

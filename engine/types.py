@@ -214,7 +214,7 @@ class ContainerConfig:
     """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
-    `nonce` changes only to force a new container.
+    `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     """
 
     name: str  # unique in this corral
@@ -244,6 +244,7 @@ class ContainerConfig:
     stop_grace_s: float = 10.0
     labels: Pairs = ()
     nonce: int = 0
+    paused: bool = False
 
 
 Config = ImageConfig | VolumeConfig | NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig
@@ -332,6 +333,46 @@ class Look:
     sandboxes: tuple[SandboxInfo, ...] = ()
     endpoints: tuple[EndpointInfo, ...] = ()
     containers: tuple[ContainerInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process of a container as this machine sees it: `pid`, `parent` and `user` (the effective uid) are the machine's.
+    `cpu_s`: the CPU time it has had; `started_at`: seconds since the epoch; `terminal`: "pts/0", "" for none; `command`: its
+    words, or its name in brackets where it has none."""
+
+    pid: int
+    parent: int
+    user: int
+    cpu_s: float
+    started_at: float
+    terminal: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running container uses as of `at_s` (the monotonic clock). None: this machine does not tell.
+
+    `cpu_s`, and bytes received, sent, read and written, are counted up since it was started: by whom nobody reaped, and through
+    a cable that was pulled, not any more. `memory_bytes` is without what the kernel could drop at once; its limit is the
+    machine's memory where it has none. `pids` counts threads. Pressures: percent of the last ten seconds in which something
+    in it waited for CPU, memory or disk (PSI, "some avg10").
+    """
+
+    uid: str
+    at_s: float
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    pids: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

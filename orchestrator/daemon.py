@@ -24,7 +24,19 @@ import anyio
 from engine.api import Engine
 from engine.errors import EngineError
 from engine.process import title
-from orchestrator import errors, health, launch, projects, protocol, records, routes, server, settings, version
+from orchestrator import (
+    chronicle,
+    errors,
+    health,
+    launch,
+    projects,
+    protocol,
+    records,
+    routes,
+    server,
+    settings,
+    version,
+)
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +174,8 @@ async def serve(
         return protocol.Status(version.VERSION, os.getpid(), places.root, places.run, began, len(found.overview()))
 
     monitor = health.Monitor(engine.run, places.health, wake, clock=clock)
-    found = projects.Projects(engine, records.Records(places.projects), monitor, clock=clock)
+    told = chronicle.Chronicles(places.projects)
+    found = projects.Projects(engine, records.Records(places.projects), monitor, told, clock=clock)
     async with anyio.create_task_group() as tasks:
         await tasks.start(monitor.serve)
         await tasks.start(found.serve)

@@ -39,7 +39,7 @@ def tail_of(text: str) -> int | None:
     return int(text)
 
 
-def since_of(text: str, now: float | None = None) -> float | None:
+def since_of(text: str, now: float | None = None, *, flag: str = "--since") -> float | None:
     """A moment (RFC 3339, or seconds since the epoch) or so long ago (10m, 1h30m). Raises UsageError."""
     if not text:
         return None
@@ -53,7 +53,7 @@ def since_of(text: str, now: float | None = None) -> float | None:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise errors.UsageError(f"cannot use --since {text}", hint="like 2025-03-01T12:00:00Z, or 10m (ago)") from None
+        raise errors.UsageError(f"cannot use {flag} {text}", hint="like 2025-03-01T12:00:00Z, or 10m (ago)") from None
     return moment.timestamp()
 
 

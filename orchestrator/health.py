@@ -93,6 +93,7 @@ class Monitor:
         self._run, self._path, self._changed, self._clock, self._sleep = run, path, changed, clock, sleep
         self._records: dict[str, Record] = read(path)
         self._probing: dict[str, _Probing] = {}
+        self._paused: set[str] = set()  # not asked, and as healthy as they were
         self._tasks: anyio.abc.TaskGroup | None = None
         self._dirty = anyio.Event()
 
@@ -109,14 +110,16 @@ class Monitor:
 
     def statuses(self) -> Mapping[str, str]:
         """Container uid -> status, of all that run and have a check."""
-        return {uid: record.status for uid, record in self._records.items() if uid in self._probing}
+        asked = self._probing.keys() | self._paused
+        return {uid: record.status for uid, record in self._records.items() if uid in asked}
 
     def output_of(self, uid: str) -> str:
         record = self._records.get(uid)
         return record.output if record else ""
 
     def show(self, project: str, containers: Iterable[ContainerInfo]) -> None:
-        """These are all containers of the project now: probes begin for those that run, and end for all others."""
+        """These are all containers of the project now: probes begin for those that run, rest for those that are paused, and end
+        for all others."""
         live = {
             info.uid: (info, info.config.healthcheck)
             for info in containers
@@ -126,6 +129,9 @@ class Monitor:
             self._forget(uid)
         for uid, (info, check) in live.items():
             assert check is not None
+            if info.config.paused:
+                self._pause(project, info)
+                continue
             probing = self._probing.get(uid)
             if probing and (probing.started_at, probing.check) == (info.started_at, check):
                 continue
@@ -136,16 +142,29 @@ class Monitor:
             self._begin(project, info, check)
 
     def _begin(self, project: str, info: ContainerInfo, check: Healthcheck) -> None:
-        known = self._records.get(info.uid)
-        if known is None or known.started_at != info.started_at:
-            self._records[info.uid] = Record(project, info.started_at)
+        self._keep_record(project, info)
+        self._paused.discard(info.uid)
         scope = anyio.CancelScope()
         self._probing[info.uid] = _Probing(info.started_at, check, scope)
         self._dirty.set()
         if self._tasks is not None:
             self._tasks.start_soon(self._probe, project, info.uid, check, scope)
 
+    def _keep_record(self, project: str, info: ContainerInfo) -> None:
+        """A record of this very run."""
+        known = self._records.get(info.uid)
+        if known is None or known.started_at != info.started_at:
+            self._records[info.uid] = Record(project, info.started_at)
+
+    def _pause(self, project: str, info: ContainerInfo) -> None:
+        probing = self._probing.pop(info.uid, None)
+        if probing:
+            probing.scope.cancel()
+        self._keep_record(project, info)
+        self._paused.add(info.uid)
+
     def _forget(self, uid: str) -> None:
+        self._paused.discard(uid)
         probing = self._probing.pop(uid, None)
         if probing:
             probing.scope.cancel()

@@ -6,6 +6,7 @@ wanted of the loop. So a daemon that dies at any moment goes on, when reborn, wi
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,10 +14,11 @@ import anyio
 
 from engine.api import Engine
 from engine.types import ContainerInfo, Look, State, Taken
-from orchestrator import errors, feeds, health, listing, protocol, watch
+from orchestrator import chronicle, errors, feeds, happenings, health, listing, protocol, watch
 from reconciler import converge, declaration, events, restart
 from reconciler import errors as reconciler_errors
 from reconciler.desired import DesiredState
+from reconciler.resource import Verb
 from reconciler.stored import Stored
 from specs import errors as spec_errors
 
@@ -32,8 +34,16 @@ class Keeper:
     more. Who changes what is wanted holds `lock`. `wish` is the number of the present one."""
 
     def __init__(
-        self, engine: Engine, stored: Stored, monitor: health.Monitor, save: Save, *, clock: Callable[[], float]
+        self,
+        engine: Engine,
+        stored: Stored,
+        monitor: health.Monitor,
+        told: chronicle.Chronicle,
+        save: Save,
+        *,
+        clock: Callable[[], float],
     ) -> None:
+        self.chronicle = told
         self.name, self.stored, self.engine, self.save, self.clock = stored.name, stored, engine, save, clock
         self.lock = anyio.Lock()
         self.gone = anyio.Event()
@@ -116,6 +126,11 @@ class Keeper:
         """The slots whose container has exited and is about to be started again."""
         return [each.id.partition(":")[2] for each in self.loop.plan.blocked if feeds.is_restarting(each)]
 
+    def states(self) -> dict[str, int]:
+        """How many containers are in which state (listing's words), as of the last look."""
+        again = frozenset(self.restarting())
+        return Counter(listing.state_of(info, info.config.slot in again) for info in self.look.containers)
+
     def _container(self, info: ContainerInfo) -> protocol.Container:
         config = info.config
         return protocol.Container(
@@ -133,6 +148,7 @@ class Keeper:
     def _seen(self, look: Look) -> None:
         self.look = look
         self._monitor.show(self.name, look.containers)
+        self.chronicle.see(look, self._monitor.statuses(), self.clock())
         wanted = [feed for feed in self._feeds if feed.containers]
         if wanted and (now := self.containers()) != self._shown:
             self._shown = now
@@ -144,10 +160,17 @@ class Keeper:
             feed.put(event)
 
     def _publish(self, event: events.Event) -> None:
+        if isinstance(event, events.StepBegun) and event.step.verb is Verb.STOP:
+            self._tell_kill(event.step.uid)
         if self._feeds and (told := feeds.told(event)) is not None:
             self._tell(told)
         if isinstance(event, events.PlanChanged | events.Settled) and self.is_gone():
             self.gone.set()
+
+    def _tell_kill(self, uid: str) -> None:
+        for info in self.look.containers:
+            if info.uid == uid:
+                self.chronicle.tell(happenings.killed(info, info.config.stop_signal, self.clock()))
 
     def is_gone(self) -> bool:
         """Nothing is wanted, nothing is under way, and nothing is left but volumes that are to stay."""

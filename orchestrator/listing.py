@@ -9,7 +9,7 @@ from engine.types import BindMount, ContainerConfig, ContainerInfo, EndpointInfo
 ID_LENGTH = 12
 COMMAND_LENGTH = 20
 MOUNT_LENGTH = 15
-RUNNING_STATES = ("running", "restarting")
+RUNNING_STATES = ("running", "paused", "restarting")
 """What `ps` shows without -a."""
 
 
@@ -36,6 +36,7 @@ def row_of(
     joined = [each.config for each in endpoints if each.config.sandbox == config.sandbox]
     joined.sort(key=lambda endpoint: (not endpoint.primary, endpoint.network))
     publishers = publishers_of(config)
+    is_up = info.state is State.RUNNING
     state = state_of(info, restarting)
     return {
         "ID": info.uid[:ID_LENGTH],
@@ -49,8 +50,8 @@ def row_of(
         "RunningFor": f"{span(now - info.created_at)} ago",
         "State": state,
         "Status": status_of(info, state, health, now),
-        "Health": health if state == "running" else "",
-        "ExitCode": 0 if state == "running" else info.code or 0,
+        "Health": health if is_up else "",
+        "ExitCode": 0 if is_up else info.code or 0,
         "Publishers": publishers,
         "Ports": ", ".join(map(port_text, publishers)),
         "Networks": ",".join(endpoint.network for endpoint in joined),
@@ -59,14 +60,14 @@ def row_of(
         "Mounts": ",".join(_short(name, MOUNT_LENGTH) for name in mounts_of(config)),
         "LocalVolumes": str(sum(isinstance(mount, VolumeMount) for mount in config.mounts)),
         "Size": "0B",
-        "Pid": info.pid if state == "running" else 0,
+        "Pid": info.pid if is_up else 0,
     }
 
 
 def state_of(info: ContainerInfo, restarting: bool = False) -> str:
-    """docker's word: created, running, restarting or exited."""
+    """docker's word: created, running, paused, restarting or exited."""
     if info.state is State.RUNNING:
-        return "running"
+        return "paused" if info.config.paused else "running"
     if restarting and info.started_at:
         return "restarting"
     return "exited" if info.state is State.EXITED or info.started_at else "created"
@@ -76,6 +77,8 @@ def status_of(info: ContainerInfo, state: str, health: str, now: float) -> str:
     """docker's sentence: "Up 3 minutes (healthy)"."""
     if state == "created":
         return f"Created ({info.error})" if info.error else "Created"
+    if state == "paused":
+        return f"Up {span(now - info.started_at)} (Paused)"
     if state == "running":
         said = {"": "", "starting": " (health: starting)"}.get(health, f" ({health})")
         return f"Up {span(now - info.started_at)}{said}"

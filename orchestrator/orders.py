@@ -14,7 +14,7 @@ import anyio
 from engine import errors as engine_errors
 from engine.api import Command
 from engine.types import ContainerInfo, Look, State
-from orchestrator import errors, feeds, keeper, listing, protocol, records
+from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
@@ -106,6 +106,10 @@ async def start(projects: Projects, name: str, request: protocol.Start) -> feeds
 async def restart(projects: Projects, name: str, request: protocol.Stop) -> feeds.Feed:
     """Stop, wait, start. Only the start is kept on disk: a daemon that dies in between starts them again."""
     now = projects.clock()
+    kept = projects.known(name)
+    kept.chronicle.expect_restart(
+        info.uid for info in kept.look.containers if not request.services or info.config.service in request.services
+    )
     return await _change(
         projects,
         name,
@@ -113,6 +117,25 @@ async def restart(projects: Projects, name: str, request: protocol.Stop) -> feed
         grace_s=request.timeout_s,
         then=lambda stored: stored.start(request.services, now),
     )
+
+
+async def pause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
+    """Of these services (none named: of all) what runs stands still. Raises NotFound for a named one that does not run."""
+    look = await projects.engine.look(name)
+    running = {info.config.service for info in look.containers if info.state is State.RUNNING}
+
+    def paused(stored: Stored) -> Stored:
+        refuse_unknown(stored.canonical(), request.services)
+        for service in request.services:
+            if service not in running:
+                raise errors.NotFound(f"service {service} is not running", hint="`corral ps -a` shows why")
+        return stored.pause(request.services or running.intersection(stored.services))
+
+    return await _change(projects, name, paused)
+
+
+async def unpause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
+    return await _change(projects, name, lambda stored: stored.unpause(request.services))
 
 
 Change = Callable[[Stored], Stored]
@@ -244,6 +267,7 @@ async def kill(projects: Projects, name: str, request: protocol.Kill) -> list[st
         if declared:
             kept.save(declared.stored)
         for info in running:
+            kept.chronicle.tell(happenings.killed(info, number, projects.clock()))
             await _signal(projects, info, number)
         if declared:
             kept.want(declared)
@@ -279,6 +303,8 @@ async def _session(projects: Projects, look: Look, request: protocol.Exec) -> in
         )
     if chosen.state is not State.RUNNING:
         raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
+    if chosen.config.paused:
+        raise errors.Refused(f"{chosen.config.name} is paused", hint=f"corral unpause {request.service}")
     pairs = (each.partition("=") for each in request.environment)
     environment = tuple((key, value) for key, _, value in pairs)
     command = Command(request.argv, environment, request.user, request.working_dir, request.tty)

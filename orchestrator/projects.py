@@ -14,7 +14,7 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types import State
-from orchestrator import errors, health, keeper, records
+from orchestrator import chronicle, errors, health, keeper, records
 from reconciler.stored import Stored
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,15 @@ class Projects:
     """The registry. `serve` it in a task."""
 
     def __init__(
-        self, engine: Engine, kept: records.Records, monitor: health.Monitor, *, clock: Callable[[], float]
+        self,
+        engine: Engine,
+        kept: records.Records,
+        monitor: health.Monitor,
+        chronicles: chronicle.Chronicles,
+        *,
+        clock: Callable[[], float],
     ) -> None:
-        self.engine, self.monitor, self.clock = engine, monitor, clock
+        self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
         self._records = kept
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
@@ -85,7 +91,8 @@ class Projects:
             return self._keeper_of(Stored(name))
 
     def _keeper_of(self, stored: Stored) -> keeper.Keeper:
-        return keeper.Keeper(self.engine, stored, self.monitor, self._records.write, clock=self.clock)
+        told = self.chronicles.of(stored.name)
+        return keeper.Keeper(self.engine, stored, self.monitor, told, self._records.write, clock=self.clock)
 
     def keep(self, kept: keeper.Keeper) -> None:
         """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""
@@ -106,6 +113,7 @@ class Projects:
             tasks.cancel_scope.cancel()
 
     def _forget(self, kept: keeper.Keeper) -> None:
+        kept.chronicle.forget()
         self._records.remove(kept.name)
         self.monitor.show(kept.name, ())
         del self._keepers[kept.name]
@@ -113,15 +121,19 @@ class Projects:
     # ------------------------------------------------------------------------------------------------- reading
 
     def overview(self) -> list[dict[str, Any]]:
-        """Every project: how many containers run, how many services are wanted, and what is wrong with its record."""
+        """Every project: how many containers run, how many are in which state, how many services are wanted, by which files,
+        and what is wrong with its record."""
         found = [
             {
                 "name": name,
                 "running": sum(info.state is State.RUNNING for info in kept.look.containers),
+                "states": kept.states(),
                 "services": len(kept.stored.services),
+                "files": [file for part in kept.stored.parts for file in part.files],
                 "error": "",
             }
             for name, kept in self._keepers.items()
         ]
-        broken = [{"name": name, "running": 0, "services": 0, "error": why} for name, why in self._broken.items()]
+        nothing = {"running": 0, "states": {}, "services": 0, "files": []}
+        broken = [{"name": name, **nothing, "error": why} for name, why in self._broken.items()]
         return sorted([*found, *broken], key=lambda each: str(each["name"]))

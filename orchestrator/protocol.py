@@ -6,13 +6,18 @@
     POST /v1/projects/NAME/stop      Stop     -> 200, events
     POST /v1/projects/NAME/start     Start    -> 200, events
     POST /v1/projects/NAME/restart   Stop     -> 200, events
+    POST /v1/projects/NAME/pause     Chosen   -> 200, events
+    POST /v1/projects/NAME/unpause   Chosen   -> 200, events
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
+    POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
+    POST /v1/projects/NAME/stats     Chosen   -> 200, {"containers": [a row of readings.usage, …]}
+    POST /v1/projects/NAME/events    Events   -> 200, Happened events without end; of a project that is not up, too
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
-    GET  /v1/projects                         -> 200, {"projects": [{"name", "running", "services", "error"}, …]}
+    GET  /v1/projects                         -> 200, {"projects": [a row of Projects.overview, …]}
     GET  /v1/daemon                           -> 200, Status
     POST /v1/daemon/stop             {}       -> 200, {}; the daemon ends after it
 
@@ -38,6 +43,7 @@ OTHER_VERSION_STATUS = 426
 
 Names = tuple[str, ...]
 Numbers = Mapping[str, int]
+Texts = Mapping[str, str]
 Document = dict[str, Any]
 NO_NUMBERS: Numbers = MappingProxyType({})
 
@@ -79,6 +85,19 @@ class Start(NamedTuple):
     services: Names = ()
     wait: bool = False
     wait_timeout_s: float | None = None
+
+
+class Chosen(NamedTuple):
+    """Of `top`, `stats`, `pause` and `unpause`; `services`: () for all."""
+
+    services: Names = ()
+
+
+class Events(NamedTuple):
+    """Seconds since the epoch. `since` None: from now on; `until`: one that has passed ends the stream with Settled."""
+
+    since: float | None = None
+    until: float | None = None
 
 
 class Kill(NamedTuple):
@@ -173,6 +192,18 @@ class Containers(NamedTuple):
     over: bool = False
 
 
+class Happened(NamedTuple):
+    """Something happened to a container or to its place in a network, in docker's words: `at` seconds since the epoch, `type`
+    container or network, `id` the uid of that, `service` the container's."""
+
+    at: float
+    type: str
+    action: str
+    service: str
+    id: str
+    attributes: Texts
+
+
 class Note(NamedTuple):
     text: str
 
@@ -186,10 +217,10 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Kill | Exec
-Event = Planned | Begun | Ended | Containers | Note | Settled
+Request = Up | Down | Stop | Start | Chosen | Events | Kill | Exec
+Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
-    each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Note, Settled)
+    each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)
 }
 T = TypeVar("T")
 
@@ -237,6 +268,10 @@ def _numbers(value: Any) -> Numbers:
     return dict(value)
 
 
+def _texts(value: Any) -> Texts:
+    return {key: _checked(each, str) for key, each in _checked(value, dict).items()}
+
+
 SHAPES: dict[Any, Callable[[Any], Any]] = {
     str: lambda value: _checked(value, str),
     bool: lambda value: _checked(value, bool),
@@ -247,6 +282,7 @@ SHAPES: dict[Any, Callable[[Any], Any]] = {
     float | None: lambda value: None if value is None else float(_checked(value, int, float)),
     Names: _list_of(lambda value: _checked(value, str)),
     Numbers: _numbers,
+    Texts: _texts,
     Document: lambda value: dict(_checked(value, dict)),
     tuple[Change, ...]: _list_of(lambda value: parse(Change, value)),
     tuple[Waiting, ...]: _list_of(lambda value: parse(Waiting, value)),

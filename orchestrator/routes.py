@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orchestrator import errors, orders, protocol, server
+from orchestrator import errors, orders, protocol, readings, server
 from orchestrator.projects import Projects
 
 Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
@@ -34,12 +34,32 @@ async def _restart(projects: Projects, name: str, request: protocol.Stop) -> ser
     return server.Stream(await orders.restart(projects, name, request))
 
 
+async def _pause(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return server.Stream(await orders.pause(projects, name, request))
+
+
+async def _unpause(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return server.Stream(await orders.unpause(projects, name, request))
+
+
 async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
     return {"signalled": await orders.kill(projects, name, request)}
 
 
 async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server.Answer:
     return server.Passed(await orders.session(projects, name, request))
+
+
+async def _top(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return {"containers": await readings.processes(projects, name, request.services)}
+
+
+async def _stats(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
+    return {"containers": await readings.usage(projects, name, request.services)}
+
+
+async def _events(projects: Projects, name: str, request: protocol.Events) -> server.Answer:
+    return server.Stream(readings.events(projects, name, request))
 
 
 ORDERS: dict[str, tuple[type[Any], Order]] = {
@@ -49,8 +69,13 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "stop": (protocol.Stop, _stop),
     "start": (protocol.Start, _start),
     "restart": (protocol.Stop, _restart),
+    "pause": (protocol.Chosen, _pause),
+    "unpause": (protocol.Chosen, _unpause),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
+    "top": (protocol.Chosen, _top),
+    "stats": (protocol.Chosen, _stats),
+    "events": (protocol.Events, _events),
 }
 
 

@@ -13,28 +13,21 @@ COMMANDS = frozenset(
         "convert",
         "cp",
         "create",
-        "events",
         "export",
         "generate",
         "images",
     }
     | {
-        "ls",
-        "pause",
-        "port",
         "publish",
         "pull",
         "push",
         "rm",
         "run",
         "scale",
-        "stats",
-        "top",
-        "unpause",
         "viz",
         "volumes",
     }
-    | {"wait", "watch"}
+    | {"watch"}
 )
 
 GLOBAL_FLAGS = frozenset({"--all-resources", "--ansi", "--compatibility", "--dry-run", "--parallel", "--verbose"})
@@ -57,6 +50,14 @@ FLAGS: dict[str, frozenset[str]] = {
         "start": "",
         "restart": "",
         "kill": "--remove-orphans",
+        "port": "",
+        "pause": "",
+        "unpause": "",
+        "top": "",
+        "events": "",
+        "stats": "-a --all --no-trunc",
+        "wait": "",
+        "ls": "--filter",
         "version": "",
         "daemon": "",
         "doctor": "",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from engine.api import Command, Ended, Engine, Updatable
-from engine.types import Config, ContainerConfig, Look, PortMap, Taken
+from engine.types import Config, ContainerConfig, Look, PortMap, ProcessInfo, Taken, Usage
 
 
 class Watch:
@@ -35,6 +35,12 @@ class Watch:
 
     async def taken(self, project: str) -> Taken:
         return await self._engine.taken(project)
+
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        return await self._engine.processes(uid)
+
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        return await self._engine.usage(project)
 
     def changes(self) -> AsyncIterator[str]:
         return self._engine.changes()

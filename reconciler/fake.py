@@ -31,16 +31,21 @@ from engine.types import (
     NetworkConfig,
     NetworkInfo,
     PortMap,
+    ProcessInfo,
     SandboxConfig,
     SandboxInfo,
     State,
     Taken,
+    Usage,
     VolumeConfig,
     VolumeInfo,
 )
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
+
+FIRST_PID = 1000
+"""Of every container."""
 
 Delay = Callable[[str, Verb], float]
 """Resource id and verb -> how many seconds it takes."""
@@ -91,6 +96,7 @@ class FakeEngine:
         self.terminal: set[tuple[str, Verb]] = set()
         self.frail: dict[str, float] = {}  # resource id -> how often it vanishes just after it was made
         self.strangers = Taken()
+        self.used: dict[str, Usage] = {}  # by uid: what `usage` says
         self.done: list[tuple[str, Verb]] = []
         self.doubled: list[str] = []  # what was refused because somebody else has it
         self.starts: Callable[[ContainerInfo], None] = lambda info: None
@@ -275,8 +281,12 @@ class FakeEngine:
             self.starts(started)
 
     async def stop(self, uid: str) -> None:
-        await self._change(Step(id_of(self._container(uid).config), Verb.STOP, uid=uid))
+        config = self._container(uid).config
+        await self._change(Step(id_of(config), Verb.STOP, uid=uid))
         self.health.pop(uid, None)
+        info = self.infos.get(uid)
+        if isinstance(info, ContainerInfo) and info.state is State.MADE:
+            self.infos[uid] = replace(info, code=128 + config.stop_signal, ended_at=self.clock())
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
         await self._change(Step(id_of(self._container(uid).config), Verb.RELEASE, uid=uid, ports=tuple(ports)))
@@ -360,6 +370,17 @@ class FakeEngine:
         if not isinstance(info, ContainerInfo):
             raise Superseded(f"there is no container {uid}")
         return info
+
+    async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
+        info = self._container(uid)
+        words = (*(info.config.entrypoint or ()), *(info.config.command or ()))
+        only = ProcessInfo(FIRST_PID, 1, 0, 0.0, info.started_at, "", " ".join(words))
+        return (only,) if info.state is State.RUNNING else ()
+
+    async def usage(self, project: str) -> tuple[Usage, ...]:
+        containers = (info for info in self.infos.values() if isinstance(info, ContainerInfo))
+        mine = [info for info in containers if info.config.project == project and info.state is State.RUNNING]
+        return tuple(self.used.get(info.uid, Usage(info.uid, self.clock())) for info in mine)
 
     async def signal(self, uid: str, signal: int) -> None:
         if signal in (9, self._container(uid).config.stop_signal):

@@ -133,6 +133,16 @@ class Stored:
             self, overlay=self.overlay.with_started(named), asked={**self.asked, **dict.fromkeys(named, now)}
         )
 
+    def pause(self, services: Iterable[str]) -> "Stored":
+        """`pause`: these stand still while they run, until `unpause`, `up`, `stop` or `down`. None named: none."""
+        named = tuple(services)
+        refuse_unknown(self.canonical(), named)
+        return replace(self, overlay=self.overlay.with_paused(named))
+
+    def unpause(self, services: Iterable[str] = ()) -> "Stored":
+        """`unpause [SERVICE…]`: these go on. None named: all."""
+        return replace(self, overlay=self.overlay.with_unpaused(self._named(services)))
+
     def _named(self, services: Iterable[str]) -> tuple[str, ...]:
         named = tuple(services)
         refuse_unknown(self.canonical(), named)

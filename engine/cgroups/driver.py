@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine.cgroups import devices, setting, signals, v1, v2
+from engine.cgroups import devices, freezing, setting, signals, usage, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
@@ -177,6 +177,20 @@ class Driver:
     def oom_kills(self, paths: Paths) -> int:
         """How often the kernel has killed in this cgroup because it was out of memory; 0 where nobody counts."""
         return sum(_count(file, key) for file, key in paths.oom_counters)
+
+    def freeze(self, paths: Paths, *, on: bool) -> None:
+        """Let all its processes stand still, or go on; `is_frozen` says when they do. A cgroup that is gone goes on."""
+        freezing.freeze(paths.v2_directory, self._forest.directories(paths.path), on=on)
+
+    def is_told_to_freeze(self, paths: Paths) -> bool:
+        return freezing.is_told_to(paths.v2_directory, self._forest.directories(paths.path))
+
+    def is_frozen(self, paths: Paths) -> bool:
+        return freezing.is_frozen(paths.v2_directory, self._forest.directories(paths.path))
+
+    def usage(self, paths: Paths) -> usage.Used:
+        """What the cgroup uses now, as far as this machine tells."""
+        return usage.read(paths.v2_directory, self._forest.directories(paths.path))
 
     def missing(self, paths: Paths) -> tuple[str, ...]:
         """The directories of the cgroup that do not exist."""

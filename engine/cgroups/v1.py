@@ -18,7 +18,7 @@ from engine.types import Limits
 
 PERIOD_US = 100_000
 OOM_KEY = "oom_kill"
-_UNLIMITED_BYTES = 2**63 - 2**16  # the kernel says PAGE_COUNTER_MAX in bytes: 2**63 less a page, of whatever size
+UNLIMITED_BYTES = 2**63 - 2**16  # the kernel says PAGE_COUNTER_MAX in bytes: 2**63 less a page, of whatever size
 _MEMORY = "memory.limit_in_bytes"
 _BOTH = "memory.memsw.limit_in_bytes"
 
@@ -118,7 +118,7 @@ def canonical(file: str, text: str) -> str:
     if file == "cpuset.cpus":
         return setting.cpus_text(setting.cpus_of(text))
     if file in (_MEMORY, _BOTH):
-        return "-1" if int(text) >= _UNLIMITED_BYTES else text
+        return "-1" if int(text) >= UNLIMITED_BYTES else text
     return text
 
 

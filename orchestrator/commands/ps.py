@@ -12,7 +12,7 @@ from orchestrator import errors, invocation
 
 COLUMNS = ("Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports")
 HEADS = ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS")
-SHOWN_STATES = ("running", "restarting")
+SHOWN_STATES = ("running", "paused", "restarting")
 """Without -a."""
 
 

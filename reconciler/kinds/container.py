@@ -93,6 +93,7 @@ WORDS = {
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),
+    "paused": Word("paused", live=True),
     "nonce": Word("asked to be made anew"),
 }
 

@@ -56,6 +56,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         stop_grace_s=DEFAULT_GRACE_S if service.stop_grace_period is None else service.stop_grace_period,
         labels=tuple(sorted(service.labels.items())),
         nonce=wish.overlay.nonce.get(slot.service, 0),
+        paused=slot.service in wish.overlay.paused,
     )
 
 

@@ -326,6 +326,91 @@ def test_a_limit_whose_controller_is_absent_is_refused(host: Host) -> None:
     subject.remove(subject.create("project", "aaaa", Limits(memory_bytes=64 * MB)))
 
 
+# -------------------------------------------------------------------------------------------------------- what it uses
+
+
+def test_usage_is_that_of_the_cgroups_own_processes(host: Host) -> None:
+    require(host.layout, "memory")
+    paths, other = host.create(Limits(memory_bytes=64 * MB, pids=50)), host.create()
+    busy = host.python(paths, f"x = bytearray({24 * MB})\nprint('in', flush=True)\nwhile True: pass")
+    assert busy.stdout is not None
+    assert busy.stdout.readline() == "in\n"
+    host.sleeper(other)
+    eventually(lambda: ticks(busy.pid) > 20)
+    found, idle = host.driver.usage(paths), host.driver.usage(other)
+    assert found.memory_bytes is not None
+    assert 24 * MB < found.memory_bytes < 60 * MB
+    assert (found.memory_limit_bytes, idle.memory_limit_bytes) == (64 * MB, None)
+    assert (found.pids, idle.pids) == (1, 1)
+    if host.layout.v2:
+        assert found.cpu_s is not None
+        assert abs(found.cpu_s - ticks(busy.pid) / os.sysconf("SC_CLK_TCK")) < 0.2
+        assert idle.cpu_s is not None
+        assert idle.cpu_s < found.cpu_s
+        assert (found.cpu_pressure is not None) == Path("/proc/pressure/cpu").exists()
+
+
+def ticks(pid: int) -> int:
+    """The CPU time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+# ------------------------------------------------------------------------------------------------------ standing still
+
+
+def stands_still(host: Host) -> None:
+    """Freeze and thaw what runs as fast as it can; its CPU time tells."""
+    paths = host.create()
+    child = host.python(paths, "while True: pass")
+    eventually(lambda: ticks(child.pid) > 5)
+    assert not host.driver.is_told_to_freeze(paths)
+    host.driver.freeze(paths, on=True)
+    assert host.driver.is_told_to_freeze(paths)
+    eventually(lambda: host.driver.is_frozen(paths))
+    before, began = ticks(child.pid), time.monotonic()
+    eventually(lambda: time.monotonic() - began > 0.1)
+    assert ticks(child.pid) == before
+    host.driver.freeze(paths, on=False)
+    assert not host.driver.is_told_to_freeze(paths)
+    eventually(lambda: ticks(child.pid) > before)
+    host.driver.freeze(paths, on=True)
+    host.driver.kill(paths)
+    assert child.wait(DEADLINE_S) == -signal.SIGKILL, "what is frozen dies too"
+    host.driver.remove(paths)
+    host.driver.freeze(paths, on=False)
+    with pytest.raises(EngineError, match="cannot freeze"):
+        host.driver.freeze(paths, on=True)
+    assert not host.driver.is_told_to_freeze(paths)
+    assert not host.driver.is_frozen(paths)
+
+
+def test_what_is_frozen_stands_still(host: Host) -> None:
+    if not host.layout.v2:
+        pytest.skip("no v2 tree")
+    stands_still(host)
+
+
+def test_what_is_frozen_stands_still_on_v1_alone(host: Host) -> None:
+    if not host.layout.v1_of("freezer"):
+        pytest.skip("no v1 freezer here")
+    only = Host(replace(host.layout, v2="", v2_controllers=frozenset()))
+    try:
+        stands_still(only)
+        assert only.driver.usage(only.create()).cpu_pressure is None
+    finally:
+        only.close()
+
+
+def test_without_any_freezer_nothing_can_be_frozen(host: Host) -> None:
+    v1 = tuple(each for each in host.layout.v1 if each[0] != "freezer")
+    subject = driver.Driver(replace(host.layout, v2="", v2_controllers=frozenset(), v1=v1), host.parent)
+    paths = subject.paths("project", "aaaa")
+    assert not subject.is_told_to_freeze(paths)
+    with pytest.raises(TerminalEngineError, match="neither a v2 cgroup tree nor a v1 freezer"):
+        subject.freeze(paths, on=True)
+
+
 # -------------------------------------------------------------------------------------------------------- end and removal
 
 STORM = "import os\nprint('storming', flush=True)\nwhile True:\n  try: os.fork()\n  except BlockingIOError: pass\n"

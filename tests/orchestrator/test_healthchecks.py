@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -108,6 +109,37 @@ class Bench:
         with anyio.fail_after(10):
             while not check():
                 await anyio.lowlevel.checkpoint()
+
+
+def test_what_is_paused_is_not_probed_and_stays_as_healthy_as_it_was(tmp_path: pathlib.Path) -> None:
+    bench = Bench(tmp_path)
+    one = container("one", 1000.0)
+    paused = replace(one, config=replace(one.config, paused=True))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(bench.monitor.serve)
+            bench.monitor.show("p", [one])
+            await bench.probed(1)
+            bench.monitor.show("p", [paused])
+            await bench.until(lambda: bench.sleepers == 0)
+            bench.now += 1000
+            bench.monitor.show("p", [paused])
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            assert len(bench.asked) == 1
+            assert bench.monitor.statuses() == {"one": HEALTHY}
+            bench.monitor.show("p", [replace(paused, started_at=1500.0)])
+            assert bench.monitor.statuses() == {"one": STARTING}, "it was started again, and paused before it was asked"
+            bench.monitor.show("p", [replace(one, started_at=1500.0)])
+            await bench.probed(2)
+            assert bench.monitor.statuses() == {"one": HEALTHY}
+            bench.monitor.show("p", [replace(paused, started_at=1500.0)])
+            bench.monitor.show("p", [])
+            assert bench.monitor.statuses() == {}
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
 
 
 def test_the_monitor_probes_what_runs_and_forgets_what_does_not(tmp_path: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def test_a_daemon_that_died_in_the_middle_of_a_down_goes_on_with_it(lab: Lab) ->
     lab.engine.faults["container:db", Verb.REMOVE] = 10**9
     lab.corral("down", code=1)
     lab.kill()
-    assert os.listdir(lab.places.projects) == ["demo.json"]
+    assert sorted(os.listdir(lab.places.projects)) == ["demo.events", "demo.json"]
     lab.engine.faults.clear()
     lab.start()
     eventually(lambda: os.listdir(lab.places.projects) == [])

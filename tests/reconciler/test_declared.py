@@ -166,7 +166,26 @@ def test_a_service_that_is_not_there_is_refused_by_name():
 def test_what_is_stored_is_json_and_comes_back_equal():
     scene = Scene().up(project({"a": service(scale=2, depends_on={"b": needs()}), "b": service()}), scale={"a": 3})
     stored = scene.say(scene.stored.stop(["a"])).stored
-    assert Stored.from_json(json.loads(json.dumps(stored.to_json()))) == stored
+    stored = stored.pause(["b"])
+    written = json.loads(json.dumps(stored.to_json()))
+    assert Stored.from_json(written) == stored
+    del written["overlay"]["paused"]
+    assert Stored.from_json(written) == stored.unpause(), "a record from before there was a pause"
+
+
+def test_a_pause_ends_with_up_stop_and_down():
+    document = project({"a": service(), "b": service()})
+    stored = Scene().up(document).stored.pause(["a", "b"])
+    assert stored.overlay.paused == {"a", "b"}
+    assert stored.up(scenes.FILES, document, 5.0, services=["a"]).overlay.paused == {"b"}
+    assert stored.stop(["a"]).overlay.paused == {"b"}
+    assert stored.start(["a"], 5.0).overlay.paused == {"a", "b"}
+    assert stored.unpause(["a"]).overlay.paused == {"b"}
+    assert stored.unpause().overlay.paused == frozenset()
+    assert stored.down().overlay.paused == frozenset()
+    assert stored.pause([]) == stored
+    with pytest.raises(DeclareError, match="no such service: x"):
+        stored.pause(["x"])
 
 
 def test_up_of_a_service_runs_it_as_often_as_the_file_says_again():

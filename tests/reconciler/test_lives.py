@@ -82,6 +82,13 @@ class Life:
         if not servers:
             return
         name = self.rnd.choice(servers)
+        ran = world.identity()
+        await world.say(world.stored.pause([name]))
+        await world.settle()
+        assert {i for i, have in world.engine.things("p").items() if getattr(have.config, "paused", False)} >= set(
+            self.running(name)
+        )
+        assert all(world.identity()[i] == ran[i] for i in self.running(name)), "a pause restarted it"
         await world.say(world.stored.stop([name]))
         await world.settle()
         await world.daemon_dies()

@@ -395,6 +395,35 @@ def test_stop_stops_and_start_starts_the_same_container():
     assert {i: uid for i, (uid, _) in scene.come_true().uids().items()} == {i: uid for i, (uid, _) in before.items()}
 
 
+def test_pause_and_up_change_the_container_in_place_and_a_stop_ends_the_pause():
+    scene = standing(database_and_web())
+    document = database_and_web()
+    before = scene.uids()
+    scene.say(scene.stored.pause(["web"]))
+    says(
+        scene.plan(),
+        """
+        ~ container:web  update   paused false -> true, live
+        8 resources are as declared
+        """,
+    )
+    assert scene.come_true().uids() == before
+    says(scene.plan(), "9 resources are as declared")
+    paused = scene.stored
+    scene.up(document)
+    says(
+        scene.plan(),
+        """
+        ~ container:web  update   paused true -> false, live
+        8 resources are as declared
+        """,
+    )
+    scene.say(paused.stop(["web"]))
+    assert [step.verb for step in scene.forecast().steps] == ["stop", "update"]
+    scene.come_true().say(scene.stored.start(["web"], scene.now))
+    assert [step.verb for step in scene.forecast().steps] == ["start"]
+
+
 def test_what_has_exited_is_stopped_already_and_start_waits_for_its_dependencies_again():
     both = pair({}, {"depends_on": {"a": needs()}, "restart": "always"})
     scene = standing(both).exit("container:b", 1, hasty=1)
