@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import errors, starting, store, trees
+from engine import confinement, errors, starting, store, trees
 from engine.cgroups.driver import Driver, Paths
 from engine.images.store import ImageStore
 from engine.process import frames, wire
@@ -217,6 +217,7 @@ class Containers:
         image = next((info for info in self._images.infos() if info.config.reference == config.image), None)
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
+        confinement.check(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
         directory = self.directory(record.uid)
@@ -267,7 +268,7 @@ class Containers:
             sandbox=sandbox,
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
-            seccomp_path=self._seccomp_path,
+            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
             volume_data=volume_data,
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)

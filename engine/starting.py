@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from engine import errors
+from engine import confinement, errors
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
@@ -77,11 +77,14 @@ def spec_of(
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,
         mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
-        files=tuple(wire.Bind(sandbox.file(name), f"/etc/{name}") for name in FILES),
+        files=tuple(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
         cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
         oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
-        confinement=wire.Confinement(seccomp_path=seccomp_path),
+        confinement=confinement.of(config, seccomp_path),
         hostname=sandbox.config.hostname,
+        shm_bytes=config.shm_bytes,
+        read_only=config.read_only,
+        sysctls=config.sysctls,
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,

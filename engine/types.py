@@ -11,6 +11,8 @@ Units: bytes, seconds (floats), and CPUs as a float. Mappings are sorted tuples 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.process.wire import DOCKER_CAPABILITIES
+
 Pairs = tuple[tuple[str, str], ...]
 """A mapping as sorted (key, value) pairs."""
 
@@ -30,6 +32,9 @@ class NetworkMode(StrEnum):
     HOST = "host"
     NONE = "none"
 
+
+DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 # ---------------------------------------------------------------------------------------------------- parts of a Config
 
@@ -105,6 +110,24 @@ class Healthcheck:
     start_interval_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Ulimit:
+    """A limit of setrlimit(2), by its name in small letters; -1 is none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
+    itself does not have are done without, while otherwise they are refused."""
+
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    every_capability: bool = False
+
+
 class Restart(StrEnum):
     NO = "no"
     ALWAYS = "always"
@@ -154,7 +177,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """A network namespace and a uts namespace, held by a shim.
+    """A network namespace and a uts namespace, held by a shim. `sysctls` are the network's ("net.…").
 
     `links` are (alias, sandbox name) pairs: names that only this sandbox sees. `extra_hosts` are (name, address) pairs
     for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's.
@@ -170,6 +193,7 @@ class SandboxConfig:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     links: Pairs = ()
+    sysctls: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +218,8 @@ class ContainerConfig:
     """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
-    `nonce` changes only to force a new container.
+    `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `read_only`:
+    the root; mounts are as they say. `nonce` changes only to force a new container.
     """
 
     name: str  # unique in this corral
@@ -208,11 +233,18 @@ class ContainerConfig:
     command: tuple[str, ...] | None = None
     environment: Pairs = ()
     user: str = ""
+    groups: tuple[str, ...] = ()
     working_dir: str = ""
+    read_only: bool = False
+    shm_bytes: int = DEFAULT_SHM_BYTES
     mounts: tuple[Mount, ...] = ()
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    ulimits: tuple[Ulimit, ...] = ()
+    oom_score_adj: int = 0
+    sysctls: Pairs = ()
+    security: Security = field(default_factory=Security)
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
     init: bool = False

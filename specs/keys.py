@@ -96,15 +96,19 @@ DEPLOY = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
+annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
 cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
-gpus group_add ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
-oom_score_adj pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
-read_only runtime secrets security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
+gpus ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
+pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
+runtime secrets security_opt storage_opt use_api_socket userns_mode uts
 """
+
+ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "cap_add": Items(TEXT, unique=True),
+        "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,
         "container_name": TEXT,
         "cpu_shares": INTEGER,
@@ -121,6 +125,7 @@ SERVICE = Keys(
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "group_add": Items(_INTEGER_OR_TEXT, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT,
         "image": TEXT,
@@ -131,16 +136,21 @@ SERVICE = Keys(
         "memswap_limit": QUANTITY,
         "network_mode": TEXT,
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
+        "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
         "profiles": TEXTS,
+        "read_only": BOOLEAN,
         "restart": TEXT,
         "scale": INTEGER,
+        "shm_size": QUANTITY,
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
+        "sysctls": PAIRS,
         "tmpfs": TEXT_OR_TEXTS,
         "tty": BOOLEAN,
+        "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),

@@ -143,11 +143,14 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "extra_hosts"), _with_new),
     (("services", "*", "healthcheck", "test"), _replaced),
     (("services", "*", "labels"), _united),
+    (("services", "*", "ulimits", "*"), _replaced),
     (("networks", "*", "ipam", "config"), _pools),
     (("networks", "*", "labels"), _united),
     (("volumes", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
+    (("services", "*", "cap_add"), _before_equals),
+    (("services", "*", "cap_drop"), _before_equals),
     (("services", "*", "dns"), _before_equals),
     (("services", "*", "dns_opt"), _before_equals),
     (("services", "*", "dns_search"), _before_equals),

@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import ports, tmpfs
+from specs import confinement, ports, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -57,6 +57,7 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
     if service.stop_signal is not None and not is_signal(service.stop_signal):
         yield SpecError((*path, "stop_signal"), f"'{service.stop_signal}' is not a signal")
     yield from _limits(service, path)
+    yield from confinement.problems(service, path)
     yield from _mounts(service, path)
     for network, joined in service.networks.items():
         for index, alias in enumerate(joined.aliases):

@@ -87,7 +87,10 @@ _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "mem_limit": str,
     "memswap_limit": str,
     "networks": _networks,
+    "shm_size": str,
     "stop_grace_period": duration,
+    "sysctls": _sorted,
+    "ulimits": _sorted,
     "volumes": _volumes,
 }
 

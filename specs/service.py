@@ -90,13 +90,21 @@ class Healthcheck(strict.Model):
     start_interval: float = 5.0
 
 
+class Ulimit(strict.Model):
+    """A limit of setrlimit(2); -1 is none."""
+
+    soft: int
+    hard: int
+
+
 class Service(strict.Model):
     """One service.
 
     `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `scale` None: the file gives neither `scale`
+    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `cap_add`, `cap_drop`: names without CAP_, and
+    ALL. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale`
     nor `deploy.replicas`.
     """
 
@@ -127,6 +135,14 @@ class Service(strict.Model):
     cpu_shares: int | None = None
     cpuset: str | None = None
     pids_limit: int | None = None
+    shm_size: int | None = None
+    ulimits: dict[str, Ulimit] = pydantic.Field(default_factory=dict)
+    oom_score_adj: int = 0
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    read_only: bool = False
+    sysctls: dict[str, str] = pydantic.Field(default_factory=dict)
     scale: int | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()

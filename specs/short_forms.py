@@ -266,6 +266,7 @@ _SERVICE: Mapping[str, Spell] = {
     "labels": _labels,
     "networks": _networks,
     "ports": _ports,
+    "sysctls": _environment,
     "tmpfs": _texts,
     "volumes": _volumes,
 }

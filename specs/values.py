@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import units
+from specs import confinement, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -239,10 +239,13 @@ NULLABLE = frozenset({"command", "entrypoint", "deploy"})
 """Keys that may be left empty, which means the same as leaving them out; any other empty key is an error."""
 
 _CONVERT: Mapping[str, Convert] = {
+    "cap_add": confinement.capability_names,
+    "cap_drop": confinement.capability_names,
     "cpu_shares": _positive,
     "cpus": cpus,
     "depends_on": _depends_on,
     "extra_hosts": _extra_hosts,
+    "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
     "links": _links,
@@ -252,7 +255,10 @@ _CONVERT: Mapping[str, Convert] = {
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
+    "shm_size": size,
     "stop_grace_period": duration,
+    "sysctls": confinement.sysctl_values,
+    "ulimits": confinement.ulimits,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

@@ -33,6 +33,7 @@ class Mounting:
         self._root_path = root_path
         self._cgroups = cgroups
         self._nothing = -1
+        self._overlays: list[int] = []
 
     def perform(self, operation: Operation) -> None:
         """Raises `EngineError` in the operation's words."""
@@ -83,6 +84,7 @@ class Mounting:
             self.root = os.open(self._root_path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         else:
             _overlay(overlay, paths.make_directory(self.root, overlay.target, paths.STRICT))
+            self._overlays.append(paths.find(self.root, overlay.target, paths.STRICT))
 
     def _copy_up(self, source: str, destination: str) -> None:
         try:
@@ -163,8 +165,9 @@ class Mounting:
         return self._nothing
 
     def _make_read_only(self, path: str) -> None:
-        if path == "/":
-            syscalls.mount_setattr(self.root, attributes=syscalls.MOUNT_ATTR_RDONLY)
+        if path == "/":  # which is made of several file systems, and not of what the user mounted
+            for overlay in (self.root, *self._overlays):
+                syscalls.mount_setattr(overlay, attributes=syscalls.MOUNT_ATTR_RDONLY)
             return
         for found in self._each(path):
             tree = syscalls.open_tree(found, "", recursive=True)

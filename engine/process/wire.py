@@ -145,6 +145,7 @@ class Confinement(NamedTuple):
     masked_paths: tuple[str, ...] | None = None  # None: Docker's
     read_only_paths: tuple[str, ...] | None = None  # None: Docker's
     oom_score_adj: int = 0
+    groups: tuple[str, ...] = ()  # supplementary ones beside the user's, names or numbers
 
 
 class StartSpec(NamedTuple):
@@ -153,7 +154,7 @@ class StartSpec(NamedTuple):
     `run_directory` exists and is ours alone: `process.json` and `exit.json` are written there, those of an earlier run are
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` it becomes `LOG_PATH.1` (0: never). `files` are bound over /etc/hosts and
-    the like, after everything else. `user` is "", "name", "uid", or either with ":group".
+    the like, after everything else. `sysctls` are those of the ipc namespace. `user` is "", "name", "uid", or either with ":group".
     """
 
     container: str  # uid
@@ -174,6 +175,7 @@ class StartSpec(NamedTuple):
     hostname: str = ""
     shm_bytes: int = 64 * 1024 * 1024
     read_only: bool = False
+    sysctls: Pairs = ()
     init: bool = False
     tty: bool = False
     stdin_open: bool = False

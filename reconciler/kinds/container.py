@@ -8,7 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import Config, ContainerConfig, ContainerInfo, Limits, Look, PortMap, State, VolumeMount
+from engine.types import (
+    Config,
+    ContainerConfig,
+    ContainerInfo,
+    Limits,
+    Look,
+    PortMap,
+    Security,
+    State,
+    Ulimit,
+    VolumeMount,
+)
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
 from reconciler.difference import Word
@@ -52,11 +63,22 @@ LIMITS = {
 }
 assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 
+SECURITY = {
+    "capabilities": Word("capabilities", members=True),
+    "every_capability": Word("every capability"),
+}
+assert SECURITY.keys() == set(Security.__dataclass_fields__)
+
 
 def shown_port(port: object) -> str:
     assert isinstance(port, PortMap)
     host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
     return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
+
+
+def shown_ulimit(limit: object) -> str:
+    assert isinstance(limit, Ulimit)
+    return f"{limit.name}={limit.soft}:{limit.hard}"
 
 
 def shown_mount(mount: object) -> str:
@@ -72,11 +94,18 @@ WORDS = {
     "command": Word("command"),
     "environment": Word("environment", members=True),
     "user": Word("user"),
+    "groups": Word("group_add", members=True),
     "working_dir": Word("working_dir"),
+    "read_only": Word("read_only"),
+    "shm_bytes": Word("shm_size", show=difference.size),
     "mounts": Word("volumes", members=True, show=shown_mount),
     "ports": Word("ports", live=True, members=True, show=shown_port),
     "expose": Word("expose", live=True, members=True),
     "limits": Word("limits", live=True, parts=LIMITS),
+    "ulimits": Word("ulimits", members=True, show=shown_ulimit),
+    "oom_score_adj": Word("oom_score_adj"),
+    "sysctls": Word("sysctls", members=True),
+    "security": Word("security", parts=SECURITY),
     "restart": Word("restart", live=True, show=restart.policy_of),
     "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
     "init": Word("init"),

@@ -19,7 +19,7 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import tmpfs
+from specs import capabilities, sysctls, tmpfs
 from specs.service import Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -39,11 +39,18 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         command=service.command,
         environment=tuple(sorted(service.environment.items())),
         user=service.user or "",
+        groups=service.group_add,
         working_dir=service.working_dir or "",
+        read_only=service.read_only,
+        shm_bytes=service.shm_size or types.DEFAULT_SHM_BYTES,
         mounts=mounts_of(wish, slot.service),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
+        ulimits=tuple(sorted(types.Ulimit(name, it.soft, it.hard) for name, it in service.ulimits.items())),
+        oom_score_adj=service.oom_score_adj,
+        sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
+        security=security_of(service),
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
         init=service.init,
@@ -65,6 +72,11 @@ def limits_of(service: Service) -> Limits:
         service.cpuset or "",
         service.pids_limit,
     )
+
+
+def security_of(service: Service) -> types.Security:
+    names = capabilities.selected(types.DEFAULT_CAPABILITIES, service.cap_add, service.cap_drop)
+    return types.Security(names, every_capability=capabilities.ALL in service.cap_add)
 
 
 def healthcheck_of(service: Service) -> types.Healthcheck | None:

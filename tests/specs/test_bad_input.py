@@ -342,17 +342,71 @@ f: [*e,*e,*e]
   a:
     image: host
     build: .
-    cap_add: [NET_ADMIN]
+    ipc: host
     deploy: {mode: global}
 secrets: {x: {file: y}}
 networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.cap_add: cap_add is not supported yet",
+            "compose.yaml:5:5: services.a.ipc: ipc is not supported yet",
             "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
             "compose.yaml:7:1: secrets: secrets is not supported yet",
             "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",
+        ],
+    ),
+    "what a container's processes may do": (
+        """services:
+  a:
+    image: host
+    network_mode: host
+    cap_add: [NET_ADMN, CAP_CHOWN]
+    cap_drop: [all, cap_x]
+    group_add: ["a:b", 4294967295]
+    oom_score_adj: 1001
+    ulimits:
+      nofiles: 1
+      nproc: {soft: 9, hard: 8}
+      core: {soft: 1}
+      cpu: -2
+    sysctls: {net.core.somaxconn: 1, kernel.panic: 9, kernel.hostname: x, x: 1, kernel.sem: "1\\n2", kernel.msgmax: }
+""",
+        [
+            "compose.yaml:12:7: services.a.ulimits.core: hard is missing",
+            "compose.yaml:14:114: services.a.sysctls.kernel.msgmax: kernel.msgmax needs a value",
+        ],
+    ),
+    "what no container's processes may do": (
+        """services:
+  a:
+    image: host
+    network_mode: host
+    cap_add: [NET_ADMN, CAP_CHOWN]
+    cap_drop: [all, cap_x]
+    group_add: ["a:b", 4294967295]
+    oom_score_adj: 1001
+    ulimits:
+      nofiles: 1
+      nproc: {soft: 9, hard: 8}
+      core: {soft: -1, hard: 8}
+      cpu: -2
+    sysctls: {net.core.somaxconn: 1, kernel.panic: 9, kernel.hostname: x, x: 1, kernel.sem: "1\\n2"}
+""",
+        [
+            "compose.yaml:5:15: services.a.cap_add[0]: 'NET_ADMN' is not a capability (did you mean NET_ADMIN?)",
+            "compose.yaml:6:21: services.a.cap_drop[1]: 'X' is not a capability",
+            "compose.yaml:7:17: services.a.group_add[0]: 'a:b' is not a group",
+            "compose.yaml:7:24: services.a.group_add[1]: '4294967295' is not a group",
+            "compose.yaml:8:5: services.a.oom_score_adj: 1001 is not between -1000 and 1000",
+            "compose.yaml:10:7: services.a.ulimits.nofiles: 'nofiles' is not a limit: core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack (did you mean nofile?)",
+            "compose.yaml:11:7: services.a.ulimits.nproc: the soft limit 9 is more than the hard limit 8",
+            "compose.yaml:12:7: services.a.ulimits.core: the soft limit -1 is more than the hard limit 8",
+            "compose.yaml:13:7: services.a.ulimits.cpu: -2 is not a limit: 0 or more, or -1 for none",
+            "compose.yaml:14:15: services.a.sysctls.net.core.somaxconn: net.core.somaxconn cannot be set with network_mode host: it is the machine's then",
+            "compose.yaml:14:38: services.a.sysctls.kernel.panic: kernel.panic is the machine's, not a container's: only net.…, fs.mqueue.… and kernel.sem, msg*, shm* are (set it on the machine: sysctl -w kernel.panic=9)",
+            "compose.yaml:14:55: services.a.sysctls.kernel.hostname: kernel.hostname is not set as a sysctl (write hostname)",
+            "compose.yaml:14:75: services.a.sysctls.x: 'x' is not a sysctl such as net.core.somaxconn",
+            "compose.yaml:14:81: services.a.sysctls.kernel.sem: the value of kernel.sem is not one line",
         ],
     ),
     "unknown keys": (
