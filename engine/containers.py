@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, starting, store, trees
+from engine import confinement, errors, nodes, starting, store, trees
+from engine.cgroups import devices
 from engine.cgroups.driver import Driver, Paths
 from engine.images.store import ImageStore
 from engine.process import frames, wire
@@ -218,6 +219,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
+        rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
         directory = self.directory(record.uid)
@@ -226,7 +228,7 @@ class Containers:
         store.write(path, record, durable=False)
         container = Container(record)
         self._keep(container)
-        self._driver.create(config.project, record.uid[:12], config.limits)
+        self._driver.create(config.project, record.uid[:12], config.limits, rules)
         starting.make_directories(directory, layers)
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
@@ -235,7 +237,8 @@ class Containers:
     def change(self, container: Container, config: ContainerConfig) -> None:
         """Keep another Config, and put its limits in force."""
         self._driver.update(
-            self._driver.create(config.project, container.record.uid[:12], config.limits), config.limits
+            self._driver.create(config.project, container.record.uid[:12], config.limits, nodes.rules(config)),
+            config.limits,
         )
         container.limits = None
         container.record = replace(container.record, config=config)
@@ -253,6 +256,9 @@ class Containers:
         paths = self._cgroup(container)
         if self._driver.missing(paths):  # since a reboot
             self._driver.create(record.config.project, record.uid[:12], record.config.limits)
+        rules = nodes.rules(record.config)
+        if rules != devices.DEFAULT:  # numbers may be others by now
+            self._driver.set_devices(paths, rules)
         run = store.RunRecord(
             run=store.new_uid()[:12],
             sandbox_uid=sandbox.record.uid,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from engine import confinement, errors
+from engine import confinement, errors, nodes
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
@@ -85,6 +85,7 @@ def spec_of(
         shm_bytes=config.shm_bytes,
         read_only=config.read_only,
         sysctls=config.sysctls,
+        devices=nodes.of(config),
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,

@@ -120,12 +120,27 @@ class Ulimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of the machine at `target`, or those in the directory `source`. `access`: of "r", "w" and "m" (mknod)."""
+
+    source: str
+    target: str
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
-    itself does not have are done without, while otherwise they are refused."""
+    itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined" none, anything else the JSON of one in
+    Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that otherwise is. `privileged`: that, the
+    machine's devices, and /sys and the cgroups writable."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    unmasked: bool = False
+    privileged: bool = False
 
 
 class Restart(StrEnum):
@@ -218,8 +233,8 @@ class ContainerConfig:
     """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
-    `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `read_only`:
-    the root; mounts are as they say. `nonce` changes only to force a new container.
+    `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
+    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `nonce` changes only to force a new container.
     """
 
     name: str  # unique in this corral
@@ -245,6 +260,8 @@ class ContainerConfig:
     oom_score_adj: int = 0
     sysctls: Pairs = ()
     security: Security = field(default_factory=Security)
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
     init: bool = False

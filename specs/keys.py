@@ -97,11 +97,13 @@ ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
 annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
-cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
+cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
 gpus ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
-pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
-runtime secrets security_opt storage_opt use_api_socket userns_mode uts
+pid platform post_start pre_start pre_stop provider pull_policy pull_refresh_after
+runtime secrets storage_opt use_api_socket userns_mode uts
 """
+
+DEVICE = Keys({"source": TEXT, "target": TEXT, "permissions": TEXT})
 
 ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
@@ -116,6 +118,8 @@ SERVICE = Keys(
         "cpuset": TEXT,
         "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
         "deploy": DEPLOY,
+        "device_cgroup_rules": TEXTS,
+        "devices": Items(Either((TEXT, DEVICE))),
         "dns": TEXT_OR_TEXTS,
         "dns_opt": TEXTS,
         "dns_search": TEXT_OR_TEXTS,
@@ -139,10 +143,12 @@ SERVICE = Keys(
         "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "privileged": BOOLEAN,
         "profiles": TEXTS,
         "read_only": BOOLEAN,
         "restart": TEXT,
         "scale": INTEGER,
+        "security_opt": Items(TEXT, unique=True),
         "shm_size": QUANTITY,
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,

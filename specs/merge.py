@@ -151,6 +151,7 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "cap_add"), _before_equals),
     (("services", "*", "cap_drop"), _before_equals),
+    (("services", "*", "devices"), _target),
     (("services", "*", "dns"), _before_equals),
     (("services", "*", "dns_opt"), _before_equals),
     (("services", "*", "dns_search"), _before_equals),

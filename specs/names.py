@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import confinement, ports, tmpfs
+from specs import confinement, devices, ports, security_options, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -58,6 +58,8 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "stop_signal"), f"'{service.stop_signal}' is not a signal")
     yield from _limits(service, path)
     yield from confinement.problems(service, path)
+    yield from security_options.problems(service.security_opt, (*path, "security_opt"))
+    yield from devices.problems(service, path)
     yield from _mounts(service, path)
     for network, joined in service.networks.items():
         for index, alias in enumerate(joined.aliases):

@@ -90,6 +90,14 @@ class Healthcheck(strict.Model):
     start_interval: float = 5.0
 
 
+class Device(strict.Model):
+    """A device node of the machine's at `target`. `permissions`: of r, w and m (mknod)."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
 class Ulimit(strict.Model):
     """A limit of setrlimit(2); -1 is none."""
 
@@ -104,7 +112,7 @@ class Service(strict.Model):
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
     file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `cap_add`, `cap_drop`: names without CAP_, and
-    ALL. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale`
+    ALL. `security_opt`: see `specs.security_options`. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale`
     nor `deploy.replicas`.
     """
 
@@ -143,6 +151,10 @@ class Service(strict.Model):
     group_add: tuple[str, ...] = ()
     read_only: bool = False
     sysctls: dict[str, str] = pydantic.Field(default_factory=dict)
+    security_opt: tuple[str, ...] = ()
+    privileged: bool = False
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import confinement, units
+from specs import confinement, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -255,6 +255,7 @@ _CONVERT: Mapping[str, Convert] = {
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
+    "security_opt": security_options.canonical,
     "shm_size": size,
     "stop_grace_period": duration,
     "sysctls": confinement.sysctl_values,

@@ -15,7 +15,7 @@ import struct
 from engine import errors
 from engine.process import copyup, paths, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
-from engine.process.wire import Bind, Overlay, Pairs, Tmpfs
+from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h
 SYSFS_MAGIC = 0x62656572  # linux/magic.h
@@ -53,8 +53,10 @@ class Mounting:
                 self._attach(_new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT))
             case rootfs.MountDevices():
                 self._devices()
-            case rootfs.MountCgroups():
-                self._control_groups()
+            case rootfs.MakeNode(device):
+                self._node(device)
+            case rootfs.MountCgroups(read_only):
+                self._control_groups(syscalls.MOUNT_ATTR_RDONLY if read_only else 0)
             case rootfs.OpenTerminal():
                 self._open_terminal()
             case rootfs.MountTmpfs(tmpfs):
@@ -106,11 +108,27 @@ class Mounting:
         self.null = _verified_null(os.open("null", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tree))
         self._attach(tree, paths.make_directory(self.root, "/dev", paths.STRICT))
 
-    def _control_groups(self) -> None:
+    def _node(self, device: Device) -> None:
+        above, _, name = device.target.rpartition("/")
+        place = paths.make_directory(self.root, above, paths.STRICT)
+        kind = stat.S_IFCHR if device.kind == "c" else stat.S_IFBLK
+        umask = os.umask(0)
+        try:
+            try:
+                os.unlink(name, dir_fd=place)  # of an earlier start, where it is not in /dev
+            except FileNotFoundError:
+                pass
+            os.mknod(name, kind | device.mode, os.makedev(device.major, device.minor), dir_fd=place)
+            os.chown(name, device.uid, device.gid, dir_fd=place, follow_symlinks=False)
+        finally:
+            os.umask(umask)
+            os.close(place)
+
+    def _control_groups(self, read_only: int) -> None:
         """v2 alone is the whole directory; beside v1, each hierarchy that the container was put into gets a directory."""
         place = paths.make_directory(self.root, "/sys/fs/cgroup", paths.STRICT)
         if [controllers for controllers, _ in self._cgroups] == [""]:
-            self._attach(_new("cgroup2", (), NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY), place)
+            self._attach(_new("cgroup2", (), NOTHING_SPECIAL | read_only), place)
             return
         tree = _new("tmpfs", (("mode", "755"), ("size", "1m")), NOTHING_SPECIAL)
         entered = [controllers for controllers, path in self._cgroups if path != "/"]
@@ -120,7 +138,7 @@ class Mounting:
         self._attach(tree, place)
         for controllers in entered:
             found = paths.find(self.root, f"/sys/fs/cgroup/{_hierarchy_name(controllers)}", paths.STRICT)
-            self._attach(_hierarchy(controllers), found)
+            self._attach(_hierarchy(controllers, NOTHING_SPECIAL | read_only), found)
 
     def _open_terminal(self) -> None:
         """The slave is opened through the master, never by a name that the image or a neighbour could have replaced."""
@@ -249,8 +267,7 @@ def _hierarchy_name(controllers: str) -> str:
     return controllers.removeprefix("name=") or "unified"
 
 
-def _hierarchy(controllers: str) -> int:
-    attributes = NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY
+def _hierarchy(controllers: str, attributes: int) -> int:
     if not controllers:
         return _new("cgroup2", (), attributes)
     if controllers.startswith("name="):

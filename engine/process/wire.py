@@ -113,6 +113,18 @@ class Tmpfs(NamedTuple):
     no_exec: bool = False
 
 
+class Device(NamedTuple):
+    """A device node at `target`; `kind` is "c" or "b", `mode` its permissions."""
+
+    target: str
+    kind: str
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+
+
 class OomCounter(NamedTuple):
     """A line "KEY NUMBER" in a cgroup's file: memory.events with oom_kill (v2), memory.oom_control with oom_kill (v1)."""
 
@@ -146,6 +158,7 @@ class Confinement(NamedTuple):
     read_only_paths: tuple[str, ...] | None = None  # None: Docker's
     oom_score_adj: int = 0
     groups: tuple[str, ...] = ()  # supplementary ones beside the user's, names or numbers
+    writable_kernel: bool = False  # /sys and the cgroups
 
 
 class StartSpec(NamedTuple):
@@ -176,6 +189,7 @@ class StartSpec(NamedTuple):
     shm_bytes: int = 64 * 1024 * 1024
     read_only: bool = False
     sysctls: Pairs = ()
+    devices: tuple[Device, ...] = ()
     init: bool = False
     tty: bool = False
     stdin_open: bool = False

@@ -12,6 +12,7 @@ from engine.types import (
     Config,
     ContainerConfig,
     ContainerInfo,
+    Device,
     Limits,
     Look,
     PortMap,
@@ -66,6 +67,10 @@ assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 SECURITY = {
     "capabilities": Word("capabilities", members=True),
     "every_capability": Word("every capability"),
+    "no_new_privileges": Word("no-new-privileges"),
+    "seccomp": Word("seccomp", show=lambda profile: "a profile" if profile.startswith("{") else profile or "default"),
+    "unmasked": Word("systempaths=unconfined"),
+    "privileged": Word("privileged"),
 }
 assert SECURITY.keys() == set(Security.__dataclass_fields__)
 
@@ -79,6 +84,11 @@ def shown_port(port: object) -> str:
 def shown_ulimit(limit: object) -> str:
     assert isinstance(limit, Ulimit)
     return f"{limit.name}={limit.soft}:{limit.hard}"
+
+
+def shown_device(device: object) -> str:
+    assert isinstance(device, Device)
+    return f"{device.source}:{device.target}:{device.access}"
 
 
 def shown_mount(mount: object) -> str:
@@ -106,6 +116,8 @@ WORDS = {
     "oom_score_adj": Word("oom_score_adj"),
     "sysctls": Word("sysctls", members=True),
     "security": Word("security", parts=SECURITY),
+    "devices": Word("devices", members=True, show=shown_device),
+    "device_rules": Word("device_cgroup_rules", live=True, members=True),
     "restart": Word("restart", live=True, show=restart.policy_of),
     "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
     "init": Word("init"),

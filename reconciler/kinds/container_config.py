@@ -19,7 +19,7 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, sysctls, tmpfs
+from specs import capabilities, security_options, sysctls, tmpfs
 from specs.service import Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -51,6 +51,8 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
         security=security_of(service),
+        devices=tuple(types.Device(it.source, it.target, it.permissions) for it in service.devices),
+        device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
         init=service.init,
@@ -75,8 +77,17 @@ def limits_of(service: Service) -> Limits:
 
 
 def security_of(service: Service) -> types.Security:
-    names = capabilities.selected(types.DEFAULT_CAPABILITIES, service.cap_add, service.cap_drop)
-    return types.Security(names, every_capability=capabilities.ALL in service.cap_add)
+    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
+    add = (capabilities.ALL,) if service.privileged else service.cap_add
+    options = security_options.parse(service.security_opt)
+    return types.Security(
+        capabilities.selected(types.DEFAULT_CAPABILITIES, add, service.cap_drop),
+        capabilities.ALL in add,
+        options.no_new_privileges,
+        options.seccomp or (security_options.UNCONFINED if service.privileged else ""),
+        options.unmasked,
+        service.privileged,
+    )
 
 
 def healthcheck_of(service: Service) -> types.Healthcheck | None:

@@ -213,3 +213,118 @@ def test_oom_score_adj(lab: Lab) -> None:
     with executed(lab) as other:
         for pid in (lab.pid("a"), other):
             assert machine.read(f"/proc/{pid}/oom_score_adj") == "321\n"
+
+
+# ------------------------------------------------------------------------------------------------------- security_opt
+
+
+def test_no_new_privileges_for_every_process(lab: Lab) -> None:
+    lab.up(one("security_opt: ['no-new-privileges:true']"))
+    with executed(lab) as other:
+        for pid in (lab.pid("a"), other):
+            assert [machine.status(pid)[name] for name in ("NoNewPrivs", "Seccomp")] == ["1", "2"]
+            assert held(pid) == DOCKERS
+    said = planned(lab, one())
+    assert "replace" in said
+    assert "no-new-privileges true -> false" in said
+
+
+def test_seccomp_unconfined(lab: Lab) -> None:
+    lab.up(one("security_opt: [seccomp=unconfined]"))
+    with executed(lab) as other:
+        for pid in (lab.pid("a"), other):
+            assert machine.status(pid)["Seccomp"] == "0"
+            assert held(pid) == DOCKERS
+
+
+DENIES_MKDIR = """{
+  "defaultAction": "SCMP_ACT_ALLOW",
+  "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 71}]
+}"""
+
+
+@pytest.mark.parametrize("more", ["no-new-privileges:false", "no-new-privileges:true"])
+def test_a_seccomp_profile_of_ones_own(lab: Lab, more: str) -> None:
+    lab.write(DENIES_MKDIR, "profile.json")
+    lab.up(one(f"security_opt: [seccomp=profile.json, '{more}']"))
+    assert machine.status(lab.pid("a"))["Seccomp"] == "2"
+    assert "Protocol error" in lab.exec("a", "sh", "-c", "mkdir /x 2>&1", code=1)  # EPROTO is 71
+    lab.exec("a", "sh", "-c", "unshare -m true 2>/dev/null || exit 3", code=3)  # it has no CAP_SYS_ADMIN still
+    (lab.folder / "profile.json").unlink()
+    lab.corral("restart", "-t", "0", "a")
+    assert "Protocol error" in lab.exec("a", "sh", "-c", "mkdir /x 2>&1", code=1)
+
+
+def test_a_seccomp_profile_that_cannot_be_enforced_is_refused(lab: Lab) -> None:
+    lab.write('{"defaultAction": "SCMP_ACT_NOTIFY"}', "profile.json")
+    lab.write(one("security_opt: [seccomp=./profile.json]"))
+    assert "SCMP_ACT_NOTIFY is not supported" in lab.refusal("up", "-d")
+    assert machine.in_cgroups(lab.owner.instance) == {}
+
+
+def test_systempaths_unconfined(lab: Lab) -> None:
+    lab.up(one("security_opt: [systempaths=unconfined]"))
+    found = mounts(lab.pid("a"))
+    assert not [place for place in found if place.startswith(("/proc/", "/sys/f")) and place != "/sys/fs/cgroup"]
+    assert "rw" in found["/proc"][0]
+    assert "ro" in found["/sys"][0]
+
+
+def test_privileged(lab: Lab) -> None:
+    lab.up(one("privileged: true"))
+    pid = lab.pid("a")
+    with executed(lab) as other:
+        for each in (pid, other):
+            assert [held(each, name) for name in ("CapPrm", "CapEff", "CapBnd")] == [OURS] * 3
+            assert machine.status(each)["Seccomp"] == "0"
+    found = mounts(pid)
+    cgroups = [place for place, (_, _) in found.items() if place.startswith("/sys/fs/cgroup/")] or ["/sys/fs/cgroup"]
+    for place in ("/sys", *cgroups):
+        assert "rw" in found[place][0], place
+    assert not [place for place in found if place.startswith(("/proc/", "/sys/firmware"))]
+    inside = {name: os.stat(f"/proc/{pid}/root/dev/{name}").st_rdev for name in ("kmsg", "mem", "null")}
+    assert inside == {name: os.stat(f"/dev/{name}").st_rdev for name in ("kmsg", "mem", "null")}
+    lab.exec("a", "sh", "-c", "exec 3</dev/kmsg")
+    lab.up(one("privileged: false"))
+    assert held(lab.pid("a")) == DOCKERS
+    assert not os.path.exists(f"/proc/{lab.pid('a')}/root/dev/kmsg")
+
+
+# ------------------------------------------------------------------------------------------------------------ devices
+
+
+def test_devices(lab: Lab) -> None:
+    lab.up(one("devices: [/dev/kmsg, '/dev/mem:/dev/own/memory:r', '/dev/zero:/opt/zero']"))
+    pid = lab.pid("a")
+    for place, source in (("dev/kmsg", "kmsg"), ("dev/own/memory", "mem"), ("opt/zero", "zero")):
+        node, machines = os.stat(f"/proc/{pid}/root/{place}"), os.stat(f"/dev/{source}")
+        assert (node.st_rdev, node.st_mode, node.st_uid) == (machines.st_rdev, machines.st_mode, machines.st_uid)
+    lab.exec("a", "sh", "-c", "exec 3<>/dev/kmsg")
+    lab.exec("a", "sh", "-c", "head -c1 /opt/zero >/dev/null")
+    said = lab.exec("a", "sh", "-c", "exec 2>&1; exec 3>/dev/own/memory", code=None)
+    assert "not permitted" in said
+    lab.corral("restart", "-t", "0", "a")
+    lab.exec("a", "sh", "-c", "head -c1 /opt/zero >/dev/null")
+    assert "+/dev/zero:/opt/zero:r, -" not in planned(lab, one())
+    assert "replace" in planned(lab, one())
+
+
+@pytest.mark.parametrize(("source", "words"), [("/dev/no-such", "no such path"), ("/etc/passwd", "not a device")])
+def test_a_device_that_is_not_there_is_refused(lab: Lab, source: str, words: str) -> None:
+    lab.write(one(f"devices: [{source}]"))
+    said = lab.refusal("up", "-d")
+    assert source in said
+    assert words in said
+
+
+def test_device_rules_are_changed_under_the_running_process(lab: Lab) -> None:
+    lab.up(one("device_cgroup_rules: ['c 1:11 r']"))
+    pid = lab.pid("a")
+    lab.exec("a", "sh", "-c", "mknod /kmsg c 1 11 && exec 3</kmsg")
+    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3<>/kmsg", code=None)
+    assert "live" in planned(lab, one("device_cgroup_rules: ['a 1:* rwm']"))
+    lab.up()
+    lab.exec("a", "sh", "-c", "exec 3<>/kmsg")
+    lab.up(one())
+    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3</kmsg", code=None)
+    assert lab.pid("a") == pid

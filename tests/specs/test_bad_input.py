@@ -409,6 +409,59 @@ networks: {x: {enable_ipv6: true}}
             "compose.yaml:14:81: services.a.sysctls.kernel.sem: the value of kernel.sem is not one line",
         ],
     ),
+    "security options that are none": (
+        """services:
+  a:
+    image: host
+    security_opt: ["no-new-privileges:yes", secomp=x, seccomp=none.json, label=type:x, apparmor=docker-default, systempaths=x]
+""",
+        [
+            "compose.yaml:4:55: services.a.security_opt[2]: cannot read the seccomp profile /here/none.json: No such file or directory",
+        ],
+    ),
+    "security options that no container can have": (
+        """services:
+  a:
+    image: host
+    security_opt: ["no-new-privileges:yes", secomp=x, label=type:x, apparmor=docker-default, systempaths=x, 'seccomp={"a":1}']
+""",
+        [
+            "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
+            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor",
+            "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported yet: corral applies no such profile (label=disable is how every container runs)",
+            "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported yet: corral applies no such profile (apparmor=unconfined is how every container runs)",
+            "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
+            "compose.yaml:4:109: services.a.security_opt[5]: it has no defaultAction",
+        ],
+    ),
+    "devices that are none": (
+        """services:
+  a:
+    image: host
+    devices: ["a:b:c:d", "vendor.com/gpu=0", {target: /x}, ":/x"]
+""",
+        [
+            "compose.yaml:4:15: services.a.devices[0]: 'a:b:c:d' is not SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm",
+            "compose.yaml:4:26: services.a.devices[1]: 'vendor.com/gpu=0' is a device of CDI, which is not supported yet",
+            "compose.yaml:4:46: services.a.devices[2]: source is missing",
+            "compose.yaml:4:60: services.a.devices[3]: ':/x' is not SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm",
+        ],
+    ),
+    "devices that no container can have": (
+        """services:
+  a:
+    image: host
+    devices: [dev/a, {source: /dev/b, permissions: x}]
+    device_cgroup_rules: ['c 1:3', 'c 1:3 rwx', 'c 1:3 r']
+""",
+        [
+            "compose.yaml:4:15: services.a.devices[0].source: 'dev/a' is not the absolute path of a device",
+            "compose.yaml:4:15: services.a.devices[0].target: 'dev/a' is not the absolute path of a device",
+            "compose.yaml:4:22: services.a.devices[1].permissions: 'x' is not of r, w and m",
+            "compose.yaml:5:27: services.a.device_cgroup_rules[0]: 'c 1:3' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
+            "compose.yaml:5:36: services.a.device_cgroup_rules[1]: 'c 1:3 rwx' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
+        ],
+    ),
     "unknown keys": (
         """servces: {}
 services:
