@@ -88,7 +88,9 @@ class PortMap:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """None: unlimited (memory, pids, CPUs) or the kernel's default (shares). `memswap_bytes` counts memory and swap
-    together, -1: unlimited swap, None: as much swap as memory (Compose's default)."""
+    together, -1: unlimited swap, None: as much swap as memory (Compose's default). `reservation_bytes`: what is left to it when
+    memory is short. `cpu_quota_us` in each `cpu_period_us` is the exact way to write `cpus`. `swappiness` (0 to 100) and
+    `oom_kill_disable` are known to cgroup v1 only, and refused elsewhere."""
 
     memory_bytes: int | None = None
     memswap_bytes: int | None = None
@@ -96,6 +98,11 @@ class Limits:
     cpu_shares: int | None = None
     cpuset: str = ""
     pids: int | None = None
+    reservation_bytes: int | None = None
+    swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_period_us: int | None = None
+    cpu_quota_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

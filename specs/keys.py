@@ -96,9 +96,8 @@ DEPLOY = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period
-cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
-gpus ipc isolation label_file logging mac_address mem_reservation mem_swappiness models oom_kill_disable
+annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
+gpus ipc isolation label_file logging mac_address models
 pid platform post_start pre_start pre_stop provider pull_policy pull_refresh_after
 runtime secrets storage_opt use_api_socket userns_mode uts
 """
@@ -113,6 +112,8 @@ SERVICE = Keys(
         "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,
         "container_name": TEXT,
+        "cpu_period": INTEGER,
+        "cpu_quota": INTEGER,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
         "cpuset": TEXT,
@@ -137,9 +138,12 @@ SERVICE = Keys(
         "labels": PAIRS,
         "links": TEXTS,
         "mem_limit": QUANTITY,
+        "mem_reservation": QUANTITY,
+        "mem_swappiness": INTEGER,
         "memswap_limit": QUANTITY,
         "network_mode": TEXT,
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
+        "oom_kill_disable": BOOLEAN,
         "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),

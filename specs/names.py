@@ -19,6 +19,7 @@ _HOST_LENGTH = 64  # linux/utsname.h __NEW_UTS_LEN
 _LABEL_LENGTH = 63  # RFC 1035 2.3.4
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_PERIODS = (1000, 1_000_000)  # linux kernel/sched/core.c, min_cfs_quota_period and max_cfs_quota_period; in µs
 _SHARES = (2, 262144)  # linux kernel/sched/sched.h MIN_SHARES, MAX_SHARES
 
 
@@ -95,6 +96,11 @@ def _limits(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "memswap_limit"), f"{swap} is less than mem_limit, which it includes")
     if swap is not None and swap != -1 and service.mem_limit is None:
         yield SpecError((*path, "memswap_limit"), "needs a mem_limit, which it includes")
+    if service.mem_reservation is not None and service.mem_reservation > (service.mem_limit or service.mem_reservation):
+        yield SpecError((*path, "mem_reservation"), f"{service.mem_reservation} is more than mem_limit")
+    if service.mem_swappiness is not None and not 0 <= service.mem_swappiness <= 100:
+        yield SpecError((*path, "mem_swappiness"), f"{service.mem_swappiness} is not between 0 and 100")
+    yield from _cpu_times(service, path)
     shares = service.cpu_shares
     if shares is not None and not _SHARES[0] <= shares <= _SHARES[1]:
         yield SpecError((*path, "cpu_shares"), f"{shares} is not between {_SHARES[0]} and {_SHARES[1]}")
@@ -102,6 +108,17 @@ def _limits(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "cpuset"), f"'{service.cpuset}' is not a list of CPUs such as 0-3,5")
     if service.scale is not None and service.scale < 0:
         yield SpecError((*path, "scale"), f"{service.scale} is less than 0")
+
+
+def _cpu_times(service: Service, path: Path) -> Iterator[SpecError]:
+    for key, given in (("cpu_period", service.cpu_period), ("cpu_quota", service.cpu_quota)):
+        if given is not None and service.cpus is not None:
+            yield SpecError((*path, key), "cannot be given together with cpus", hint="give one of them")
+    period, quota = service.cpu_period, service.cpu_quota
+    if period is not None and not _PERIODS[0] <= period <= _PERIODS[1]:
+        yield SpecError((*path, "cpu_period"), f"{period} is not between {_PERIODS[0]} and {_PERIODS[1]} microseconds")
+    if quota is not None and quota < _PERIODS[0]:
+        yield SpecError((*path, "cpu_quota"), f"{quota} is less than {_PERIODS[0]} microseconds")
 
 
 def _mounts(service: Service, path: Path) -> Iterator[SpecError]:

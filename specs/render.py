@@ -85,6 +85,7 @@ _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "labels": _sorted,
     "links": _links,
     "mem_limit": str,
+    "mem_reservation": str,
     "memswap_limit": str,
     "networks": _networks,
     "shm_size": str,

@@ -111,7 +111,8 @@ class Service(strict.Model):
     `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `cap_add`, `cap_drop`: names without CAP_, and
+    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
+    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and
     ALL. `security_opt`: see `specs.security_options`. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale`
     nor `deploy.replicas`.
     """
@@ -143,6 +144,11 @@ class Service(strict.Model):
     cpu_shares: int | None = None
     cpuset: str | None = None
     pids_limit: int | None = None
+    mem_reservation: int | None = None
+    mem_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
     shm_size: int | None = None
     ulimits: dict[str, Ulimit] = pydantic.Field(default_factory=dict)
     oom_score_adj: int = 0

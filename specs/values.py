@@ -74,6 +74,14 @@ def _swap(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(-1) if str(node.value) == "-1" else size(node, path, context)
 
 
+def _unless_minus_one(node: Node, path: Path, context: Context) -> Node | None:
+    return node if node.value not in (0, -1) else None
+
+
+def _swappiness(node: Node, path: Path, context: Context) -> Node | None:
+    return node if node.value != -1 else None
+
+
 def _positive(node: Node, path: Path, context: Context) -> Node | None:
     return node if node.value != 0 else None
 
@@ -241,6 +249,8 @@ NULLABLE = frozenset({"command", "entrypoint", "deploy"})
 _CONVERT: Mapping[str, Convert] = {
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
+    "cpu_period": _positive,
+    "cpu_quota": _unless_minus_one,
     "cpu_shares": _positive,
     "cpus": cpus,
     "depends_on": _depends_on,
@@ -250,6 +260,8 @@ _CONVERT: Mapping[str, Convert] = {
     "image": _image,
     "links": _links,
     "mem_limit": size,
+    "mem_reservation": size,
+    "mem_swappiness": _swappiness,
     "memswap_limit": _swap,
     "network_mode": _network_mode,
     "networks": _networks,

@@ -25,6 +25,11 @@ _CONTROLLER_OF = {
     "cpu_shares": "cpu",
     "cpuset": "cpuset",
     "pids": "pids",
+    "reservation_bytes": "memory",
+    "swappiness": "memory",
+    "oom_kill_disable": "memory",
+    "cpu_period_us": "cpu",
+    "cpu_quota_us": "cpu",
 }
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 
@@ -133,7 +138,7 @@ class Driver:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
         the kernel's rounding is no difference; any other reads as the kernel has it. Raises EngineError if the cgroup is
         gone."""
-        pairs = self._settings(paths, asked)
+        pairs = [pair for pair in self._settings(paths, asked) if pair[1].is_asked or not pair[1].rare]
         texts = {(directory, wanted.file): _now(paths, directory, wanted) for directory, wanted in pairs}
         found = asked
         for directory, wanted in pairs:
@@ -271,6 +276,8 @@ def _check_values(limits: Limits) -> None:
             )
     if limits.cpus and limits.cpus < 0.01:
         raise TerminalEngineError(f"cannot set cpus to {limits.cpus}: the kernel shares out no less than 0.01")
+    if limits.cpus and (limits.cpu_period_us or limits.cpu_quota_us):
+        raise TerminalEngineError(f"cannot set cpus to {limits.cpus}: a period or a quota is given beside it")
     if limits.cpu_shares and not 2 <= limits.cpu_shares <= 262_144:
         raise TerminalEngineError(f"cannot set cpu_shares to {limits.cpu_shares}: the kernel knows 2 to 262144")
     try:

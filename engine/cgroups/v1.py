@@ -21,6 +21,7 @@ OOM_KEY = "oom_kill"
 _UNLIMITED_BYTES = 2**63 - 2**16  # the kernel says PAGE_COUNTER_MAX in bytes: 2**63 less a page, of whatever size
 _MEMORY = "memory.limit_in_bytes"
 _BOTH = "memory.memsw.limit_in_bytes"
+_SOFT, _SWAPPINESS, _OOM = "memory.soft_limit_in_bytes", "memory.swappiness", "memory.oom_control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Forest:
         if "cpuset" in directories and not limits.cpuset:
             above = _first_text(os.path.dirname(directories["cpuset"]), "cpuset.cpus")
             found.append(Setting("cpuset", "cpuset", "cpuset.cpus", above, above))
+        if "memory" in directories:
+            above = _first_text(os.path.dirname(directories["memory"]), _SWAPPINESS)
+            text = above if limits.swappiness is None else str(limits.swappiness)
+            is_asked = limits.swappiness is not None
+            found.append(Setting("swappiness", "memory", _SWAPPINESS, text, above, optional=not is_asked, rare=True))
         if "memory" in directories and _must_raise_both_first(directories["memory"], limits):
             found.sort(key=lambda each: each.file != _BOTH)
         return tuple(found)
@@ -101,12 +107,17 @@ class Forest:
 
 
 def _settings_of(limits: Limits) -> Iterator[Setting]:
-    quota = "-1" if not limits.cpus else str(round(limits.cpus * PERIOD_US))
+    quota = limits.cpu_quota_us or (round(limits.cpus * PERIOD_US) if limits.cpus else -1)
     yield Setting("memory_bytes", "memory", _MEMORY, _pages(limits.memory_bytes), "-1")
     asked = limits.memswap_bytes is not None
     yield Setting("memswap_bytes", "memory", _BOTH, _pages(_both(limits)), "-1", optional=not asked)
-    yield Setting("cpus", "cpu", "cpu.cfs_period_us", str(PERIOD_US), str(PERIOD_US))
-    yield Setting("cpus", "cpu", "cpu.cfs_quota_us", quota, "-1")
+    soft, lives = limits.reservation_bytes, not limits.oom_kill_disable
+    yield Setting("reservation_bytes", "memory", _SOFT, _pages(soft), "-1", optional=not soft, rare=True)
+    yield Setting("oom_kill_disable", "memory", _OOM, "0" if lives else "1", "0", optional=lives, rare=True)
+    period_field, quota_field = setting.cpu_fields(limits)
+    period = str(limits.cpu_period_us or PERIOD_US)
+    yield Setting(period_field, "cpu", "cpu.cfs_period_us", period, str(PERIOD_US))
+    yield Setting(quota_field, "cpu", "cpu.cfs_quota_us", str(quota), "-1")
     yield Setting("cpu_shares", "cpu", "cpu.shares", str(limits.cpu_shares or 1024), "1024")
     if limits.cpuset:
         yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
@@ -117,7 +128,9 @@ def canonical(file: str, text: str) -> str:
     """The kernel's text in the one form that `settings` uses."""
     if file == "cpuset.cpus":
         return setting.cpus_text(setting.cpus_of(text))
-    if file in (_MEMORY, _BOTH):
+    if file == _OOM:
+        return text.split()[1]
+    if file in (_MEMORY, _BOTH, _SOFT):
         return "-1" if int(text) >= _UNLIMITED_BYTES else text
     return text
 
@@ -128,14 +141,21 @@ def limits_of(texts: Mapping[str, str]) -> Limits:
     both = int(texts.get(_BOTH, "-1"))
     quota = int(texts.get("cpu.cfs_quota_us", "-1"))
     shares = int(texts.get("cpu.shares", "1024"))
+    period = int(texts.get("cpu.cfs_period_us", PERIOD_US))
+    soft, swappiness = int(texts.get(_SOFT, "-1")), texts.get(_SWAPPINESS)
     pids = texts.get("pids.max", "max")
     return Limits(
         memory_bytes=None if memory == -1 else memory,
         memswap_bytes=None if memory == -1 and both == -1 else both,
-        cpus=None if quota < 0 else quota / int(texts.get("cpu.cfs_period_us", PERIOD_US)),
+        cpus=None if quota < 0 else quota / period,
         cpu_shares=None if shares == 1024 else shares,
         cpuset=texts.get("cpuset.cpus", ""),
         pids=None if pids == "max" else int(pids),
+        reservation_bytes=None if soft == -1 else soft,
+        swappiness=None if swappiness is None else int(swappiness),
+        oom_kill_disable=texts.get(_OOM, "0") == "1",
+        cpu_period_us=None if period == PERIOD_US else period,
+        cpu_quota_us=None if quota < 0 else quota,
     )
 
 

@@ -61,6 +61,11 @@ LIMITS = {
     "cpu_shares": Word("cpu_shares", live=True),
     "cpuset": Word("cpuset", live=True),
     "pids": Word("pids_limit", live=True),
+    "reservation_bytes": Word("mem_reservation", live=True, show=difference.size),
+    "swappiness": Word("mem_swappiness", live=True),
+    "oom_kill_disable": Word("oom_kill_disable", live=True),
+    "cpu_period_us": Word("cpu_period", live=True),
+    "cpu_quota_us": Word("cpu_quota", live=True),
 }
 assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 

@@ -73,6 +73,11 @@ def limits_of(service: Service) -> Limits:
         service.cpu_shares,
         service.cpuset or "",
         service.pids_limit,
+        service.mem_reservation,
+        service.mem_swappiness,
+        service.oom_kill_disable,
+        service.cpu_period,
+        service.cpu_quota,
     )
 
 

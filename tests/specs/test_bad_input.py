@@ -462,6 +462,26 @@ networks: {x: {enable_ipv6: true}}
             "compose.yaml:5:36: services.a.device_cgroup_rules[1]: 'c 1:3 rwx' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
         ],
     ),
+    "limits that no kernel knows": (
+        """services:
+  a:
+    image: host
+    mem_limit: 1m
+    mem_reservation: 2m
+    mem_swappiness: 101
+    cpus: 1
+    cpu_period: 999
+    cpu_quota: 10
+""",
+        [
+            "compose.yaml:5:5: services.a.mem_reservation: 2097152 is more than mem_limit",
+            "compose.yaml:6:5: services.a.mem_swappiness: 101 is not between 0 and 100",
+            "compose.yaml:8:5: services.a.cpu_period: cannot be given together with cpus (give one of them)",
+            "compose.yaml:8:5: services.a.cpu_period: 999 is not between 1000 and 1000000 microseconds",
+            "compose.yaml:9:5: services.a.cpu_quota: cannot be given together with cpus (give one of them)",
+            "compose.yaml:9:5: services.a.cpu_quota: 10 is less than 1000 microseconds",
+        ],
+    ),
     "unknown keys": (
         """servces: {}
 services:
