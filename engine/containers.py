@@ -24,7 +24,7 @@ import anyio.to_thread
 
 from engine import confinement, errors, nodes, starting, store, trees
 from engine.cgroups import devices
-from engine.cgroups.driver import Driver, Paths
+from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
 from engine.process import frames, wire
 from engine.sandboxes import Sandbox
@@ -228,7 +228,7 @@ class Containers:
         store.write(path, record, durable=False)
         container = Container(record)
         self._keep(container)
-        self._driver.create(config.project, record.uid[:12], config.limits, rules)
+        self._driver.create(config.project, record.uid[:12], config.limits, rules, config.block_io)
         starting.make_directories(directory, layers)
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
@@ -237,7 +237,9 @@ class Containers:
     def change(self, container: Container, config: ContainerConfig) -> None:
         """Keep another Config, and put its limits in force."""
         self._driver.update(
-            self._driver.create(config.project, container.record.uid[:12], config.limits, nodes.rules(config)),
+            self._driver.create(
+                config.project, container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
+            ),
             config.limits,
         )
         container.limits = None
@@ -255,7 +257,9 @@ class Containers:
         record, directory = container.record, self.directory(container.record.uid)
         paths = self._cgroup(container)
         if self._driver.missing(paths):  # since a reboot
-            self._driver.create(record.config.project, record.uid[:12], record.config.limits)
+            self._driver.create(
+                record.config.project, record.uid[:12], record.config.limits, block_io=record.config.block_io
+            )
         rules = nodes.rules(record.config)
         if rules != devices.DEFAULT:  # numbers may be others by now
             self._driver.set_devices(paths, rules)
@@ -347,4 +351,7 @@ class Containers:
             del self._uids[slot]
 
     def _cgroup(self, container: Container) -> Paths:
-        return self._driver.paths(container.config.project, container.record.uid[:12])
+        config = container.config
+        return self._driver.paths(
+            config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO
+        )

@@ -105,6 +105,22 @@ class Limits:
     cpu_quota_us: int | None = None
 
 
+DeviceLimits = tuple[tuple[str, int], ...]
+"""(path of a block device, weight or rate) pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIo:
+    """Limits of block devices. Weights are 10 to 1000; rates are bytes or operations a second."""
+
+    weight: int | None = None
+    device_weights: DeviceLimits = ()
+    read_bps: DeviceLimits = ()
+    write_bps: DeviceLimits = ()
+    read_iops: DeviceLimits = ()
+    write_iops: DeviceLimits = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
     """`test` is ("CMD", …) or ("CMD-SHELL", text)."""
@@ -263,6 +279,7 @@ class ContainerConfig:
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    block_io: BlockIo = field(default_factory=BlockIo)
     ulimits: tuple[Ulimit, ...] = ()
     oom_score_adj: int = 0
     sysctls: Pairs = ()

@@ -96,11 +96,23 @@ DEPLOY = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
+annotations attach build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
 gpus ipc isolation label_file logging mac_address models
 pid platform post_start pre_start pre_stop provider pull_policy pull_refresh_after
 runtime secrets storage_opt use_api_socket userns_mode uts
 """
+
+_RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
+BLOCK_IO = Keys(
+    {
+        "weight": INTEGER,
+        "weight_device": Items(Keys({"path": TEXT, "weight": INTEGER})),
+        "device_read_bps": _RATES,
+        "device_read_iops": _RATES,
+        "device_write_bps": _RATES,
+        "device_write_iops": _RATES,
+    }
+)
 
 DEVICE = Keys({"source": TEXT, "target": TEXT, "permissions": TEXT})
 
@@ -108,6 +120,7 @@ ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,

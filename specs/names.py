@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import confinement, devices, ports, security_options, tmpfs
+from specs import block_io, confinement, devices, ports, security_options, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -61,6 +61,7 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
     yield from confinement.problems(service, path)
     yield from security_options.problems(service.security_opt, (*path, "security_opt"))
     yield from devices.problems(service, path)
+    yield from block_io.problems(service.blkio_config, (*path, "blkio_config"))
     yield from _mounts(service, path)
     for network, joined in service.networks.items():
         for index, alias in enumerate(joined.aliases):

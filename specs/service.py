@@ -90,6 +90,27 @@ class Healthcheck(strict.Model):
     start_interval: float = 5.0
 
 
+class DeviceWeight(strict.Model):
+    path: str
+    weight: int
+
+
+class DeviceRate(strict.Model):
+    path: str
+    rate: int
+
+
+class BlockIo(strict.Model):
+    """Weights are 10 to 1000; rates are bytes or operations a second."""
+
+    weight: int | None = None
+    weight_device: tuple[DeviceWeight, ...] = ()
+    device_read_bps: tuple[DeviceRate, ...] = ()
+    device_read_iops: tuple[DeviceRate, ...] = ()
+    device_write_bps: tuple[DeviceRate, ...] = ()
+    device_write_iops: tuple[DeviceRate, ...] = ()
+
+
 class Device(strict.Model):
     """A device node of the machine's at `target`. `permissions`: of r, w and m (mknod)."""
 
@@ -149,6 +170,7 @@ class Service(strict.Model):
     oom_kill_disable: bool = False
     cpu_period: int | None = None
     cpu_quota: int | None = None
+    blkio_config: BlockIo = BlockIo()
     shm_size: int | None = None
     ulimits: dict[str, Ulimit] = pydantic.Field(default_factory=dict)
     oom_score_adj: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import confinement, security_options, units
+from specs import block_io, confinement, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -247,6 +247,7 @@ NULLABLE = frozenset({"command", "entrypoint", "deploy"})
 """Keys that may be left empty, which means the same as leaving them out; any other empty key is an error."""
 
 _CONVERT: Mapping[str, Convert] = {
+    "blkio_config": block_io.canonical,
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
     "cpu_period": _positive,

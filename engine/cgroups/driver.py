@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine.cgroups import devices, setting, signals, v1, v2
+from engine.cgroups import block, devices, setting, signals, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types import BlockIo, Limits
 
 _CONTROLLER_OF = {
     "memory_bytes": "memory",
@@ -31,6 +31,7 @@ _CONTROLLER_OF = {
     "cpu_period_us": "cpu",
     "cpu_quota_us": "cpu",
 }
+NO_BLOCK_IO = BlockIo()
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 
 
@@ -58,10 +59,11 @@ class Driver:
         self._parent = parent.strip("/")
         has_v2 = bool(layout.v2)
         self._tree = v2.Tree(layout.v2_root, layout.v2_controllers) if has_v2 else None
-        self._forest = v1.Forest(tuple(root for root in layout.v1 if not (has_v2 and root[0] == "freezer")))
+        left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
+        self._forest = v1.Forest(tuple(root for root in layout.v1 if root[0] not in left_out))
 
-    def paths(self, project: str, container_id: str) -> Paths:
-        """Where the container's cgroup is, or would be. Touches nothing."""
+    def paths(self, project: str, container_id: str, *, block_io: bool = False) -> Paths:
+        """Where the container's cgroup is, or would be. Touches nothing. `block_io`: it has limits of block devices."""
         for name in (project, container_id):
             if not _SAFE_NAME.match(name):
                 raise EngineError(f"cannot name a cgroup {name!r}: only letters, digits, '_', '-' and '.' are safe")
@@ -69,6 +71,8 @@ class Driver:
         v2_directory = self._tree.directory(path) if self._tree else None
         on_v1 = self._forest.directories(path)
         unique = tuple(dict.fromkeys(on_v1.values()))
+        if block_io and self.layout.v1_of("blkio"):
+            unique += (os.path.join(self.layout.v1_of("blkio"), path),)
         counters = []
         if "memory" in self._tree_controllers and v2_directory:
             counters.append((os.path.join(v2_directory, "memory.events"), v2.OOM_KEY))
@@ -97,20 +101,28 @@ class Driver:
             self._check_cpuset(limits.cpuset)
 
     def create(
-        self, project: str, container_id: str, limits: Limits, rules: tuple[devices.Rule, ...] = devices.DEFAULT
+        self,
+        project: str,
+        container_id: str,
+        limits: Limits,
+        rules: tuple[devices.Rule, ...] = devices.DEFAULT,
+        block_io: BlockIo = NO_BLOCK_IO,
     ) -> Paths:
         """Make the container's cgroup with its limits and its devices in force, and no process in it. Idempotent.
         After a failure nothing of it exists. Raises TerminalEngineError for a limit that the kernel refuses."""
         self.check(limits)
-        paths = self.paths(project, container_id)
+        has_block_io = block_io != NO_BLOCK_IO
+        paths = self.paths(project, container_id, block_io=has_block_io)
         try:
             if self._tree:
-                self._tree.create(paths.path)
+                self._tree.create(paths.path, frozenset({"io"}) if has_block_io else frozenset())
             self._forest.create(paths.path)
             for directory, wanted in self._settings(paths, limits):
                 if wanted.is_asked:
                     setting.put(directory, wanted)
             self.set_devices(paths, rules)
+            if has_block_io:
+                self._put_block_io(paths, block_io)
         except EngineError:
             self._undo(paths)
             raise
@@ -214,6 +226,16 @@ class Driver:
             self._prune(directory)
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
+
+    def _put_block_io(self, paths: Paths, limits: BlockIo) -> None:
+        root = self.layout.v1_of("blkio")
+        if "io" in self._tree_controllers and paths.v2_directory:
+            block.put(paths.v2_directory, block.on_v2(limits))
+        elif root:
+            v1.Forest((("blkio", root),)).create(paths.path)
+            block.put(os.path.join(root, paths.path), block.on_v1(limits))
+        else:
+            raise TerminalEngineError("cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio")
 
     def _undo(self, paths: Paths) -> None:
         """Remove what a failed `create` made; the failure itself matters more than what is left."""

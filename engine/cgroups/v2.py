@@ -32,12 +32,12 @@ class Tree:
     def directory(self, path: str) -> str:
         return os.path.join(self.root, path)
 
-    def create(self, path: str) -> str:
-        """Make the cgroup, a leaf with the controllers in `CONTROLLERS`, and what is missing above it. Idempotent.
+    def create(self, path: str, more: frozenset[str] = frozenset()) -> str:
+        """Make the cgroup, a leaf with the controllers in `CONTROLLERS` and `more`, and what is missing above it. Idempotent.
         Returns its directory."""
         directory = self.root
         for name in path.split("/"):
-            self._hand_down(directory)
+            self._hand_down(directory, CONTROLLERS | more)
             directory = os.path.join(directory, name)
             try:
                 os.mkdir(directory)
@@ -47,8 +47,8 @@ class Tree:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
         return directory
 
-    def _hand_down(self, directory: str) -> None:
-        wanted = CONTROLLERS & self.controllers
+    def _hand_down(self, directory: str, controllers: frozenset[str]) -> None:
+        wanted = controllers & self.controllers
         path = os.path.join(directory, "cgroup.subtree_control")
         try:
             missing = wanted - set(setting.read(path).split()) if wanted else set()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import inf
 
 from engine.types import (
+    BlockIo,
     Config,
     ContainerConfig,
     ContainerInfo,
@@ -69,6 +70,16 @@ LIMITS = {
 }
 assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 
+BLOCK_IO = {
+    "weight": Word("blkio weight"),
+    "device_weights": Word("blkio device weights", members=True),
+    "read_bps": Word("blkio read bps", members=True),
+    "write_bps": Word("blkio write bps", members=True),
+    "read_iops": Word("blkio read iops", members=True),
+    "write_iops": Word("blkio write iops", members=True),
+}
+assert BLOCK_IO.keys() == set(BlockIo.__dataclass_fields__)
+
 SECURITY = {
     "capabilities": Word("capabilities", members=True),
     "every_capability": Word("every capability"),
@@ -117,6 +128,7 @@ WORDS = {
     "ports": Word("ports", live=True, members=True, show=shown_port),
     "expose": Word("expose", live=True, members=True),
     "limits": Word("limits", live=True, parts=LIMITS),
+    "block_io": Word("blkio_config", parts=BLOCK_IO),
     "ulimits": Word("ulimits", members=True, show=shown_ulimit),
     "oom_score_adj": Word("oom_score_adj"),
     "sysctls": Word("sysctls", members=True),

@@ -20,7 +20,7 @@ from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
 from specs import capabilities, security_options, sysctls, tmpfs
-from specs.service import Service, ServiceVolume
+from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
 DEFAULT_TMPFS_MODE = 0o1777
@@ -47,6 +47,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
+        block_io=block_io_of(service.blkio_config),
         ulimits=tuple(sorted(types.Ulimit(name, it.soft, it.hard) for name, it in service.ulimits.items())),
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
@@ -78,6 +79,20 @@ def limits_of(service: Service) -> Limits:
         service.oom_kill_disable,
         service.cpu_period,
         service.cpu_quota,
+    )
+
+
+def block_io_of(said: BlockIo) -> types.BlockIo:
+    def rates(limits: tuple[DeviceRate, ...]) -> types.DeviceLimits:
+        return tuple((limit.path, limit.rate) for limit in limits)
+
+    return types.BlockIo(
+        said.weight,
+        tuple((limit.path, limit.weight) for limit in said.weight_device),
+        rates(said.device_read_bps),
+        rates(said.device_write_bps),
+        rates(said.device_read_iops),
+        rates(said.device_write_iops),
     )
 
 

@@ -381,3 +381,24 @@ def test_swappiness_and_the_oom_killer_are_set_or_refused(lab: Lab) -> None:
     assert (folder / "memory.swappiness").read_text() == (folder.parent / "memory.swappiness").read_text()
     assert "oom_kill_disable 0" in (folder / "memory.oom_control").read_text()
     assert lab.pid("a") == pid
+
+
+def test_blkio_config(lab: Lab) -> None:
+    device = "/dev/loop0"
+    number = f"{os.major(os.stat(device).st_rdev)}:{os.minor(os.stat(device).st_rdev)}"
+    rates = f"blkio_config: {{device_read_bps: [{{path: {device}, rate: 1m}}], device_write_iops: [{{path: {device}, rate: 30}}]}}"
+    lab.up(one(rates))
+    with executed(lab) as other:
+        for pid in (lab.pid("a"), other):
+            folder = machine.cgroup_of(pid, "blkio")
+            assert lab.owner.instance in str(folder)
+            if (folder / "io.max").exists():
+                assert (folder / "io.max").read_text() == f"{number} rbps=1048576 wbps=max riops=max wiops=30\n"
+            else:
+                assert (folder / "blkio.throttle.read_bps_device").read_text() == f"{number} 1048576\n"
+                assert (folder / "blkio.throttle.write_iops_device").read_text() == f"{number} 30\n"
+    said = planned(lab, one(rates.replace("1m", "2m")))
+    assert "replace" in said
+    assert f"blkio read bps {device} 1048576 -> 2097152" in said
+    lab.write(one("blkio_config: {device_read_bps: [{path: /dev/null, rate: 1m}]}"))
+    assert "/dev/null: it is not a block device" in lab.refusal("up", "-d")

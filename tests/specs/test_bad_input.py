@@ -472,6 +472,7 @@ networks: {x: {enable_ipv6: true}}
     cpus: 1
     cpu_period: 999
     cpu_quota: 10
+    blkio_config: {weight: 9, weight_device: [{path: x, weight: 1001}], device_read_bps: [{path: /x, rate: 0}]}
 """,
         [
             "compose.yaml:5:5: services.a.mem_reservation: 2097152 is more than mem_limit",
@@ -480,6 +481,10 @@ networks: {x: {enable_ipv6: true}}
             "compose.yaml:8:5: services.a.cpu_period: 999 is not between 1000 and 1000000 microseconds",
             "compose.yaml:9:5: services.a.cpu_quota: cannot be given together with cpus (give one of them)",
             "compose.yaml:9:5: services.a.cpu_quota: 10 is less than 1000 microseconds",
+            "compose.yaml:10:20: services.a.blkio_config.weight: 9 is not between 10 and 1000",
+            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 1001 is not between 10 and 1000",
+            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 'x' is not the absolute path of a device",
+            "compose.yaml:10:91: services.a.blkio_config.device_read_bps[0]: 0 is not more than 0",
         ],
     ),
     "unknown keys": (

@@ -158,6 +158,8 @@ def test_mounts_in_full(folder: Any, text: str, expected: dict[str, Any]) -> Non
         ("read_only: yes", "read_only", True),
         ("shm_size: 128m", "shm_size", 134217728),
         ("shm_size: 0", "shm_size", None),
+        ("blkio_config: {weight: 300, device_read_bps: [{path: /dev/a, rate: 1k}, {path: /dev/a, rate: 2k}]}",
+         "blkio_config", {"weight": 300, "device_read_bps": [{"path": "/dev/a", "rate": 2048}]}),
         ("mem_reservation: 32m", "mem_reservation", 33554432),
         ("mem_swappiness: '0'", "mem_swappiness", 0),
         ("mem_swappiness: -1", "mem_swappiness", None),
