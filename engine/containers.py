@@ -352,6 +352,4 @@ class Containers:
 
     def _cgroup(self, container: Container) -> Paths:
         config = container.config
-        return self._driver.paths(
-            config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO
-        )
+        return self._driver.paths(config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO)

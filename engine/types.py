@@ -154,9 +154,9 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
-    itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined" none, anything else the JSON of one in
-    Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that otherwise is. `privileged`: that, the
-    machine's devices, and /sys and the cgroups writable."""
+    itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
+    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
+    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False
@@ -257,7 +257,8 @@ class ContainerConfig:
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
-    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `nonce` changes only to force a new container.
+    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say.
+    `nonce` changes only to force a new container.
     """
 
     name: str  # unique in this corral

@@ -25,7 +25,9 @@ def canonical(node: Node, path: Path, context: Context) -> Node | None:
     for key, value in (*((key, "rate") for key in RATES), ("weight_device", "weight")):
         if key in fields:
             items = enumerate(fields[key].sequence())
-            by_path = {text_of(item, "path"): _limit(item, value, (*path, key, index), context) for index, item in items}
+            by_path = {
+                text_of(item, "path"): _limit(item, value, (*path, key, index), context) for index, item in items
+            }
             fields[key] = fields[key].with_value([*by_path.values()])
     return node.with_value(fields) if fields else None
 

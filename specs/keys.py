@@ -96,10 +96,10 @@ DEPLOY = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop extends external_links
-gpus ipc isolation label_file logging mac_address models
-pid platform post_start pre_start pre_stop provider pull_policy pull_refresh_after
-runtime secrets storage_opt use_api_socket userns_mode uts
+annotations attach build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime
+credential_spec develop extends external_links gpus ipc isolation label_file logging mac_address models pid platform
+post_start pre_start pre_stop provider pull_policy pull_refresh_after runtime secrets storage_opt use_api_socket
+userns_mode uts
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))

@@ -24,7 +24,8 @@ _AS_IT_IS = {"label": "disable", "apparmor": UNCONFINED}
 
 
 class Options(NamedTuple):
-    """`seccomp`: "" is the default profile, else "unconfined" or a profile's JSON. `unmasked`: the kernel's files are not hidden."""
+    """`seccomp`: "" is the default profile, else "unconfined" or a profile's JSON. `unmasked`: no file of the kernel's is
+    hidden."""
 
     no_new_privileges: bool = False
     seccomp: str = ""
@@ -91,9 +92,9 @@ def _with(options: Options, text: str) -> Options:
             return options._replace(unmasked=True)
         case "systempaths", _:
             raise ValueError(f"'{value}' is not supported: systempaths=unconfined")
-        case ("label" | "apparmor"), _ if value == _AS_IT_IS[key]:
+        case (("label" | "apparmor"), _) if value == _AS_IT_IS[key]:
             return options
-        case ("label" | "apparmor"), _:
+        case (("label" | "apparmor"), _):
             raise ValueError(f"{key}={value} is not supported yet: corral applies no such profile ({_as_it_is(key)})")
     raise ValueError(f"'{text}' is not a security option: {', '.join(_KEYS)}")
 

@@ -3,8 +3,7 @@
 import re
 
 IPC = frozenset(  # docker's reference of `run`, "Currently supported sysctls"; linux/ipc_namespace.h
-    f"kernel.{name}"
-    for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+    f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
 )
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
 _ELSEWHERE = {"kernel.hostname": "hostname", "kernel.domainname": "domainname"}

@@ -150,7 +150,7 @@ class Driver:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
         the kernel's rounding is no difference; any other reads as the kernel has it. Raises EngineError if the cgroup is
         gone."""
-        pairs = [pair for pair in self._settings(paths, asked) if pair[1].is_asked or not pair[1].rare]
+        pairs = self._settings(paths, asked, rare=False)
         texts = {(directory, wanted.file): _now(paths, directory, wanted) for directory, wanted in pairs}
         found = asked
         for directory, wanted in pairs:
@@ -235,7 +235,9 @@ class Driver:
             v1.Forest((("blkio", root),)).create(paths.path)
             block.put(os.path.join(root, paths.path), block.on_v1(limits))
         else:
-            raise TerminalEngineError("cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio")
+            raise TerminalEngineError(
+                "cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio"
+            )
 
     def _undo(self, paths: Paths) -> None:
         """Remove what a failed `create` made; the failure itself matters more than what is left."""
@@ -250,18 +252,19 @@ class Driver:
     def _tree_controllers(self) -> frozenset[str]:
         return self._tree.controllers if self._tree else frozenset()
 
-    def _settings(self, paths: Paths, limits: Limits) -> list[tuple[str, Setting]]:
-        """(directory, setting) pairs in the order in which they may be written."""
+    def _settings(self, paths: Paths, limits: Limits, *, rare: bool = True) -> list[tuple[str, Setting]]:
+        """(directory, setting) pairs in the order in which they may be written. `rare` False: without the rare ones that nobody
+        asked for."""
         pairs: list[tuple[str, Setting]] = []
         if self._tree and paths.v2_directory:
             pairs += [(paths.v2_directory, each) for each in self._tree.settings(limits)]
         on_v1 = self._forest.directories(paths.path)
         pairs += [
             (on_v1[each.controller], each)
-            for each in self._forest.settings(paths.path, limits)
+            for each in self._forest.settings(paths.path, limits, rare=rare)
             if each.controller not in self._tree_controllers
         ]
-        return pairs
+        return pairs if rare else [pair for pair in pairs if pair[1].is_asked or not pair[1].rare]
 
     def _refuse(self, directory: str, wanted: Setting) -> None:
         if not self._tree or not directory.startswith(self._tree.root + "/"):

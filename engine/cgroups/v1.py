@@ -46,17 +46,18 @@ class Forest:
             except OSError as error:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
 
-    def settings(self, path: str, limits: Limits) -> tuple[Setting, ...]:
-        """What the files of the cgroup with these limits say, in the order in which they can be written now."""
+    def settings(self, path: str, limits: Limits, *, rare: bool = True) -> tuple[Setting, ...]:
+        """What the files of the cgroup with these limits say, in the order in which they can be written now. `rare` False: but
+        for rare ones whose default would have to be looked up."""
         directories = self.directories(path)
         found = [each for each in _settings_of(limits) if each.controller in directories]
         if "cpuset" in directories and not limits.cpuset:
             above = _first_text(os.path.dirname(directories["cpuset"]), "cpuset.cpus")
             found.append(Setting("cpuset", "cpuset", "cpuset.cpus", above, above))
-        if "memory" in directories:
+        is_asked = limits.swappiness is not None
+        if "memory" in directories and (rare or is_asked):
             above = _first_text(os.path.dirname(directories["memory"]), _SWAPPINESS)
-            text = above if limits.swappiness is None else str(limits.swappiness)
-            is_asked = limits.swappiness is not None
+            text = str(limits.swappiness) if is_asked else above
             found.append(Setting("swappiness", "memory", _SWAPPINESS, text, above, optional=not is_asked, rare=True))
         if "memory" in directories and _must_raise_both_first(directories["memory"], limits):
             found.sort(key=lambda each: each.file != _BOTH)

@@ -167,7 +167,8 @@ class StartSpec(NamedTuple):
     `run_directory` exists and is ours alone: `process.json` and `exit.json` are written there, those of an earlier run are
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` it becomes `LOG_PATH.1` (0: never). `files` are bound over /etc/hosts and
-    the like, after everything else. `sysctls` are those of the ipc namespace. `user` is "", "name", "uid", or either with ":group".
+    the like, after everything else. `sysctls` are those of the ipc namespace. `user` is "", "name", "uid", or either with
+    ":group".
     """
 
     container: str  # uid

@@ -8,25 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import (
-    BlockIo,
-    Config,
-    ContainerConfig,
-    ContainerInfo,
-    Device,
-    Limits,
-    Look,
-    PortMap,
-    Security,
-    State,
-    Ulimit,
-    VolumeMount,
-)
+from engine.types import Config, ContainerConfig, ContainerInfo, Look, State, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
-from reconciler.difference import Word
 from reconciler.kind import Things
-from reconciler.kinds import container_config, endpoint, image, sandbox, volume
+from reconciler.kinds import container_config, container_words, endpoint, image, sandbox, volume
 from reconciler.resource import (
     PATIENCE,
     Blocked,
@@ -54,97 +40,6 @@ CONDITIONS = {
     "service_healthy": Needs.HEALTHY,
     "service_completed_successfully": Needs.COMPLETED,
 }  # compose-spec 05-services.md, depends_on
-
-LIMITS = {
-    "memory_bytes": Word("mem_limit", live=True, show=difference.size),
-    "memswap_bytes": Word("memswap_limit", live=True, show=difference.size),
-    "cpus": Word("cpus", live=True),
-    "cpu_shares": Word("cpu_shares", live=True),
-    "cpuset": Word("cpuset", live=True),
-    "pids": Word("pids_limit", live=True),
-    "reservation_bytes": Word("mem_reservation", live=True, show=difference.size),
-    "swappiness": Word("mem_swappiness", live=True),
-    "oom_kill_disable": Word("oom_kill_disable", live=True),
-    "cpu_period_us": Word("cpu_period", live=True),
-    "cpu_quota_us": Word("cpu_quota", live=True),
-}
-assert LIMITS.keys() == set(Limits.__dataclass_fields__)
-
-BLOCK_IO = {
-    "weight": Word("blkio weight"),
-    "device_weights": Word("blkio device weights", members=True),
-    "read_bps": Word("blkio read bps", members=True),
-    "write_bps": Word("blkio write bps", members=True),
-    "read_iops": Word("blkio read iops", members=True),
-    "write_iops": Word("blkio write iops", members=True),
-}
-assert BLOCK_IO.keys() == set(BlockIo.__dataclass_fields__)
-
-SECURITY = {
-    "capabilities": Word("capabilities", members=True),
-    "every_capability": Word("every capability"),
-    "no_new_privileges": Word("no-new-privileges"),
-    "seccomp": Word("seccomp", show=lambda profile: "a profile" if profile.startswith("{") else profile or "default"),
-    "unmasked": Word("systempaths=unconfined"),
-    "privileged": Word("privileged"),
-}
-assert SECURITY.keys() == set(Security.__dataclass_fields__)
-
-
-def shown_port(port: object) -> str:
-    assert isinstance(port, PortMap)
-    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
-    return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
-
-
-def shown_ulimit(limit: object) -> str:
-    assert isinstance(limit, Ulimit)
-    return f"{limit.name}={limit.soft}:{limit.hard}"
-
-
-def shown_device(device: object) -> str:
-    assert isinstance(device, Device)
-    return f"{device.source}:{device.target}:{device.access}"
-
-
-def shown_mount(mount: object) -> str:
-    source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
-    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
-
-
-WORDS = {
-    "name": Word("container_name"),
-    "sandbox": Word("sandbox"),
-    "image": Word("image"),
-    "entrypoint": Word("entrypoint"),
-    "command": Word("command"),
-    "environment": Word("environment", members=True),
-    "user": Word("user"),
-    "groups": Word("group_add", members=True),
-    "working_dir": Word("working_dir"),
-    "read_only": Word("read_only"),
-    "shm_bytes": Word("shm_size", show=difference.size),
-    "mounts": Word("volumes", members=True, show=shown_mount),
-    "ports": Word("ports", live=True, members=True, show=shown_port),
-    "expose": Word("expose", live=True, members=True),
-    "limits": Word("limits", live=True, parts=LIMITS),
-    "block_io": Word("blkio_config", parts=BLOCK_IO),
-    "ulimits": Word("ulimits", members=True, show=shown_ulimit),
-    "oom_score_adj": Word("oom_score_adj"),
-    "sysctls": Word("sysctls", members=True),
-    "security": Word("security", parts=SECURITY),
-    "devices": Word("devices", members=True, show=shown_device),
-    "device_rules": Word("device_cgroup_rules", live=True, members=True),
-    "restart": Word("restart", live=True, show=restart.policy_of),
-    "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
-    "init": Word("init"),
-    "tty": Word("tty"),
-    "stdin_open": Word("stdin_open"),
-    "stop_signal": Word("stop_signal", live=True),
-    "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
-    "labels": Word("labels", live=True, members=True),
-    "nonce": Word("asked to be made anew"),
-}
 
 
 def id_of(slot_name: str) -> str:
@@ -218,7 +113,7 @@ def info_of(have: Observed) -> ContainerInfo:
 
 def compare(want: Resource, have: Observed, things: Things) -> Difference:
     info = info_of(have)
-    found = kind.with_drift(difference.between(info.config, want.config, WORDS), info.drift)
+    found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
         return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))

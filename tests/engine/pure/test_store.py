@@ -31,7 +31,18 @@ def test_a_record_comes_back_equal(tmp_path: pathlib.Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
-LATER = ("groups", "read_only", "shm_bytes", "ulimits", "oom_score_adj", "sysctls", "security", "devices", "device_rules", "block_io")
+LATER = (
+    "groups",
+    "read_only",
+    "shm_bytes",
+    "ulimits",
+    "oom_score_adj",
+    "sysctls",
+    "security",
+    "devices",
+    "device_rules",
+    "block_io",
+)
 """What a ContainerConfig did not have once."""
 
 
