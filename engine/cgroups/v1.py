@@ -8,7 +8,7 @@ https://docs.kernel.org/admin-guide/cgroup-v1/index.html
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.cgroups import setting, signals
@@ -64,12 +64,19 @@ class Forest:
         return tuple(found)
 
     def set_devices(self, path: str, lines: tuple[str, ...]) -> None:
-        """Let the cgroup use these devices and no others; "c 1:3 rwm" is one line."""
+        """Let the cgroup use these devices and no others; "c 1:3 rwm" is one line. What it may use before and after, it may use
+        all the while."""
         directory = self.directories(path)["devices"]
         try:
-            setting.write(os.path.join(directory, "devices.deny"), "a")
-            for line in lines:
-                setting.write(os.path.join(directory, "devices.allow"), line)
+            have = _accesses(setting.read(os.path.join(directory, "devices.list")).splitlines())
+            if any(which.startswith("a ") for which in have):  # a new cgroup: everything
+                setting.write(os.path.join(directory, "devices.deny"), "a")
+                have = {}
+            wanted = _accesses(lines)
+            for file, ours, others in (("devices.allow", wanted, have), ("devices.deny", have, wanted)):
+                for which, access in ours.items():
+                    if more := "".join(sorted(access - others.get(which, set()))):
+                        setting.write(os.path.join(directory, file), f"{which} {more}")
         except OSError as error:
             raise EngineError(f"cannot set the devices of {directory}: {error.strerror}") from error
 
@@ -123,6 +130,15 @@ def _settings_of(limits: Limits) -> Iterator[Setting]:
     if limits.cpuset:
         yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
     yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
+
+
+def _accesses(lines: Iterable[str]) -> dict[str, set[str]]:
+    """Mapping from "c 1:3" to what may be done with it."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        which, _, access = line.rpartition(" ")
+        found.setdefault(which, set()).update(access)
+    return found
 
 
 def canonical(file: str, text: str) -> str:

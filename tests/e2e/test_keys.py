@@ -295,12 +295,12 @@ def test_privileged(lab: Lab) -> None:
 
 
 def test_devices(lab: Lab) -> None:
-    lab.up(one("devices: [/dev/kmsg, '/dev/loop-control:/dev/own/control:r', '/dev/zero:/opt/zero']"))
+    lab.up(one("devices: [/dev/loop0, '/dev/loop-control:/dev/own/control:r', '/dev/zero:/opt/zero']"))
     pid = lab.pid("a")
-    for place, source in (("dev/kmsg", "kmsg"), ("dev/own/control", "loop-control"), ("opt/zero", "zero")):
+    for place, source in (("dev/loop0", "loop0"), ("dev/own/control", "loop-control"), ("opt/zero", "zero")):
         node, machines = os.stat(f"/proc/{pid}/root/{place}"), os.stat(f"/dev/{source}")
         assert (node.st_rdev, node.st_mode, node.st_uid) == (machines.st_rdev, machines.st_mode, machines.st_uid)
-    lab.exec("a", "sh", "-c", "exec 3<>/dev/kmsg")
+    lab.exec("a", "sh", "-c", "exec 3<>/dev/loop0")
     lab.exec("a", "sh", "-c", "head -c1 /opt/zero >/dev/null")
     said = lab.exec("a", "sh", "-c", "exec 2>&1; exec 3>/dev/own/control", code=None)
     assert "not permitted" in said
@@ -318,15 +318,15 @@ def test_a_device_that_is_not_there_is_refused(lab: Lab, source: str, words: str
 
 
 def test_device_rules_are_changed_under_the_running_process(lab: Lab) -> None:
-    lab.up(one("device_cgroup_rules: ['c 1:11 r']"))
+    lab.up(one("device_cgroup_rules: ['b 7:0 r']"))
     pid = lab.pid("a")
-    lab.exec("a", "sh", "-c", "mknod /kmsg c 1 11 && exec 3</kmsg")
-    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3<>/kmsg", code=None)
-    assert "live" in planned(lab, one("device_cgroup_rules: ['a 1:* rwm']"))
+    lab.exec("a", "sh", "-c", "mknod /node b 7 0 && exec 3</node")
+    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3<>/node", code=None)
+    assert "live" in planned(lab, one("device_cgroup_rules: ['a 7:* rwm']"))
     lab.up()
-    lab.exec("a", "sh", "-c", "exec 3<>/kmsg")
+    lab.exec("a", "sh", "-c", "exec 3<>/node")
     lab.up(one())
-    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3</kmsg", code=None)
+    assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3</node", code=None)
     assert lab.pid("a") == pid
 
 

@@ -355,7 +355,7 @@ networks: {x: {enable_ipv6: true}}
             "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",
         ],
     ),
-    "what a container's processes may do": (
+    "rights that are half said": (
         """services:
   a:
     image: host
@@ -373,10 +373,10 @@ networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:12:7: services.a.ulimits.core: hard is missing",
-            "compose.yaml:14:114: services.a.sysctls.kernel.msgmax: kernel.msgmax needs a value",
+            "compose.yaml:14:101: services.a.sysctls.kernel.msgmax: kernel.msgmax needs a value",
         ],
     ),
-    "what no container's processes may do": (
+    "rights that no container can have": (
         """services:
   a:
     image: host
