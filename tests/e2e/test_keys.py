@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import machine
-from tests.e2e.lab import Lab, eventually
+from tests.e2e.lab import TOP, Lab, eventually
 
 CHOWN, KILL, SETUID, NET_ADMIN, NET_RAW, SYS_ADMIN, SYS_TIME = 0, 5, 7, 12, 13, 21, 25  # linux/capability.h
 DOCKERS = 0xA80425FB
@@ -256,6 +256,14 @@ def test_a_seccomp_profile_of_ones_own(lab: Lab, more: str) -> None:
     assert "Protocol error" in lab.exec("a", "sh", "-c", "mkdir /x 2>&1", code=1)
 
 
+def test_the_default_profile_as_a_file_is_the_default(lab: Lab) -> None:
+    lab.write((TOP / "engine/seccomp_default.json").read_text(), "profile.json")
+    lab.up(one("security_opt: [seccomp=profile.json]", "cap_add: [SYS_ADMIN]"))
+    assert machine.status(lab.pid("a"))["Seccomp"] == "2"
+    lab.exec("a", "mount", "-t", "tmpfs", "mine", "/tmp")
+    lab.exec("a", "sh", "-c", "reboot -f 2>/dev/null || exit 3", code=3)
+
+
 def test_a_seccomp_profile_that_cannot_be_enforced_is_refused(lab: Lab) -> None:
     lab.write('{"defaultAction": "SCMP_ACT_NOTIFY"}', "profile.json")
     lab.write(one("security_opt: [seccomp=./profile.json]"))
@@ -324,6 +332,8 @@ def test_device_rules_are_changed_under_the_running_process(lab: Lab) -> None:
     assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3<>/node", code=None)
     assert "live" in planned(lab, one("device_cgroup_rules: ['a 7:* rwm']"))
     lab.up()
+    lab.exec("a", "sh", "-c", "exec 3<>/node")
+    lab.up(one("device_cgroup_rules: ['b 7:* rw']"))
     lab.exec("a", "sh", "-c", "exec 3<>/node")
     lab.up(one())
     assert "not permitted" in lab.exec("a", "sh", "-c", "exec 2>&1; exec 3</node", code=None)
