@@ -103,5 +103,5 @@ class Engine(Protocol):
         ...
 
     def log_path(self, config: ContainerConfig) -> str:
-        """Where `engine.process.logs` finds this container's output."""
+        """Where `engine.process.logs` keeps this container's output; "" where nothing is kept."""
         ...

@@ -158,7 +158,7 @@ class Containers:
         uid = self._uids.get((config.project, config.slot))
         if uid is None:
             raise errors.Superseded(f"container {config.name} is gone")
-        return os.path.join(self.directory(uid), "log")
+        return os.path.join(self.directory(uid), "log") if config.logging.is_kept else ""
 
     def skeletons(self) -> set[str]:
         """The lower layers that containers stand on."""
@@ -211,6 +211,8 @@ class Containers:
         """Make the writable layers and the cgroup. The limits are in force before there is a process. Durable at the end
         only, and in a thread: many are made at once, and the disk takes their records together."""
         for other in self._all.values():
+            if other.config == config and other.record.whole:
+                return
             if other.config.name == config.name:
                 raise errors.EngineError(
                     f"cannot create container {config.name}: project {other.config.project} has one"
@@ -271,6 +273,7 @@ class Containers:
             restarts=before.restarts + 1 if before and exited else 0,
             hasty=container.hasty,
         )
+        starting.write_files(directory, record.config.files)
         spec = starting.spec_of(
             record,
             run=run.run,

@@ -116,6 +116,7 @@ class LinuxEngine:
         self._wiring = Wiring(
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
+        self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
         await self.sandboxes.load()
@@ -360,6 +361,9 @@ class LinuxEngine:
         while True:
             await self._quietly(self._wiring.keep_answering())
             await anyio.sleep(NAMES_LOOK_S)
+
+    async def _warm(self) -> None:
+        await self._quietly(self.sandboxes.zygote.warm())
 
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
         """For work that nobody waits for: the next look finds what it did not do."""

@@ -1,15 +1,18 @@
 """Read a container's log (the format is in `engine.process.logs`) from the end, since a time, or on and on.
 
 A reader keeps its file open and its offset in it, so neither a rotation nor a new run makes it read anything twice; it loses
-records only where the writer rotated twice between two reads.
+records only where the writer has thrown their file away before it came to them.
 """
 
 import datetime
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from typing import NamedTuple
 
 import anyio
+
+from engine.process import logs
 
 BLOCK_BYTES = 64 * 1024
 POLL_S = 0.1
@@ -71,18 +74,16 @@ class Reader:
 
     def _open(self, tail: int | None) -> None:
         missing = tail
-        for path in (self._path, f"{self._path}.1"):
-            descriptor = _open(path)
-            if descriptor is None:
-                continue
+        for descriptor in _existing(self._path):
             if missing is None:
                 self._files.insert(0, (descriptor, _first_since(descriptor, self._since) if self._since else 0))
+                continue
+            if missing < 0 or (missing == 0 and self._files):
+                os.close(descriptor)
                 continue
             offset, found = _last_lines(descriptor, missing)
             self._files.insert(0, (descriptor, offset))
             missing -= found
-            if missing <= 0:
-                return
 
     def _read_block(self) -> list[Record] | None:
         """Give the records of the next block, None where there is no complete line."""
@@ -110,23 +111,22 @@ class Reader:
         return True
 
     def _find_newer(self) -> None:
-        now = _open(self._path)
-        if now is None:
+        """Open what has been begun since: all files that are newer than ours, or all, if ours is none of them any more."""
+        current = os.fstat(self._files[0][0]).st_ino if self._files else None
+        try:
+            if current == os.stat(self._path, follow_symlinks=False).st_ino:
+                return
+        except FileNotFoundError:
             return
-        if not self._files:
-            self._files = [(now, 0)]
-            return
-        current = os.fstat(self._files[0][0]).st_ino
-        if os.fstat(now).st_ino == current:
-            os.close(now)
-            return
-        before = _open(f"{self._path}.1")
-        if before is not None:
-            if os.fstat(before).st_ino in (current, os.fstat(now).st_ino):
-                os.close(before)
+        newer: list[tuple[int, int]] = []
+        is_over = False
+        for descriptor in _existing(self._path):
+            is_over = is_over or os.fstat(descriptor).st_ino == current
+            if is_over:
+                os.close(descriptor)
             else:
-                self._files.append((before, 0))
-        self._files.append((now, 0))
+                newer.insert(0, (descriptor, 0))
+        self._files += newer
 
 
 async def follow(path: str, *, tail: int | None = None, since: float | None = None) -> AsyncIterator[list[Record]]:
@@ -141,6 +141,21 @@ async def follow(path: str, *, tail: int | None = None, since: float | None = No
                 await anyio.sleep(POLL_S)
     finally:
         reader.close()
+
+
+def _existing(path: str) -> Iterator[int]:
+    """The log's files, opened, the newest first. One that a rotation renames meanwhile comes once."""
+    seen: set[int] = set()
+    for number in count():
+        descriptor = _open(logs.numbered(path, number))
+        if descriptor is None:
+            return
+        inode = os.fstat(descriptor).st_ino
+        if inode in seen:
+            os.close(descriptor)
+        else:
+            seen.add(inode)
+            yield descriptor
 
 
 def _open(path: str) -> int | None:

@@ -110,6 +110,8 @@ class Networks:
 
     async def create_network(self, config: NetworkConfig) -> None:
         for other in self._networks.values():
+            if other.config == config and other.whole:
+                return
             if other.config.name == config.name:
                 raise errors.EngineError(f"cannot create network {config.name}: project {other.config.project} has one")
         uid = store.new_uid()
@@ -146,6 +148,8 @@ class Networks:
     async def attach(self, config: EndpointConfig, sandbox: Sandbox) -> None:
         network, uid = self.network_named(config.network), store.new_uid()
         for other in self._endpoints.values():
+            if other.config == config and other.whole and other.sandbox_uid == sandbox.record.uid:
+                return
             if other.network_uid == network.uid and other.config.address == config.address:
                 raise errors.EngineError(
                     f"cannot attach {config.sandbox} to network {config.network}: {other.config.sandbox} of project "

@@ -133,6 +133,13 @@ class Sandboxes:
                 self._keep(record, shim)
 
     async def create(self, config: SandboxConfig) -> None:
+        for other in self._living.values():
+            if (other.config.project, other.config.name) == (config.project, config.name):
+                if other.config == config:
+                    return
+                raise errors.EngineError(
+                    f"cannot create sandbox {config.name} of project {config.project}: there is one"
+                )
         record = store.SandboxRecord(config, store.new_uid())
         directory = os.path.join(self._directory, record.uid)
         os.mkdir(directory, 0o700)

@@ -30,8 +30,8 @@ START_S = 600.0  # a copy-up of a large image directory is inside
 
 
 class Zygote:
-    """The process that forks shims. It is started with the first fork, again whenever it has died, and ends with `close` or
-    with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests."""
+    """The process that forks shims. It is started by `warm` or with the first fork, again whenever it has died, and ends with
+    `close` or with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests."""
 
     def __init__(self, run_directory: str, *, missing: frozenset[str] = frozenset()) -> None:
         self.run_directory = run_directory
@@ -63,6 +63,12 @@ class Zygote:
         except BaseException:
             ours.close()
             raise
+
+    async def warm(self) -> None:
+        """Start it, so that it gets ready while nobody waits for it."""
+        async with self._lock:
+            if self._running is None:
+                self._running = spawn.zygote(self.run_directory, self.missing)
 
     def close(self) -> None:
         """End the zygote; its shims live on."""

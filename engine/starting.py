@@ -1,7 +1,8 @@
 """From a ContainerConfig to what a shim must know to start it."""
 
+import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine import confinement, errors, nodes
 from engine.cgroups.driver import Paths
@@ -9,7 +10,7 @@ from engine.images.layout import Defaults, Layer
 from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
-from engine.types import BindMount, ContainerConfig, Mount, TmpfsMount, VolumeMount
+from engine.types import BindMount, ContainerConfig, GivenFile, Mount, TmpfsMount, VolumeMount
 
 
 def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
@@ -20,6 +21,23 @@ def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
         for name in ("", "/upper", "/work"):
             os.mkdir(f"{directory}/layers/{number}{name}", 0o700)
         os.chmod(f"{directory}/layers/{number}/upper", os.stat(layer.lowers[0]).st_mode & 0o7777)
+
+
+def given_file(directory: str, number: int) -> str:
+    return f"{directory}/files/{number}"
+
+
+def write_files(directory: str, files: Sequence[GivenFile]) -> None:
+    """Make what a container finds as its configs and secrets what it should be. Others see nothing of it."""
+    if not files:
+        return
+    os.makedirs(f"{directory}/files", mode=0o700, exist_ok=True)
+    for number, file in enumerate(files):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(given_file(directory, number), flags, 0o600), "wb") as stream:
+            stream.write(base64.b64decode(file.data))
+            os.fchown(stream.fileno(), file.uid, file.gid)
+            os.fchmod(stream.fileno(), file.mode)
 
 
 def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
@@ -67,7 +85,9 @@ def spec_of(
         run=run,
         run_directory=os.path.join(directory, "run"),
         root_path=os.path.join(directory, "root"),
-        log_path=os.path.join(directory, "log"),
+        log_path=os.path.join(directory, "log") if config.logging.is_kept else os.devnull,
+        log_bytes=config.logging.file_bytes or 0,
+        log_files=config.logging.files,
         argv=argv_of(config, defaults),
         overlays=tuple(
             wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
@@ -77,7 +97,13 @@ def spec_of(
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,
         mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
-        files=tuple(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
+        files=(
+            *(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
+            *(
+                wire.Bind(given_file(directory, number), file.target, read_only=True)
+                for number, file in enumerate(config.files)
+            ),
+        ),
         cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
         oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
         confinement=confinement.of(config, seccomp_path),

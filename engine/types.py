@@ -75,6 +75,17 @@ class TmpfsMount:
 Mount = BindMount | VolumeMount | TmpfsMount
 
 
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A read-only file that the container finds at `target`. `data` is base64 text."""
+
+    target: str
+    data: str
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortMap:
     """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
@@ -164,6 +175,15 @@ class Security:
     seccomp: str = ""
     unmasked: bool = False
     privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
+
+    is_kept: bool = True
+    file_bytes: int | None = 50_000_000
+    files: int = 2
 
 
 class Restart(StrEnum):
@@ -277,6 +297,7 @@ class ContainerConfig:
     read_only: bool = False
     shm_bytes: int = DEFAULT_SHM_BYTES
     mounts: tuple[Mount, ...] = ()
+    files: tuple[GivenFile, ...] = ()
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -289,6 +310,7 @@ class ContainerConfig:
     device_rules: tuple[str, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
+    logging: Logging = field(default_factory=Logging)
     init: bool = False
     tty: bool = False
     stdin_open: bool = False

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "kill": "Send a signal to containers (SIGKILL unless told)",
     "down": "Remove everything of the project but its volumes",
     "config": "Check the compose file and print it in full",
+    "doctor": "Say what this machine offers and lacks, and what to do",
     "version": "Show the version",
     "daemon": "Look after the background process: run, start, stop, status",
 }

@@ -202,10 +202,10 @@ class Plain:
         self._stream.flush()
 
     def _tell_waiting(self, planned: protocol.Planned) -> None:
-        """Only of containers that wait for nothing but containers: that may take long."""
+        """Only of containers that wait for nothing but containers, on their way up: that may take long."""
         for each in planned.waiting:
             is_worth_it = all(part.startswith("container:") for part in (each.id, *each.reason.split("; ")))
-            if is_worth_it and self._said.get(each.id) != each.reason:
+            if is_worth_it and each.verb in ("create", "start") and self._said.get(each.id) != each.reason:
                 self._said[each.id] = each.reason
                 self._stream.write(f"{output.clean(f'{each.id}  waits: {each.reason}')}\n")
 

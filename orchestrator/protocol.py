@@ -8,7 +8,7 @@
     POST /v1/projects/NAME/restart   Stop     -> 200, events
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
-                                                 a connected socket that speaks engine.wire
+                                                 a connected socket that speaks engine.process.wire
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first

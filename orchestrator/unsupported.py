@@ -59,5 +59,6 @@ FLAGS: dict[str, frozenset[str]] = {
         "kill": "--remove-orphans",
         "version": "",
         "daemon": "",
+        "doctor": "",
     }.items()
 }

@@ -232,6 +232,8 @@ class FakeEngine:
         step = Step(id_of(config), Verb.CREATE, config=config)
         have = next((info for info in self.infos.values() if self._is_the_same(info.config, config)), None)
         if have is not None and have.whole:
+            if have.config != config:
+                raise EngineError(f"cannot create {step.id}: there is another one")
             return
         uid = have.uid if have else f"{step.id}#{next(self._numbers)}"
         made = self._predicted(step, None, uid)
@@ -280,8 +282,9 @@ class FakeEngine:
         await self._change(Step(id_of(self._container(uid).config), Verb.RELEASE, uid=uid, ports=tuple(ports)))
 
     async def remove(self, uid: str) -> None:
-        if uid in self.infos:
-            await self._change(Step(id_of(self.infos[uid].config), Verb.REMOVE, uid=uid))
+        if uid not in self.infos:
+            raise Superseded(f"cannot remove {uid}: it is gone")
+        await self._change(Step(id_of(self.infos[uid].config), Verb.REMOVE, uid=uid))
 
     async def _change(self, step: Step) -> None:
         """A verb on what exists. It does nothing to what is no longer what it was planned for."""

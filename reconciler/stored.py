@@ -13,7 +13,7 @@ from reconciler.leases import Leases
 from reconciler.overlay import Json, Overlay
 from reconciler.resource import Depth, Edge, Gates, Needs
 
-SECTIONS = ("services", "networks", "volumes")
+SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
 
 @dataclass(frozen=True, slots=True)

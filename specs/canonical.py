@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import folds, values
+from specs import contents, folds, values
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -27,12 +27,19 @@ def canonical(document: Node, context: Context) -> Node:
     volumes: dict[str, Node] = {}
     for name, node in _section(document, "volumes", context).items():
         volumes[name] = _volume(name, node, ("volumes", name), context)
+    handed: dict[str, Node] = {}
+    for section in contents.SECTIONS:
+        entries = _section(document, section, context).items()
+        handed[section] = document.with_value(
+            {name: contents.canonical(section, name, node, (section, name), context) for name, node in entries}
+        )
     return document.with_value(
         {
             "name": document.with_value(context.project_name),
             "services": document.with_value(services),
             "networks": document.with_value(networks),
             "volumes": document.with_value(volumes),
+            **handed,
         }
     )
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
-from specs import mounts
+from specs import content, mounts
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service, slot_names
+
+ID_MAX = 2**32 - 2  # linux/uidgid.h: the last one is nobody's
 
 
 def problems(project: Project) -> Iterator[SpecError]:
@@ -35,6 +37,17 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
         if mount.type == "volume" and mount.source not in project.volumes:
             where = (*path, "volumes", index)
             yield SpecError(where, f"there is no volume {mount.source}", hint=_add("volumes"))
+    for section, uses, declared in (
+        ("configs", service.configs, project.configs),
+        ("secrets", service.secrets, project.secrets),
+    ):
+        for index, use in enumerate(uses):
+            where = (*path, section, index)
+            if use.source not in declared:
+                yield SpecError(where, f"there is no {section[:-1]} {use.source}", hint=_add(section))
+            for key, text in (("uid", use.uid), ("gid", use.gid)):
+                if not text.isdecimal() or int(text) > ID_MAX:
+                    yield SpecError((*where, key), f"'{text}' is not a number of a user or group")
     for dependency in service.depends_on:
         if dependency not in project.services:
             yield SpecError((*path, "depends_on", dependency), f"there is no service {dependency}")
@@ -62,6 +75,8 @@ def _targets(service: Service, path: Path) -> Iterator[SpecError]:
     taken: dict[str, str] = {}
     targets = [(("tmpfs", index), text.partition(":")[0]) for index, text in enumerate(service.tmpfs)]
     targets += [(("volumes", index), mount.target) for index, mount in enumerate(service.volumes)]
+    for section, uses in (("configs", service.configs), ("secrets", service.secrets)):
+        targets += [((section, index), content.target_of(section, use)) for index, use in enumerate(uses)]
     for (key, index), target in targets:
         cleaned = mounts.clean(target)
         if cleaned in taken:

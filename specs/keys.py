@@ -93,13 +93,26 @@ DEPLOY = Keys(
     ),
 )
 
+CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
+
+LOGGING = Keys(
+    {
+        "driver": TEXT,
+        "options": Keys(
+            {"max-size": _INTEGER_OR_TEXT, "max-file": _INTEGER_OR_TEXT},
+            later=frozenset(
+                {"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
+            ),
+        ),
+    }
+)
+
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach build cgroup cgroup_parent configs cpu_count cpu_percent cpu_rt_period cpu_rt_runtime
-credential_spec develop extends external_links gpus ipc isolation label_file logging mac_address models pid platform
-post_start pre_start pre_stop provider pull_policy pull_refresh_after runtime secrets storage_opt use_api_socket
-userns_mode uts
+annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
+develop extends external_links gpus ipc isolation label_file mac_address models pid platform post_start pre_start
+pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -124,6 +137,7 @@ SERVICE = Keys(
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,
+        "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
         "cpu_period": INTEGER,
         "cpu_quota": INTEGER,
@@ -150,6 +164,7 @@ SERVICE = Keys(
         "init": BOOLEAN,
         "labels": PAIRS,
         "links": TEXTS,
+        "logging": LOGGING,
         "mem_limit": QUANTITY,
         "mem_reservation": QUANTITY,
         "mem_swappiness": INTEGER,
@@ -165,6 +180,7 @@ SERVICE = Keys(
         "read_only": BOOLEAN,
         "restart": TEXT,
         "scale": INTEGER,
+        "secrets": Items(Either((TEXT, CONTENT_USE))),
         "security_opt": Items(TEXT, unique=True),
         "shm_size": QUANTITY,
         "stdin_open": BOOLEAN,
@@ -203,6 +219,12 @@ VOLUME = Keys(
     later=frozenset({"driver_opts"}),
 )
 
+CONTENT = Keys(
+    {"name": TEXT, "file": TEXT, "environment": TEXT, "external": _EXTERNAL, "labels": PAIRS},
+    later=frozenset({"driver", "driver_opts", "template_driver"}),
+)
+CONFIG = Keys({**CONTENT.known, "content": TEXT}, later=CONTENT.later - {"driver", "driver_opts"})
+
 DOCUMENT = Keys(
     {
         "version": QUANTITY,
@@ -210,6 +232,8 @@ DOCUMENT = Keys(
         "services": Entries(SERVICE, NAME),
         "networks": Entries(NETWORK, NAME),
         "volumes": Entries(VOLUME, NAME),
+        "configs": Entries(CONFIG, NAME),
+        "secrets": Entries(CONTENT, NAME),
     },
-    later=frozenset({"configs", "include", "models", "secrets"}),
+    later=frozenset({"include", "models"}),
 )

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from specs import (
     canonical,
+    contents,
     errors,
     interpolation,
     keys,
@@ -99,6 +100,8 @@ def load(options: LoadOptions) -> Loaded:
     findings.raise_errors()
     profiles = surroundings.profiles(options.profiles, variables)
     root, disabled = selection.select(full, profiles, options.services, findings)
+    findings.raise_errors()
+    root = contents.read(root, context)
     findings.raise_errors()
     plain: Any = node.plain(root)
     return Loaded(plain, name, around.directory, around.files, profiles, disabled, tuple(findings.notes), root)

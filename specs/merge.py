@@ -100,6 +100,18 @@ def _united(base: Node, other: Node) -> Node:
     return Node({**base.mapping(), **other.mapping()}, other.place)
 
 
+def _logging(base: Node, other: Node) -> Node:
+    """compose-go override/merge.go mergeLogging: another driver's options mean nothing to this one."""
+    drivers = {nodes.text_of(each, "driver") for each in (base, other)} - {""}
+    if len(drivers) > 1:
+        return other
+    merged = _united(base, other)
+    options = [each.get("options") for each in (base, other)]
+    if options[0] is None or options[1] is None:
+        return merged
+    return merged.with_value({**merged.mapping(), "options": _united(options[0], options[1])})
+
+
 def _with_new(base: Node, other: Node) -> Node:
     have = {item.value for item in base.sequence() if isinstance(item.value, str)}
     return Node([*base.sequence(), *(item for item in other.sequence() if item.value not in have)], other.place)
@@ -143,10 +155,13 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "extra_hosts"), _with_new),
     (("services", "*", "healthcheck", "test"), _replaced),
     (("services", "*", "labels"), _united),
+    (("services", "*", "logging"), _logging),
     (("services", "*", "ulimits", "*"), _replaced),
     (("networks", "*", "ipam", "config"), _pools),
     (("networks", "*", "labels"), _united),
     (("volumes", "*", "labels"), _united),
+    (("configs", "*", "labels"), _united),
+    (("secrets", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "cap_add"), _before_equals),

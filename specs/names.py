@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import block_io, confinement, devices, ports, security_options, tmpfs
+from specs import block_io, confinement, devices, log_options, ports, security_options, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -31,6 +31,8 @@ def problems(project: Project) -> Iterator[SpecError]:
         ("services", project.services),
         ("networks", project.networks),
         ("volumes", project.volumes),
+        ("configs", project.configs),
+        ("secrets", project.secrets),
     ):
         for key in entries:
             if not _KEY.fullmatch(key):
@@ -67,6 +69,12 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
         for index, alias in enumerate(joined.aliases):
             if not _is_host(alias):
                 yield SpecError((*path, "networks", network, "aliases", index), f"'{alias}' is not a host's name")
+    try:
+        log_options.parse(service.logging.driver, service.logging.options)
+    except ValueError as error:
+        key = str(error).partition(":")[0]
+        where = ("options", key) if key in service.logging.options else ("driver",)
+        yield SpecError((*path, "logging", *where), str(error))
     if service.healthcheck is not None:
         test = service.healthcheck.test
         if not test or test[0] not in ("CMD", "CMD-SHELL"):

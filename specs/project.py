@@ -3,15 +3,19 @@
 import pydantic
 
 from specs import strict
+from specs.content import Content
 from specs.network import Network
 from specs.service import Service
 from specs.volume import Volume
 
 
 class Project(strict.Model):
-    """All services that are active (by their profiles), and the networks and volumes they use, by the file's keys."""
+    """All services that are active (by their profiles), and what they use of networks, volumes, configs and secrets, by the
+    file's keys."""
 
     name: str
     services: dict[str, Service] = pydantic.Field(default_factory=dict)
     networks: dict[str, Network] = pydantic.Field(default_factory=dict)
     volumes: dict[str, Volume] = pydantic.Field(default_factory=dict)
+    configs: dict[str, Content] = pydantic.Field(default_factory=dict)
+    secrets: dict[str, Content] = pydantic.Field(default_factory=dict)

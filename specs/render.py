@@ -29,6 +29,12 @@ def document(canonical: Mapping[str, Any]) -> dict[str, Any]:
     for section in ("networks", "volumes"):
         if canonical.get(section):
             sections[section] = {key: _sorted(canonical[section][key]) for key in sorted(canonical[section])}
+    for section in ("configs", "secrets"):
+        if canonical.get(section):
+            shown = {
+                name: {k: v for k, v in fields.items() if k != "data"} for name, fields in canonical[section].items()
+            }
+            sections[section] = {name: _sorted(shown[name]) for name in sorted(shown)}
     return {key: _escaped(value) for key, value in sections.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which services of a canonical document are active, and the networks and volumes that these use."""
+"""Which services of a canonical document are active, and the networks, volumes, configs and secrets that these use."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ def select(
         "services": document.with_value(kept),
         "networks": document.with_value(_used(document, "networks", kept.values(), _network_keys)),
         "volumes": document.with_value(_used(document, "volumes", kept.values(), _volume_keys)),
+        "configs": document.with_value(_used(document, "configs", kept.values(), _config_keys)),
+        "secrets": document.with_value(_used(document, "secrets", kept.values(), _secret_keys)),
     }
     return document.with_value(selected), tuple(name for name in services if name not in active)
 
@@ -91,6 +93,18 @@ def _volume_keys(service: Node) -> list[str]:
     node = service.get("volumes")
     mounts = node.sequence() if node is not None else []
     return [str(mount.mapping()["source"].value) for mount in mounts if "source" in mount.mapping()]
+
+
+def _config_keys(service: Node) -> list[str]:
+    return _sources(service.get("configs"))
+
+
+def _secret_keys(service: Node) -> list[str]:
+    return _sources(service.get("secrets"))
+
+
+def _sources(uses: Node | None) -> list[str]:
+    return [str(use.mapping()["source"].value) for use in uses.sequence()] if uses is not None else []
 
 
 def _known(services: dict[str, Node]) -> str:

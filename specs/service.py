@@ -9,6 +9,7 @@ from typing import Literal
 import pydantic
 
 from specs import strict
+from specs.content import Use
 
 
 class ServiceNetwork(strict.Model):
@@ -126,6 +127,13 @@ class Ulimit(strict.Model):
     hard: int
 
 
+class Logging(strict.Model):
+    """See `specs.log_options`."""
+
+    driver: str = "json-file"
+    options: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
 class Service(strict.Model):
     """One service.
 
@@ -147,6 +155,8 @@ class Service(strict.Model):
     user: str | None = None
     working_dir: str | None = None
     network_mode: Literal["none", "host"] | None = None
+    configs: tuple[Use, ...] = ()
+    secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     expose: tuple[str, ...] = ()
@@ -156,6 +166,7 @@ class Service(strict.Model):
     tmpfs: tuple[str, ...] = ()
     depends_on: dict[str, Dependency] = pydantic.Field(default_factory=dict)
     healthcheck: Healthcheck | None = None
+    logging: Logging = Logging()
     restart: str | None = None
     init: bool = False
     mem_limit: int | None = None

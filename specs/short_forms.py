@@ -19,7 +19,10 @@ Spell: TypeAlias = Callable[[Node, Path, Findings], Node]
 
 def spell_out(document: Node, findings: Findings) -> Node:
     """The document with its short forms spelled out. What cannot be read is an error, and left as it is."""
-    sections: Mapping[str, Mapping[str, Spell]] = {"services": _SERVICE, "networks": _RESOURCE, "volumes": _RESOURCE}
+    sections: Mapping[str, Mapping[str, Spell]] = {
+        "services": _SERVICE,
+        **dict.fromkeys(("networks", "volumes", "configs", "secrets"), _RESOURCE),
+    }
     top = dict(document.mapping())
     for section, table in sections.items():
         if section in top:
@@ -62,6 +65,14 @@ def _networks(node: Node, path: Path, findings: Findings) -> Node:
 def _env_file(node: Node, path: Path, findings: Findings) -> Node:
     items = _texts(node, path, findings).sequence()
     return node.with_value([item.with_value({"path": item}) if isinstance(item.value, str) else item for item in items])
+
+
+def _contents(node: Node, path: Path, findings: Findings) -> Node:
+    items = [item.with_value({"source": item}) if isinstance(item.value, str) else item for item in node.sequence()]
+    for index, item in enumerate(items):
+        if item.get("source") is None:
+            findings.error(item, (*path, index), "source is missing")
+    return node.with_value([item for item in items if item.get("source") is not None])
 
 
 def _texts(node: Node, path: Path, findings: Findings) -> Node:
@@ -271,6 +282,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
 
 _SERVICE: Mapping[str, Spell] = {
     "command": _command,
+    "configs": _contents,
     "depends_on": _depends_on,
     "devices": _devices,
     "dns": _texts,
@@ -284,6 +296,7 @@ _SERVICE: Mapping[str, Spell] = {
     "labels": _labels,
     "networks": _networks,
     "ports": _ports,
+    "secrets": _contents,
     "sysctls": _environment,
     "tmpfs": _texts,
     "volumes": _volumes,

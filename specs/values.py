@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, security_options, units
+from specs import block_io, confinement, contents, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -176,6 +176,22 @@ def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> Non
     fields["tmpfs"] = fields["tmpfs"].with_value(options)
 
 
+def _contents(node: Node, path: Path, context: Context) -> Node | None:
+    items = [contents.canonical_use(item, (*path, index), context) for index, item in enumerate(node.sequence())]
+    return node.with_value([*items])
+
+
+def _logging(node: Node, path: Path, context: Context) -> Node | None:
+    fields = {key: child for key, child in node.mapping().items() if child.value is not None}
+    options = fields.get("options")
+    if options is not None:
+        texts = {key: child for key, child in options.mapping().items() if child.value is not None}
+        fields["options"] = options.with_value(
+            {key: child.with_value(str(child.value)) for key, child in texts.items()}
+        )
+    return node.with_value(fields) if fields else None
+
+
 def _healthcheck(node: Node, path: Path, context: Context) -> Node | None:
     disable, test = node.get("disable"), node.get("test")
     words = [item.value for item in test.sequence()] if test is not None else []
@@ -250,6 +266,7 @@ _CONVERT: Mapping[str, Convert] = {
     "blkio_config": block_io.canonical,
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
+    "configs": _contents,
     "cpu_period": _positive,
     "cpu_quota": _unless_minus_one,
     "cpu_shares": _positive,
@@ -260,6 +277,7 @@ _CONVERT: Mapping[str, Convert] = {
     "healthcheck": _healthcheck,
     "image": _image,
     "links": _links,
+    "logging": _logging,
     "mem_limit": size,
     "mem_reservation": size,
     "mem_swappiness": _swappiness,
@@ -268,6 +286,7 @@ _CONVERT: Mapping[str, Convert] = {
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
+    "secrets": _contents,
     "security_opt": security_options.canonical,
     "shm_size": size,
     "stop_grace_period": duration,

@@ -26,6 +26,7 @@ class Started(NamedTuple):
     run_directory: bytes
     log_path: bytes
     log_bytes: int
+    log_files: int
     ooms: int
     entered: bool  # its cgroup can be entered by clone
     tty: bool
@@ -33,14 +34,16 @@ class Started(NamedTuple):
 
     def pack(self) -> bytes:
         """No part can hold a NUL: paths cannot, and JSON escapes it."""
-        numbers = b"%d %d %d %d %d" % (self.log_bytes, self.ooms, self.entered, self.tty, self.stdin_open)
+        flags = (self.entered, self.tty, self.stdin_open)
+        numbers = b"%d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
         return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, numbers))
 
 
 def unpack(data: bytes) -> Started:
     _, process, run_directory, log_path, numbers = data.split(b"\0")
-    log_bytes, ooms, entered, tty, stdin_open = (int(number) for number in numbers.split())
-    return Started(process, run_directory, log_path, log_bytes, ooms, bool(entered), bool(tty), bool(stdin_open))
+    log_bytes, log_files, ooms, *flags = (int(number) for number in numbers.split())
+    entered, tty, stdin_open = (bool(flag) for flag in flags)
+    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open)
 
 
 def start(report: Socket, data: bytes) -> None:
@@ -123,6 +126,7 @@ def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) ->
         os.fsencode(spec.run_directory),
         os.fsencode(spec.log_path),
         spec.log_bytes,
+        spec.log_files,
         ooms,
         child.entered,
         spec.tty,

@@ -10,7 +10,8 @@ of one width, so records of a file sort as text. A crash in the middle of a writ
 off; the next writer ends it with a newline, and readers pass over what is no record. Nothing is synced: a log is not worth
 the disk's time, and the kernel keeps what was written when we die.
 
-At its size limit the file is renamed to NAME.1, over the one before.
+At its size limit the file becomes NAME.1, what was that NAME.2, and so on; the last of them makes room. Where only one file is
+asked for, it begins anew.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -24,11 +25,12 @@ STREAMS = ("stdout", "stderr")
 
 
 class Writer:
-    """`limit_bytes`: 0 is none. A full disk loses records and says so, once it is not full any more; it stops nobody."""
+    """`limit_bytes`: of one of `files` files; 0 is none. A full disk loses records and says so, once it is not full any more; it
+    stops nobody."""
 
-    def __init__(self, path: str, limit_bytes: int = 0) -> None:
+    def __init__(self, path: str, limit_bytes: int = 0, files: int = 2) -> None:
         self._path = path
-        self._limit_bytes = limit_bytes
+        self._limit_bytes, self._files = limit_bytes, files
         self._rest = dict.fromkeys(STREAMS, b"")
         self._second, self._second_text = -1, ""
         self._lost = 0
@@ -48,7 +50,7 @@ class Writer:
                 records.append(b"%b P %b\n" % ((now + stream).encode(), rest[start : start + LINE_BYTES]))
             self._rest[stream] = rest[whole:]
         if records:
-            self._put(b"".join(records), len(records))
+            self._put(records)
 
     def flush(self) -> None:
         """Write what has no end of line; at the end of a run."""
@@ -56,16 +58,25 @@ class Writer:
             if self._rest[stream]:
                 record = b"%b P %b\n" % ((self._timestamp() + stream).encode(), self._rest[stream])
                 self._rest[stream] = b""
-                self._put(record, 1)
+                self._put([record])
 
     def close(self) -> None:
         self.flush()
         os.close(self._file)
 
-    def _put(self, data: bytes, count: int) -> None:
+    def _put(self, records: list[bytes]) -> None:
+        """As many at once as fit into the file."""
+        first, size = 0, self._size
+        for number, record in enumerate(records if self._limit_bytes else ()):
+            if size and size + len(record) > self._limit_bytes:
+                self._append(b"".join(records[first:number]), number - first)
+                self._begin_another()
+                first, size = number, 0
+            size += len(record)
+        self._append(b"".join(records[first:]), len(records) - first)
+
+    def _append(self, data: bytes, count: int) -> None:
         try:
-            if self._limit_bytes and self._size and self._size + len(data) > self._limit_bytes:
-                self._rotate()
             if self._lost:
                 data = f"{self._timestamp()}stderr F corral: {self._lost} lines are lost: no space\n".encode() + data
             while data:
@@ -76,16 +87,34 @@ class Writer:
         except OSError:
             self._lost += count
 
+    def _begin_another(self) -> None:
+        try:
+            self._rotate()
+        except OSError:
+            pass  # it goes on in the file that there is
+
     def _rotate(self) -> None:
-        os.rename(self._path, f"{self._path}.1")
-        os.close(self._file)
+        if self._files == 1:
+            os.unlink(self._path)
+        for number in range(self._files - 2, -1, -1):
+            try:
+                os.rename(numbered(self._path, number), numbered(self._path, number + 1))
+            except FileNotFoundError:
+                pass  # not so many yet
+        before = self._file
         self._file, self._size = _open(self._path)
+        os.close(before)
 
     def _timestamp(self) -> str:
         second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
         if second != self._second:
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._second_text}.{rest_ns:09d}Z "
+
+
+def numbered(path: str, number: int) -> str:
+    """The name of a log's file; 0 is the one that is written to, the highest number the oldest."""
+    return f"{path}.{number}" if number else path
 
 
 def _cut(records: list[bytes], head: str, line: bytes) -> None:

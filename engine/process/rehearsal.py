@@ -110,7 +110,7 @@ def _start(child: int, output: int) -> Callable[[Socket, bytes], None]:
         frames.send_raw(report, birth.CHILD, (pidfd,))
         process = wire.Process("c", "r", identity.of(pidfd, child), time.time())
         started = birth.Started(
-            frames.encode(process), os.fsencode(NOWHERE), os.fsencode(NOWHERE), 0, 0, True, False, False
+            frames.encode(process), os.fsencode(NOWHERE), os.fsencode(NOWHERE), 0, 1, 0, True, False, False
         )
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.write(writing, b"one line\nhalf a li")

@@ -7,6 +7,7 @@ from engine import types
 from engine.types import (
     BindMount,
     ContainerConfig,
+    GivenFile,
     Limits,
     Mount,
     PortMap,
@@ -19,7 +20,7 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, security_options, sysctls, tmpfs
+from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
 from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -44,6 +45,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         read_only=service.read_only,
         shm_bytes=service.shm_size or types.DEFAULT_SHM_BYTES,
         mounts=mounts_of(wish, slot.service),
+        files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
@@ -56,6 +58,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
+        logging=logging_of(service),
         init=service.init,
         tty=service.tty,
         stdin_open=service.stdin_open,
@@ -117,6 +120,28 @@ def healthcheck_of(service: Service) -> types.Healthcheck | None:
     return types.Healthcheck(
         check.test, check.interval, check.timeout, check.retries, check.start_period, check.start_interval
     )
+
+
+def files_of(wish: Wish, service: Service) -> Iterator[GivenFile]:
+    """Its configs and secrets, by target."""
+    for section, uses, declared in (
+        ("configs", service.configs, wish.project.configs),
+        ("secrets", service.secrets, wish.project.secrets),
+    ):
+        for use in uses:
+            target = content.target_of(section, use)
+            yield GivenFile(target, declared[use.source].data, int(use.uid), int(use.gid), use.mode)
+
+
+def logging_of(service: Service) -> types.Logging:
+    """What the file leaves open is the engine's: a log never fills the disk unless somebody asks for that."""
+    said = log_options.parse(service.logging.driver, service.logging.options)
+    if not said.is_kept:
+        return types.Logging(is_kept=False, file_bytes=None, files=1)
+    if said.file_bytes == -1:
+        return types.Logging(file_bytes=None, files=1)
+    usual = types.Logging()
+    return types.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
 
 
 def restart_of(text: str | None) -> RestartPolicy:

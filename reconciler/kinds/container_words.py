@@ -1,7 +1,7 @@
 """What users call the fields of a ContainerConfig, which of them the kernel changes under the running process, and how they are
 shown."""
 
-from engine.types import BlockIo, ContainerConfig, Device, Limits, PortMap, Security, Ulimit
+from engine.types import BlockIo, ContainerConfig, Device, Limits, Logging, PortMap, Security, Ulimit
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -63,6 +63,12 @@ def shown_mount(mount: object) -> str:
     return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
 
 
+def shown_logging(logging: Logging) -> str:
+    if not logging.is_kept:
+        return "none"
+    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+
+
 WORDS = {
     "name": Word("container_name"),
     "sandbox": Word("sandbox"),
@@ -76,6 +82,7 @@ WORDS = {
     "read_only": Word("read_only"),
     "shm_bytes": Word("shm_size", show=difference.size),
     "mounts": Word("volumes", members=True, show=shown_mount),
+    "files": Word("configs and secrets", members=True, show=lambda file: file.target),
     "ports": Word("ports", live=True, members=True, show=shown_port),
     "expose": Word("expose", live=True, members=True),
     "limits": Word("limits", live=True, parts=LIMITS),
@@ -88,6 +95,7 @@ WORDS = {
     "device_rules": Word("device_cgroup_rules", live=True, members=True),
     "restart": Word("restart", live=True, show=restart.policy_of),
     "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
+    "logging": Word("logging", show=shown_logging),
     "init": Word("init"),
     "tty": Word("tty"),
     "stdin_open": Word("stdin_open"),

@@ -1,5 +1,6 @@
 """Two containers on the machine's own network: up, ps, exec, logs, stop, start, down."""
 
+import json
 import pathlib
 
 from tests.e2e.lab import Lab, eventually
@@ -70,3 +71,17 @@ def test_stop_keeps_the_container_and_start_brings_it_back(lab: Lab) -> None:
     lab.corral("start", "one")
     assert lab.ps()["one-1"]["State"] == "running"
     lab.exec("one", "ls", "/kept")
+
+
+def test_doctor_says_what_this_machine_has(lab: Lab) -> None:
+    found = [json.loads(line) for line in lab.out("doctor", "--format", "json").splitlines()]
+    assert {"kernel", "iptables", "overlay", "cgroups"} <= {each["Subject"] for each in found}
+    assert all(each["Verdict"] in ("ok", "limited") for each in found)
+    assert "takes our rules" in lab.out("doctor")
+    lab.machine.sh(
+        "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority 0; policy drop; }'"
+    )
+    try:
+        assert "inet fw/f" in lab.out("doctor")
+    finally:
+        lab.machine.sh("nft delete table inet fw")

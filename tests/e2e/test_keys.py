@@ -115,8 +115,13 @@ def test_other_capabilities_are_a_new_container_and_plan_says_so(lab: Lab) -> No
 
 @pytest.mark.parametrize("image", ["IMAGE", "host"])
 def test_a_read_only_root_leaves_volumes_and_tmpfs_writable(lab: Lab, image: str) -> None:
-    volumes = ("read_only: true", "volumes: ['data:/data', './bound:/usr/bound']", "tmpfs: /scratch")
-    lab.up(one(*volumes, image=image) + "volumes: {data: }\n")
+    volumes = (
+        "read_only: true",
+        "volumes: ['data:/data', './bound:/usr/bound']",
+        "tmpfs: /scratch",
+        "configs: [{source: c, target: /etc/c}]",
+    )
+    lab.up(one(*volumes, image=image) + "volumes: {data: }\nconfigs: {c: {content: kept}}\n")
     found = mounts(lab.pid("a"))
     layers = [place for place, (_, options) in found.items() if "upperdir=" in options]
     assert "/" in layers
@@ -129,6 +134,7 @@ def test_a_read_only_root_leaves_volumes_and_tmpfs_writable(lab: Lab, image: str
         lab.exec("a", "sh", "-c", f"echo > {place}", code=None)
         assert not os.path.exists(f"/proc/{lab.pid('a')}/root{place}") or place == "/etc/hosts"
     assert machine.read(f"/proc/{lab.pid('a')}/root/etc/hosts").strip()
+    assert machine.read(f"/proc/{lab.pid('a')}/root/etc/c") == "kept"
 
 
 def test_without_it_the_root_is_writable(lab: Lab) -> None:

@@ -433,3 +433,29 @@ def test_every_process_of_ours_names_itself_and_its_run_folder(lab: Lab) -> None
         assert str(run) in line
     for pid in machine.in_cgroups(lab.owner.instance):
         assert str(run) not in machine.command_line(pid), "what runs in containers is the user's"
+
+
+def test_logs_are_kept_as_far_as_the_file_says(lab: Lab) -> None:
+    lab.up(
+        """
+        services:
+          loud:
+            image: IMAGE
+            command: sh -c 'seq 1 5000; exec sleep 1000'
+            init: true
+            network_mode: none
+            logging: {driver: json-file, options: {max-size: 20k, max-file: "3"}}
+          mute: {image: IMAGE, init: true, network_mode: none, command: sh -c 'echo hello; exec sleep 1000', logging: {driver: none}}
+          usual: {image: IMAGE, init: true, network_mode: none, command: sh -c 'echo hello; exec sleep 1000'}
+        """
+    )
+    eventually(lambda: lab.out("logs", "--no-log-prefix", "--tail", "1", "loud") == "5000\n")
+    kept = lab.out("logs", "--no-log-prefix", "loud").split()
+    assert kept == [str(number) for number in range(5001 - len(kept), 5001)]
+    files = [path.name for path in lab.owner.root.glob("containers/*/log*")]
+    assert sorted(files) == ["log", "log", "log.1", "log.2"]
+    assert all(path.stat().st_size <= 20_000 for path in lab.owner.root.glob("containers/*/log.*"))
+    assert 500 < len(kept) < 2000
+    assert lab.out("logs", "--no-log-prefix", "mute") == ""
+    assert lab.out("logs", "--no-log-prefix", "usual") == "hello\n"
+    lab.corral("config")

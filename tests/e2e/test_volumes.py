@@ -238,3 +238,44 @@ def test_down_v_after_a_down_still_removes_the_volumes(lab: Lab) -> None:
     assert len(volume_folders(lab)) == 1
     lab.corral("down", "-v")
     assert volume_folders(lab) == []
+
+
+def test_configs_and_secrets_are_files_that_only_their_service_has(lab: Lab) -> None:
+    text = """
+        services:
+          a:
+            image: IMAGE
+            command: sleep 1000
+            init: true
+            user: app
+            network_mode: none
+            configs: [plain, {source: plain, target: /etc/app/conf, mode: 0440, uid: "1000", gid: "1000"}]
+            secrets: [token, {source: token, target: mine, uid: "1000", mode: 0400}]
+          b: {image: IMAGE, init: true, command: sleep 1000, network_mode: none}
+        configs: {plain: {content: "hello\\n"}}
+        secrets: {token: {file: ./token}}
+        """
+    (lab.folder / "token").write_text("s3cret")
+    lab.up(text)
+    place = pathlib.Path(f"/proc/{lab.pid('a')}/root")
+    assert (place / "plain").read_text() == "hello\n"
+    conf = (place / "etc/app/conf").stat()
+    assert (conf.st_mode & 0o7777, conf.st_uid, conf.st_gid) == (0o440, 1000, 1000)
+    assert (place / "run/secrets/token").stat().st_mode & 0o7777 == 0o444
+    assert lab.exec("a", "cat", "/run/secrets/mine") == "s3cret"
+    lab.exec("a", "sh", "-c", "echo no > /run/secrets/mine", code=1)
+    lab.exec("b", "cat", "/run/secrets/token", code=1)
+    mounts = machine.read(f"/proc/{lab.pid('a')}/mountinfo").splitlines()
+    assert all(" ro," in line or " ro " in line for line in mounts if "/run/secrets/" in line)
+    kept = [path for path in lab.owner.root.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert all(not path.is_relative_to(lab.folder) for path in kept)
+    assert {path.stat().st_mode & 0o077 for path in kept if path.parent.name != "files"} <= {0}
+    (lab.folder / "token").write_text("another")
+    said = lab.corral("plan", code=2).stdout
+    assert "configs and secrets" in said
+    assert "another" not in said
+    assert "s3cret" not in said
+    before = lab.pids()
+    lab.up()
+    assert lab.exec("a", "cat", "/run/secrets/mine") == "another"
+    assert lab.pids()["b-1"] == before["b-1"]

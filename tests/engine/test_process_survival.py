@@ -65,7 +65,8 @@ async def test_a_zygote_that_dies_takes_no_shim_with_it_and_is_started_again(lab
 
 DAEMON = """
 import anyio, json, os, signal, sys
-from engine import frames, shims
+from engine import shims
+from engine.process import frames
 async def main():
     run, sandbox, start = json.loads(sys.argv[1])
     shim = await shims.Zygote(run).fork_shim(frames.decode(sandbox.encode()))

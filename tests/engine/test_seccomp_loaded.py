@@ -18,7 +18,7 @@ TOP = Path(__file__).parent.parent.parent
 SCRIPT = """
 import ctypes, errno, json, os, socket, sys
 sys.path.insert(0, {top!r})
-from engine import syscalls
+from engine.process import syscalls
 syscalls.load_seccomp(bytes.fromhex(sys.stdin.read()))
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
@@ -74,7 +74,7 @@ def test_a_32_bit_call_kills() -> None:
     code = """
 import ctypes, mmap, sys
 sys.path.insert(0, {top!r})
-from engine import syscalls
+from engine.process import syscalls
 page = mmap.mmap(-1, 4096, prot=7)
 page.write(bytes.fromhex('b814000000cd80c3'))
 entry = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))

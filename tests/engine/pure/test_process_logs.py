@@ -145,6 +145,40 @@ def test_a_reader_follows_over_rotations_and_misses_nothing(tmp_path: pathlib.Pa
     assert [record.text for record in found] == [b"line %d" % number for number in range(300)]
 
 
+@pytest.mark.parametrize("files", [1, 2, 3, 5])
+def test_so_many_files_are_kept_and_all_are_read(tmp_path: pathlib.Path, files: int) -> None:
+    path = tmp_path / "log"
+    writer = logs.Writer(str(path), limit_bytes=1000, files=files)
+    for number in range(300):
+        writer.write("stdout", b"line %d\n" % number)
+    writer.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", *(f"log.{number}" for number in range(1, files))]
+    assert all(each.stat().st_size <= 1000 for each in tmp_path.iterdir())
+    kept = sum(each.read_bytes().count(b"\n") for each in tmp_path.iterdir())
+    assert [record.text for record in records(path)] == [b"line %d" % number for number in range(300 - kept, 300)]
+    for tail in (0, 1, kept - 1, kept):
+        assert [record.text for record in records(path, tail=tail)] == [
+            b"line %d" % number for number in range(300 - tail, 300)
+        ]
+
+
+def test_a_reader_that_is_some_files_behind_misses_none_of_them(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "log"
+    writer = logs.Writer(str(path), limit_bytes=1000, files=6)
+    writer.write("stdout", b"line 0\n")
+    reader = log_reading.Reader(str(path))
+    for number in range(1, 90):
+        writer.write("stdout", b"line %d\n" % number)
+    assert (tmp_path / "log.3").exists()
+    found = [record for block in iter(reader.read, []) for record in block]
+    for number in range(90, 120):
+        writer.write("stdout", b"line %d\n" % number)
+    found += [record for block in iter(reader.read, []) for record in block]
+    reader.close()
+    writer.close()
+    assert [record.text for record in found] == [b"line %d" % number for number in range(120)]
+
+
 def test_a_reader_waits_for_the_rest_of_a_record(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"2025-01-01T00:00:00.000000000Z stdout F one\n2025-01-01T00:00:00.00000")
