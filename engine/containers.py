@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import errors, starting, store, trees
-from engine.cgroups.driver import Driver, Paths
+from engine import confinement, errors, nodes, starting, store, trees
+from engine.cgroups import devices
+from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
 from engine.process import frames, wire
 from engine.sandboxes import Sandbox
@@ -224,6 +225,8 @@ class Containers:
         image = next((info for info in self._images.infos() if info.config.reference == config.image), None)
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
+        confinement.check(config)
+        rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
         directory = self.directory(record.uid)
@@ -232,7 +235,7 @@ class Containers:
         store.write(path, record, durable=False)
         container = Container(record)
         self._keep(container)
-        self._driver.create(config.project, record.uid[:12], config.limits)
+        self._driver.create(config.project, record.uid[:12], config.limits, rules, config.block_io)
         starting.make_directories(directory, layers)
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
@@ -241,7 +244,10 @@ class Containers:
     def change(self, container: Container, config: ContainerConfig) -> None:
         """Keep another Config, and put its limits in force."""
         self._driver.update(
-            self._driver.create(config.project, container.record.uid[:12], config.limits), config.limits
+            self._driver.create(
+                config.project, container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
+            ),
+            config.limits,
         )
         container.in_force = None
         container.record = replace(container.record, config=config)
@@ -277,7 +283,12 @@ class Containers:
         record, directory = container.record, self.directory(container.record.uid)
         paths = self.cgroup(container)
         if self._driver.missing(paths):  # since a reboot
-            self._driver.create(record.config.project, record.uid[:12], record.config.limits)
+            self._driver.create(
+                record.config.project, record.uid[:12], record.config.limits, block_io=record.config.block_io
+            )
+        rules = nodes.rules(record.config)
+        if rules != devices.DEFAULT:  # numbers may be others by now
+            self._driver.set_devices(paths, rules)
         await self.pause(container, on=False)
         run = store.RunRecord(
             run=store.new_uid()[:12],
@@ -295,7 +306,7 @@ class Containers:
             sandbox=sandbox,
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
-            seccomp_path=self._seccomp_path,
+            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
             volume_data=volume_data,
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)
@@ -370,4 +381,5 @@ class Containers:
 
     def cgroup(self, container: Container) -> Paths:
         """Where its cgroup is; touches nothing."""
-        return self._driver.paths(container.config.project, container.record.uid[:12])
+        config = container.config
+        return self._driver.paths(config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO)

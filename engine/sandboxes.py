@@ -157,6 +157,7 @@ class Sandboxes:
                 hostname=config.hostname,
                 domainname=config.domainname,
                 mode=str(config.mode),
+                sysctls=config.sysctls,
             )
         )
         record = replace(record, whole=True)

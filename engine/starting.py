@@ -4,7 +4,7 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 
-from engine import errors
+from engine import confinement, errors, nodes
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
@@ -98,7 +98,7 @@ def spec_of(
         working_dir=config.working_dir or defaults.working_dir,
         mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
         files=(
-            *(wire.Bind(sandbox.file(name), f"/etc/{name}") for name in FILES),
+            *(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
             *(
                 wire.Bind(given_file(directory, number), file.target, read_only=True)
                 for number, file in enumerate(config.files)
@@ -106,8 +106,12 @@ def spec_of(
         ),
         cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
         oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
-        confinement=wire.Confinement(seccomp_path=seccomp_path),
+        confinement=confinement.of(config, seccomp_path),
         hostname=sandbox.config.hostname,
+        shm_bytes=config.shm_bytes,
+        read_only=config.read_only,
+        sysctls=config.sysctls,
+        devices=nodes.of(config),
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,

@@ -11,6 +11,8 @@ Units: bytes, seconds (floats), and CPUs as a float. Mappings are sorted tuples 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.process.wire import DOCKER_CAPABILITIES
+
 Pairs = tuple[tuple[str, str], ...]
 """A mapping as sorted (key, value) pairs."""
 
@@ -30,6 +32,9 @@ class NetworkMode(StrEnum):
     HOST = "host"
     NONE = "none"
 
+
+DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 # ---------------------------------------------------------------------------------------------------- parts of a Config
 
@@ -94,7 +99,9 @@ class PortMap:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """None: unlimited (memory, pids, CPUs) or the kernel's default (shares). `memswap_bytes` counts memory and swap
-    together, -1: unlimited swap, None: as much swap as memory (Compose's default)."""
+    together, -1: unlimited swap, None: as much swap as memory (Compose's default). `reservation_bytes`: what is left to it when
+    memory is short. `cpu_quota_us` in each `cpu_period_us` is the exact way to write `cpus`. `swappiness` (0 to 100) and
+    `oom_kill_disable` are known to cgroup v1 only, and refused elsewhere."""
 
     memory_bytes: int | None = None
     memswap_bytes: int | None = None
@@ -102,6 +109,27 @@ class Limits:
     cpu_shares: int | None = None
     cpuset: str = ""
     pids: int | None = None
+    reservation_bytes: int | None = None
+    swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_period_us: int | None = None
+    cpu_quota_us: int | None = None
+
+
+DeviceLimits = tuple[tuple[str, int], ...]
+"""(path of a block device, weight or rate) pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIo:
+    """Limits of block devices. Weights are 10 to 1000; rates are bytes or operations a second."""
+
+    weight: int | None = None
+    device_weights: DeviceLimits = ()
+    read_bps: DeviceLimits = ()
+    write_bps: DeviceLimits = ()
+    read_iops: DeviceLimits = ()
+    write_iops: DeviceLimits = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +142,39 @@ class Healthcheck:
     retries: int = 3
     start_period_s: float = 0.0
     start_interval_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ulimit:
+    """A limit of setrlimit(2), by its name in small letters; -1 is none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of the machine at `target`, or those in the directory `source`. `access`: of "r", "w" and "m" (mknod)."""
+
+    source: str
+    target: str
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
+    itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
+    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
+    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    every_capability: bool = False
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    unmasked: bool = False
+    privileged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +235,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """A network namespace and a uts namespace, held by a shim.
+    """A network namespace and a uts namespace, held by a shim. `sysctls` are the network's ("net.…").
 
     `links` are (alias, sandbox name) pairs: names that only this sandbox sees. `extra_hosts` are (name, address) pairs
     for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's.
@@ -190,6 +251,7 @@ class SandboxConfig:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     links: Pairs = ()
+    sysctls: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +276,8 @@ class ContainerConfig:
     """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
+    `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
+    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say.
     `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     """
 
@@ -228,12 +292,22 @@ class ContainerConfig:
     command: tuple[str, ...] | None = None
     environment: Pairs = ()
     user: str = ""
+    groups: tuple[str, ...] = ()
     working_dir: str = ""
+    read_only: bool = False
+    shm_bytes: int = DEFAULT_SHM_BYTES
     mounts: tuple[Mount, ...] = ()
     files: tuple[GivenFile, ...] = ()
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    block_io: BlockIo = field(default_factory=BlockIo)
+    ulimits: tuple[Ulimit, ...] = ()
+    oom_score_adj: int = 0
+    sysctls: Pairs = ()
+    security: Security = field(default_factory=Security)
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
     logging: Logging = field(default_factory=Logging)

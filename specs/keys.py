@@ -110,23 +110,44 @@ LOGGING = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent cpu_count cpu_percent cpu_period
-cpu_quota cpu_rt_period cpu_rt_runtime credential_spec develop device_cgroup_rules devices extends external_links
-gpus group_add ipc isolation label_file mac_address mem_reservation mem_swappiness models oom_kill_disable
-oom_score_adj pid platform post_start pre_start pre_stop privileged provider pull_policy pull_refresh_after
-read_only runtime security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts
+annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
+develop extends external_links gpus ipc isolation label_file mac_address models pid platform post_start pre_start
+pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
 """
+
+_RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
+BLOCK_IO = Keys(
+    {
+        "weight": INTEGER,
+        "weight_device": Items(Keys({"path": TEXT, "weight": INTEGER})),
+        "device_read_bps": _RATES,
+        "device_read_iops": _RATES,
+        "device_write_bps": _RATES,
+        "device_write_iops": _RATES,
+    }
+)
+
+DEVICE = Keys({"source": TEXT, "target": TEXT, "permissions": TEXT})
+
+ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "blkio_config": BLOCK_IO,
+        "cap_add": Items(TEXT, unique=True),
+        "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
+        "cpu_period": INTEGER,
+        "cpu_quota": INTEGER,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
         "cpuset": TEXT,
         "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
         "deploy": DEPLOY,
+        "device_cgroup_rules": TEXTS,
+        "devices": Items(Either((TEXT, DEVICE))),
         "dns": TEXT_OR_TEXTS,
         "dns_opt": TEXTS,
         "dns_search": TEXT_OR_TEXTS,
@@ -136,6 +157,7 @@ SERVICE = Keys(
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "group_add": Items(_INTEGER_OR_TEXT, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT,
         "image": TEXT,
@@ -144,20 +166,30 @@ SERVICE = Keys(
         "links": TEXTS,
         "logging": LOGGING,
         "mem_limit": QUANTITY,
+        "mem_reservation": QUANTITY,
+        "mem_swappiness": INTEGER,
         "memswap_limit": QUANTITY,
         "network_mode": TEXT,
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
+        "oom_kill_disable": BOOLEAN,
+        "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "privileged": BOOLEAN,
         "profiles": TEXTS,
+        "read_only": BOOLEAN,
         "restart": TEXT,
         "scale": INTEGER,
         "secrets": Items(Either((TEXT, CONTENT_USE))),
+        "security_opt": Items(TEXT, unique=True),
+        "shm_size": QUANTITY,
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
+        "sysctls": PAIRS,
         "tmpfs": TEXT_OR_TEXTS,
         "tty": BOOLEAN,
+        "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),

@@ -156,6 +156,7 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "healthcheck", "test"), _replaced),
     (("services", "*", "labels"), _united),
     (("services", "*", "logging"), _logging),
+    (("services", "*", "ulimits", "*"), _replaced),
     (("networks", "*", "ipam", "config"), _pools),
     (("networks", "*", "labels"), _united),
     (("volumes", "*", "labels"), _united),
@@ -163,6 +164,9 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("secrets", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
+    (("services", "*", "cap_add"), _before_equals),
+    (("services", "*", "cap_drop"), _before_equals),
+    (("services", "*", "devices"), _target),
     (("services", "*", "dns"), _before_equals),
     (("services", "*", "dns_opt"), _before_equals),
     (("services", "*", "dns_search"), _before_equals),

@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import log_options, ports, tmpfs
+from specs import block_io, confinement, devices, log_options, ports, security_options, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -19,6 +19,7 @@ _HOST_LENGTH = 64  # linux/utsname.h __NEW_UTS_LEN
 _LABEL_LENGTH = 63  # RFC 1035 2.3.4
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_PERIODS = (1000, 1_000_000)  # linux kernel/sched/core.c, min_cfs_quota_period and max_cfs_quota_period; in µs
 _SHARES = (2, 262144)  # linux kernel/sched/sched.h MIN_SHARES, MAX_SHARES
 
 
@@ -59,6 +60,10 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
     if service.stop_signal is not None and not is_signal(service.stop_signal):
         yield SpecError((*path, "stop_signal"), f"'{service.stop_signal}' is not a signal")
     yield from _limits(service, path)
+    yield from confinement.problems(service, path)
+    yield from security_options.problems(service.security_opt, (*path, "security_opt"))
+    yield from devices.problems(service, path)
+    yield from block_io.problems(service.blkio_config, (*path, "blkio_config"))
     yield from _mounts(service, path)
     for network, joined in service.networks.items():
         for index, alias in enumerate(joined.aliases):
@@ -100,6 +105,11 @@ def _limits(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "memswap_limit"), f"{swap} is less than mem_limit, which it includes")
     if swap is not None and swap != -1 and service.mem_limit is None:
         yield SpecError((*path, "memswap_limit"), "needs a mem_limit, which it includes")
+    if service.mem_reservation is not None and service.mem_reservation > (service.mem_limit or service.mem_reservation):
+        yield SpecError((*path, "mem_reservation"), f"{service.mem_reservation} is more than mem_limit")
+    if service.mem_swappiness is not None and not 0 <= service.mem_swappiness <= 100:
+        yield SpecError((*path, "mem_swappiness"), f"{service.mem_swappiness} is not between 0 and 100")
+    yield from _cpu_times(service, path)
     shares = service.cpu_shares
     if shares is not None and not _SHARES[0] <= shares <= _SHARES[1]:
         yield SpecError((*path, "cpu_shares"), f"{shares} is not between {_SHARES[0]} and {_SHARES[1]}")
@@ -107,6 +117,17 @@ def _limits(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "cpuset"), f"'{service.cpuset}' is not a list of CPUs such as 0-3,5")
     if service.scale is not None and service.scale < 0:
         yield SpecError((*path, "scale"), f"{service.scale} is less than 0")
+
+
+def _cpu_times(service: Service, path: Path) -> Iterator[SpecError]:
+    for key, given in (("cpu_period", service.cpu_period), ("cpu_quota", service.cpu_quota)):
+        if given is not None and service.cpus is not None:
+            yield SpecError((*path, key), "cannot be given together with cpus", hint="give one of them")
+    period, quota = service.cpu_period, service.cpu_quota
+    if period is not None and not _PERIODS[0] <= period <= _PERIODS[1]:
+        yield SpecError((*path, "cpu_period"), f"{period} is not between {_PERIODS[0]} and {_PERIODS[1]} microseconds")
+    if quota is not None and quota < _PERIODS[0]:
+        yield SpecError((*path, "cpu_quota"), f"{quota} is less than {_PERIODS[0]} microseconds")
 
 
 def _mounts(service: Service, path: Path) -> Iterator[SpecError]:

@@ -91,9 +91,13 @@ _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "labels": _sorted,
     "links": _links,
     "mem_limit": str,
+    "mem_reservation": str,
     "memswap_limit": str,
     "networks": _networks,
+    "shm_size": str,
     "stop_grace_period": duration,
+    "sysctls": _sorted,
+    "ulimits": _sorted,
     "volumes": _volumes,
 }
 

@@ -91,6 +91,42 @@ class Healthcheck(strict.Model):
     start_interval: float = 5.0
 
 
+class DeviceWeight(strict.Model):
+    path: str
+    weight: int
+
+
+class DeviceRate(strict.Model):
+    path: str
+    rate: int
+
+
+class BlockIo(strict.Model):
+    """Weights are 10 to 1000; rates are bytes or operations a second."""
+
+    weight: int | None = None
+    weight_device: tuple[DeviceWeight, ...] = ()
+    device_read_bps: tuple[DeviceRate, ...] = ()
+    device_read_iops: tuple[DeviceRate, ...] = ()
+    device_write_bps: tuple[DeviceRate, ...] = ()
+    device_write_iops: tuple[DeviceRate, ...] = ()
+
+
+class Device(strict.Model):
+    """A device node of the machine's at `target`. `permissions`: of r, w and m (mknod)."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+class Ulimit(strict.Model):
+    """A limit of setrlimit(2); -1 is none."""
+
+    soft: int
+    hard: int
+
+
 class Logging(strict.Model):
     """See `specs.log_options`."""
 
@@ -104,8 +140,9 @@ class Service(strict.Model):
     `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap. `scale` None: the file gives neither `scale`
-    nor `deploy.replicas`.
+    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
+    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`.
+    `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -138,6 +175,24 @@ class Service(strict.Model):
     cpu_shares: int | None = None
     cpuset: str | None = None
     pids_limit: int | None = None
+    mem_reservation: int | None = None
+    mem_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
+    blkio_config: BlockIo = BlockIo()
+    shm_size: int | None = None
+    ulimits: dict[str, Ulimit] = pydantic.Field(default_factory=dict)
+    oom_score_adj: int = 0
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    read_only: bool = False
+    sysctls: dict[str, str] = pydantic.Field(default_factory=dict)
+    security_opt: tuple[str, ...] = ()
+    privileged: bool = False
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()

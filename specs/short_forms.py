@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import commands, mounts, ports, scalars
+from specs import commands, devices, mounts, ports, scalars
 from specs.errors import Path
 from specs.findings import Findings
 from specs.node import Node, text_of
@@ -239,6 +239,23 @@ def _long_mount(item: Node) -> Node:
     return item.with_value(fields)
 
 
+def _devices(node: Node, path: Path, findings: Findings) -> Node:
+    items = _spelled(node, path, findings, lambda item: [_device(item)])
+    return node.with_value([*items])
+
+
+def _device(item: Node) -> Node:
+    if isinstance(item.value, str):
+        texts: tuple[str, ...] = devices.parse(item.value)
+    elif item.get("source") is None:
+        raise ValueError("source is missing")
+    else:
+        source = text_of(item, "source")
+        texts = (source, text_of(item, "target") or source, text_of(item, "permissions") or devices.DEFAULT_ACCESS)
+    fields = zip(("source", "target", "permissions"), texts, strict=True)
+    return item.with_value({key: item.with_value(text) for key, text in fields})
+
+
 def _external_name(fields: dict[str, Node], path: Path, findings: Findings) -> dict[str, Node]:
     """`external: {name: …}`, the old form, as `external: true` with a name."""
     external = fields.get("external")
@@ -267,6 +284,7 @@ _SERVICE: Mapping[str, Spell] = {
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,
+    "devices": _devices,
     "dns": _texts,
     "dns_search": _texts,
     "entrypoint": _command,
@@ -279,6 +297,7 @@ _SERVICE: Mapping[str, Spell] = {
     "networks": _networks,
     "ports": _ports,
     "secrets": _contents,
+    "sysctls": _environment,
     "tmpfs": _texts,
     "volumes": _volumes,
 }

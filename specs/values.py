@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import contents, units
+from specs import block_io, confinement, contents, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -72,6 +72,14 @@ def pids(node: Node, path: Path, context: Context) -> Node | None:
 
 def _swap(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(-1) if str(node.value) == "-1" else size(node, path, context)
+
+
+def _unless_minus_one(node: Node, path: Path, context: Context) -> Node | None:
+    return node if node.value not in (0, -1) else None
+
+
+def _swappiness(node: Node, path: Path, context: Context) -> Node | None:
+    return node if node.value != -1 else None
 
 
 def _positive(node: Node, path: Path, context: Context) -> Node | None:
@@ -255,23 +263,35 @@ NULLABLE = frozenset({"command", "entrypoint", "deploy"})
 """Keys that may be left empty, which means the same as leaving them out; any other empty key is an error."""
 
 _CONVERT: Mapping[str, Convert] = {
+    "blkio_config": block_io.canonical,
+    "cap_add": confinement.capability_names,
+    "cap_drop": confinement.capability_names,
     "configs": _contents,
+    "cpu_period": _positive,
+    "cpu_quota": _unless_minus_one,
     "cpu_shares": _positive,
     "cpus": cpus,
     "depends_on": _depends_on,
     "extra_hosts": _extra_hosts,
+    "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,
+    "mem_reservation": size,
+    "mem_swappiness": _swappiness,
     "memswap_limit": _swap,
     "network_mode": _network_mode,
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
     "secrets": _contents,
+    "security_opt": security_options.canonical,
+    "shm_size": size,
     "stop_grace_period": duration,
+    "sysctls": confinement.sysctl_values,
+    "ulimits": confinement.ulimits,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine.cgroups import devices, freezing, setting, signals, usage, v1, v2
+from engine.cgroups import block, devices, freezing, setting, signals, usage, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types import BlockIo, Limits
 
 _CONTROLLER_OF = {
     "memory_bytes": "memory",
@@ -25,7 +25,13 @@ _CONTROLLER_OF = {
     "cpu_shares": "cpu",
     "cpuset": "cpuset",
     "pids": "pids",
+    "reservation_bytes": "memory",
+    "swappiness": "memory",
+    "oom_kill_disable": "memory",
+    "cpu_period_us": "cpu",
+    "cpu_quota_us": "cpu",
 }
+NO_BLOCK_IO = BlockIo()
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 
 
@@ -53,10 +59,11 @@ class Driver:
         self._parent = parent.strip("/")
         has_v2 = bool(layout.v2)
         self._tree = v2.Tree(layout.v2_root, layout.v2_controllers) if has_v2 else None
-        self._forest = v1.Forest(tuple(root for root in layout.v1 if not (has_v2 and root[0] == "freezer")))
+        left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
+        self._forest = v1.Forest(tuple(root for root in layout.v1 if root[0] not in left_out))
 
-    def paths(self, project: str, container_id: str) -> Paths:
-        """Where the container's cgroup is, or would be. Touches nothing."""
+    def paths(self, project: str, container_id: str, *, block_io: bool = False) -> Paths:
+        """Where the container's cgroup is, or would be. Touches nothing. `block_io`: it has limits of block devices."""
         for name in (project, container_id):
             if not _SAFE_NAME.match(name):
                 raise EngineError(f"cannot name a cgroup {name!r}: only letters, digits, '_', '-' and '.' are safe")
@@ -64,6 +71,8 @@ class Driver:
         v2_directory = self._tree.directory(path) if self._tree else None
         on_v1 = self._forest.directories(path)
         unique = tuple(dict.fromkeys(on_v1.values()))
+        if block_io and self.layout.v1_of("blkio"):
+            unique += (os.path.join(self.layout.v1_of("blkio"), path),)
         counters = []
         if "memory" in self._tree_controllers and v2_directory:
             counters.append((os.path.join(v2_directory, "memory.events"), v2.OOM_KEY))
@@ -92,20 +101,28 @@ class Driver:
             self._check_cpuset(limits.cpuset)
 
     def create(
-        self, project: str, container_id: str, limits: Limits, rules: tuple[devices.Rule, ...] = devices.DEFAULT
+        self,
+        project: str,
+        container_id: str,
+        limits: Limits,
+        rules: tuple[devices.Rule, ...] = devices.DEFAULT,
+        block_io: BlockIo = NO_BLOCK_IO,
     ) -> Paths:
         """Make the container's cgroup with its limits and its devices in force, and no process in it. Idempotent.
         After a failure nothing of it exists. Raises TerminalEngineError for a limit that the kernel refuses."""
         self.check(limits)
-        paths = self.paths(project, container_id)
+        has_block_io = block_io != NO_BLOCK_IO
+        paths = self.paths(project, container_id, block_io=has_block_io)
         try:
             if self._tree:
-                self._tree.create(paths.path)
+                self._tree.create(paths.path, frozenset({"io"}) if has_block_io else frozenset())
             self._forest.create(paths.path)
             for directory, wanted in self._settings(paths, limits):
                 if wanted.is_asked:
                     setting.put(directory, wanted)
             self.set_devices(paths, rules)
+            if has_block_io:
+                self._put_block_io(paths, block_io)
         except EngineError:
             self._undo(paths)
             raise
@@ -133,7 +150,7 @@ class Driver:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
         the kernel's rounding is no difference; any other reads as the kernel has it. Raises EngineError if the cgroup is
         gone."""
-        pairs = self._settings(paths, asked)
+        pairs = self._settings(paths, asked, rare=False)
         texts = {(directory, wanted.file): _now(paths, directory, wanted) for directory, wanted in pairs}
         found = asked
         for directory, wanted in pairs:
@@ -224,6 +241,18 @@ class Driver:
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
 
+    def _put_block_io(self, paths: Paths, limits: BlockIo) -> None:
+        root = self.layout.v1_of("blkio")
+        if "io" in self._tree_controllers and paths.v2_directory:
+            block.put(paths.v2_directory, block.on_v2(limits))
+        elif root:
+            v1.Forest((("blkio", root),)).create(paths.path)
+            block.put(os.path.join(root, paths.path), block.on_v1(limits))
+        else:
+            raise TerminalEngineError(
+                "cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio"
+            )
+
     def _undo(self, paths: Paths) -> None:
         """Remove what a failed `create` made; the failure itself matters more than what is left."""
         if self.pids(paths):
@@ -237,18 +266,19 @@ class Driver:
     def _tree_controllers(self) -> frozenset[str]:
         return self._tree.controllers if self._tree else frozenset()
 
-    def _settings(self, paths: Paths, limits: Limits) -> list[tuple[str, Setting]]:
-        """(directory, setting) pairs in the order in which they may be written."""
+    def _settings(self, paths: Paths, limits: Limits, *, rare: bool = True) -> list[tuple[str, Setting]]:
+        """(directory, setting) pairs in the order in which they may be written. `rare` False: without the rare ones that nobody
+        asked for."""
         pairs: list[tuple[str, Setting]] = []
         if self._tree and paths.v2_directory:
             pairs += [(paths.v2_directory, each) for each in self._tree.settings(limits)]
         on_v1 = self._forest.directories(paths.path)
         pairs += [
             (on_v1[each.controller], each)
-            for each in self._forest.settings(paths.path, limits)
+            for each in self._forest.settings(paths.path, limits, rare=rare)
             if each.controller not in self._tree_controllers
         ]
-        return pairs
+        return pairs if rare else [pair for pair in pairs if pair[1].is_asked or not pair[1].rare]
 
     def _refuse(self, directory: str, wanted: Setting) -> None:
         if not self._tree or not directory.startswith(self._tree.root + "/"):
@@ -285,6 +315,8 @@ def _check_values(limits: Limits) -> None:
             )
     if limits.cpus and limits.cpus < 0.01:
         raise TerminalEngineError(f"cannot set cpus to {limits.cpus}: the kernel shares out no less than 0.01")
+    if limits.cpus and (limits.cpu_period_us or limits.cpu_quota_us):
+        raise TerminalEngineError(f"cannot set cpus to {limits.cpus}: a period or a quota is given beside it")
     if limits.cpu_shares and not 2 <= limits.cpu_shares <= 262_144:
         raise TerminalEngineError(f"cannot set cpu_shares to {limits.cpu_shares}: the kernel knows 2 to 262144")
     try:

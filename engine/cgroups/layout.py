@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from engine.errors import EngineError
 
-USED = ("cpu", "cpuset", "devices", "freezer", "memory", "name=systemd", "pids")
-"""The hierarchies that a container joins where they are on v1. `name=systemd` carries no limit: a process that stays in
-its parent's place there would be ended with the parent's unit."""
+USED = ("blkio", "cpu", "cpuset", "devices", "freezer", "memory", "name=systemd", "pids")
+"""The hierarchies that a container joins where they are on v1; blkio only if it has limits there. `name=systemd` carries
+no limit: a process that stays in its parent's place there would be ended with the parent's unit."""
 
 
 @dataclass(frozen=True, slots=True)

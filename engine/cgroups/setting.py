@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from engine.errors import EngineError, TerminalEngineError
+from engine.types import Limits
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -12,7 +13,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Setting:
     """`file` says `text` exactly if `field` of the Limits is in force; `default` is what a new cgroup says.
 
-    `optional`: a kernel without the file has nothing to limit there, unless the user asked for it.
+    `optional`: a kernel without the file has nothing to limit there, unless the user asked for it. `rare`: few ask for it, and
+    where nobody did it is not read at every look.
     """
 
     field: str
@@ -21,6 +23,7 @@ class Setting:
     text: str
     default: str
     optional: bool = False
+    rare: bool = False
 
     @property
     def is_asked(self) -> bool:
@@ -66,6 +69,13 @@ def put(directory: str, setting: Setting) -> None:
             else TerminalEngineError
         )
         raise kind(f"cannot set {setting.field} to {setting.text}: {path}: {error.strerror}") from error
+
+
+def cpu_fields(limits: Limits) -> tuple[str, str]:
+    """The fields of which the kernel's period and its quota are the values: as they were asked for."""
+    if limits.cpu_period_us or limits.cpu_quota_us:
+        return "cpu_period_us", "cpu_quota_us"
+    return "cpus", "cpus"
 
 
 def whole_pages(size_bytes: int) -> int:

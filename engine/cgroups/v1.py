@@ -8,7 +8,7 @@ https://docs.kernel.org/admin-guide/cgroup-v1/index.html
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.cgroups import setting, signals
@@ -21,6 +21,7 @@ OOM_KEY = "oom_kill"
 UNLIMITED_BYTES = 2**63 - 2**16  # the kernel says PAGE_COUNTER_MAX in bytes: 2**63 less a page, of whatever size
 _MEMORY = "memory.limit_in_bytes"
 _BOTH = "memory.memsw.limit_in_bytes"
+_SOFT, _SWAPPINESS, _OOM = "memory.soft_limit_in_bytes", "memory.swappiness", "memory.oom_control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +46,37 @@ class Forest:
             except OSError as error:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
 
-    def settings(self, path: str, limits: Limits) -> tuple[Setting, ...]:
-        """What the files of the cgroup with these limits say, in the order in which they can be written now."""
+    def settings(self, path: str, limits: Limits, *, rare: bool = True) -> tuple[Setting, ...]:
+        """What the files of the cgroup with these limits say, in the order in which they can be written now. `rare` False: but
+        for rare ones whose default would have to be looked up."""
         directories = self.directories(path)
         found = [each for each in _settings_of(limits) if each.controller in directories]
         if "cpuset" in directories and not limits.cpuset:
             above = _first_text(os.path.dirname(directories["cpuset"]), "cpuset.cpus")
             found.append(Setting("cpuset", "cpuset", "cpuset.cpus", above, above))
+        is_asked = limits.swappiness is not None
+        if "memory" in directories and (rare or is_asked):
+            above = _first_text(os.path.dirname(directories["memory"]), _SWAPPINESS)
+            text = str(limits.swappiness) if is_asked else above
+            found.append(Setting("swappiness", "memory", _SWAPPINESS, text, above, optional=not is_asked, rare=True))
         if "memory" in directories and _must_raise_both_first(directories["memory"], limits):
             found.sort(key=lambda each: each.file != _BOTH)
         return tuple(found)
 
     def set_devices(self, path: str, lines: tuple[str, ...]) -> None:
-        """Let the cgroup use these devices and no others; "c 1:3 rwm" is one line."""
+        """Let the cgroup use these devices and no others; "c 1:3 rwm" is one line. What it may use before and after, it may use
+        all the while."""
         directory = self.directories(path)["devices"]
         try:
-            setting.write(os.path.join(directory, "devices.deny"), "a")
-            for line in lines:
-                setting.write(os.path.join(directory, "devices.allow"), line)
+            have = _accesses(setting.read(os.path.join(directory, "devices.list")).splitlines())
+            if any(which.startswith("a ") for which in have):  # a new cgroup: everything
+                setting.write(os.path.join(directory, "devices.deny"), "a")
+                have = {}
+            wanted = _accesses(lines)
+            for file, ours, others in (("devices.allow", wanted, have), ("devices.deny", have, wanted)):
+                for which, access in ours.items():
+                    if more := "".join(sorted(access - others.get(which, set()))):
+                        setting.write(os.path.join(directory, file), f"{which} {more}")
         except OSError as error:
             raise EngineError(f"cannot set the devices of {directory}: {error.strerror}") from error
 
@@ -101,23 +115,39 @@ class Forest:
 
 
 def _settings_of(limits: Limits) -> Iterator[Setting]:
-    quota = "-1" if not limits.cpus else str(round(limits.cpus * PERIOD_US))
+    quota = limits.cpu_quota_us or (round(limits.cpus * PERIOD_US) if limits.cpus else -1)
     yield Setting("memory_bytes", "memory", _MEMORY, _pages(limits.memory_bytes), "-1")
     asked = limits.memswap_bytes is not None
     yield Setting("memswap_bytes", "memory", _BOTH, _pages(_both(limits)), "-1", optional=not asked)
-    yield Setting("cpus", "cpu", "cpu.cfs_period_us", str(PERIOD_US), str(PERIOD_US))
-    yield Setting("cpus", "cpu", "cpu.cfs_quota_us", quota, "-1")
+    soft, lives = limits.reservation_bytes, not limits.oom_kill_disable
+    yield Setting("reservation_bytes", "memory", _SOFT, _pages(soft), "-1", optional=not soft, rare=True)
+    yield Setting("oom_kill_disable", "memory", _OOM, "0" if lives else "1", "0", optional=lives, rare=True)
+    period_field, quota_field = setting.cpu_fields(limits)
+    period = str(limits.cpu_period_us or PERIOD_US)
+    yield Setting(period_field, "cpu", "cpu.cfs_period_us", period, str(PERIOD_US))
+    yield Setting(quota_field, "cpu", "cpu.cfs_quota_us", str(quota), "-1")
     yield Setting("cpu_shares", "cpu", "cpu.shares", str(limits.cpu_shares or 1024), "1024")
     if limits.cpuset:
         yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
     yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
 
 
+def _accesses(lines: Iterable[str]) -> dict[str, set[str]]:
+    """Mapping from "c 1:3" to what may be done with it."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        which, _, access = line.rpartition(" ")
+        found.setdefault(which, set()).update(access)
+    return found
+
+
 def canonical(file: str, text: str) -> str:
     """The kernel's text in the one form that `settings` uses."""
     if file == "cpuset.cpus":
         return setting.cpus_text(setting.cpus_of(text))
-    if file in (_MEMORY, _BOTH):
+    if file == _OOM:
+        return text.split()[1]
+    if file in (_MEMORY, _BOTH, _SOFT):
         return "-1" if int(text) >= UNLIMITED_BYTES else text
     return text
 
@@ -128,14 +158,21 @@ def limits_of(texts: Mapping[str, str]) -> Limits:
     both = int(texts.get(_BOTH, "-1"))
     quota = int(texts.get("cpu.cfs_quota_us", "-1"))
     shares = int(texts.get("cpu.shares", "1024"))
+    period = int(texts.get("cpu.cfs_period_us", PERIOD_US))
+    soft, swappiness = int(texts.get(_SOFT, "-1")), texts.get(_SWAPPINESS)
     pids = texts.get("pids.max", "max")
     return Limits(
         memory_bytes=None if memory == -1 else memory,
         memswap_bytes=None if memory == -1 and both == -1 else both,
-        cpus=None if quota < 0 else quota / int(texts.get("cpu.cfs_period_us", PERIOD_US)),
+        cpus=None if quota < 0 else quota / period,
         cpu_shares=None if shares == 1024 else shares,
         cpuset=texts.get("cpuset.cpus", ""),
         pids=None if pids == "max" else int(pids),
+        reservation_bytes=None if soft == -1 else soft,
+        swappiness=None if swappiness is None else int(swappiness),
+        oom_kill_disable=texts.get(_OOM, "0") == "1",
+        cpu_period_us=None if period == PERIOD_US else period,
+        cpu_quota_us=None if quota < 0 else quota,
     )
 
 

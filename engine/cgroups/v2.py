@@ -32,12 +32,12 @@ class Tree:
     def directory(self, path: str) -> str:
         return os.path.join(self.root, path)
 
-    def create(self, path: str) -> str:
-        """Make the cgroup, a leaf with the controllers in `CONTROLLERS`, and what is missing above it. Idempotent.
+    def create(self, path: str, more: frozenset[str] = frozenset()) -> str:
+        """Make the cgroup, a leaf with the controllers in `CONTROLLERS` and `more`, and what is missing above it. Idempotent.
         Returns its directory."""
         directory = self.root
         for name in path.split("/"):
-            self._hand_down(directory)
+            self._hand_down(directory, CONTROLLERS | more)
             directory = os.path.join(directory, name)
             try:
                 os.mkdir(directory)
@@ -47,8 +47,8 @@ class Tree:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
         return directory
 
-    def _hand_down(self, directory: str) -> None:
-        wanted = CONTROLLERS & self.controllers
+    def _hand_down(self, directory: str, controllers: frozenset[str]) -> None:
+        wanted = controllers & self.controllers
         path = os.path.join(directory, "cgroup.subtree_control")
         try:
             missing = wanted - set(setting.read(path).split()) if wanted else set()
@@ -74,11 +74,18 @@ class Tree:
 
 
 def _settings_of(limits: Limits) -> Iterator[Setting]:
-    quota = "max" if not limits.cpus else str(round(limits.cpus * PERIOD_US))
+    quota = limits.cpu_quota_us or (round(limits.cpus * PERIOD_US) if limits.cpus else "max")
     yield Setting("memory_bytes", "memory", "memory.max", _pages(limits.memory_bytes), "max")
     asked = limits.memswap_bytes is not None
     yield Setting("memswap_bytes", "memory", "memory.swap.max", _swap(limits), "max", optional=not asked)
-    yield Setting("cpus", "cpu", "cpu.max", f"{quota} {PERIOD_US}", f"max {PERIOD_US}")
+    low = str(setting.whole_pages(limits.reservation_bytes or 0))
+    yield Setting("reservation_bytes", "memory", "memory.low", low, "0", optional=low == "0", rare=True)
+    if limits.swappiness is not None:
+        yield Setting("swappiness", "memory", "memory.swappiness", str(limits.swappiness), "")
+    if limits.oom_kill_disable:
+        yield Setting("oom_kill_disable", "memory", "memory.oom_control", "1", "0")
+    period = limits.cpu_period_us or PERIOD_US
+    yield Setting(setting.cpu_fields(limits)[1], "cpu", "cpu.max", f"{quota} {period}", f"max {PERIOD_US}")
     yield Setting("cpu_shares", "cpu", "cpu.weight", str(weight_of(limits.cpu_shares)), "100")
     yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
     yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
@@ -95,14 +102,18 @@ def limits_of(texts: Mapping[str, str]) -> Limits:
     """The limits that these files (mapping from file name to its canonical text) express."""
     memory = _number(texts.get("memory.max", "max"))
     swap = _number(texts.get("memory.swap.max", "max"))
-    quota, _, period = texts.get("cpu.max", "max").partition(" ")
+    quota, _, period_text = texts.get("cpu.max", "max").partition(" ")
+    period = int(period_text or PERIOD_US)
     return Limits(
         memory_bytes=memory,
         memswap_bytes=None if memory is None else -1 if swap is None else memory + swap,
-        cpus=None if quota == "max" else int(quota) / int(period or PERIOD_US),
+        cpus=None if quota == "max" else int(quota) / period,
         cpu_shares=shares_of(int(texts.get("cpu.weight", "100"))),
         cpuset=texts.get("cpuset.cpus", ""),
         pids=_number(texts.get("pids.max", "max")),
+        reservation_bytes=_number(texts.get("memory.low", "0")) or None,
+        cpu_period_us=None if period == PERIOD_US else period,
+        cpu_quota_us=_number(quota),
     )
 
 

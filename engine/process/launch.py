@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from engine import errors
-from engine.process import dispositions, frames, mounting, paths, program, rootfs, syscalls, wire
+from engine.process import dispositions, frames, mounting, namespaces, paths, program, rootfs, syscalls, wire
 from engine.process.program import Program
 
 Streams = tuple[int, int, int]
@@ -29,6 +29,8 @@ def first(
     def prepare() -> None:
         program.limit(spec.confinement)
         _enter_cgroups(spec.cgroups, enter_v2)
+        for key, value in spec.sysctls:
+            namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
         views = _own_cgroups()
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
         syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)

@@ -15,7 +15,7 @@ import struct
 from engine import errors
 from engine.process import copyup, paths, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
-from engine.process.wire import Bind, Overlay, Pairs, Tmpfs
+from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h
 SYSFS_MAGIC = 0x62656572  # linux/magic.h
@@ -33,6 +33,7 @@ class Mounting:
         self._root_path = root_path
         self._cgroups = cgroups
         self._nothing = -1
+        self._overlays: list[int] = []
 
     def perform(self, operation: Operation) -> None:
         """Raises `EngineError` in the operation's words."""
@@ -52,8 +53,10 @@ class Mounting:
                 self._attach(_new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT))
             case rootfs.MountDevices():
                 self._devices()
-            case rootfs.MountCgroups():
-                self._control_groups()
+            case rootfs.MakeNode(device):
+                self._node(device)
+            case rootfs.MountCgroups(read_only):
+                self._control_groups(syscalls.MOUNT_ATTR_RDONLY if read_only else 0)
             case rootfs.OpenTerminal():
                 self._open_terminal()
             case rootfs.MountTmpfs(tmpfs):
@@ -83,6 +86,7 @@ class Mounting:
             self.root = os.open(self._root_path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         else:
             _overlay(overlay, paths.make_directory(self.root, overlay.target, paths.STRICT))
+            self._overlays.append(paths.find(self.root, overlay.target, paths.STRICT))
 
     def _copy_up(self, source: str, destination: str) -> None:
         try:
@@ -104,11 +108,27 @@ class Mounting:
         self.null = _verified_null(os.open("null", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tree))
         self._attach(tree, paths.make_directory(self.root, "/dev", paths.STRICT))
 
-    def _control_groups(self) -> None:
+    def _node(self, device: Device) -> None:
+        above, _, name = device.target.rpartition("/")
+        place = paths.make_directory(self.root, above, paths.STRICT)
+        kind = stat.S_IFCHR if device.kind == "c" else stat.S_IFBLK
+        umask = os.umask(0)
+        try:
+            try:
+                os.unlink(name, dir_fd=place)  # of an earlier start, where it is not in /dev
+            except FileNotFoundError:
+                pass
+            os.mknod(name, kind | device.mode, os.makedev(device.major, device.minor), dir_fd=place)
+            os.chown(name, device.uid, device.gid, dir_fd=place, follow_symlinks=False)
+        finally:
+            os.umask(umask)
+            os.close(place)
+
+    def _control_groups(self, read_only: int) -> None:
         """v2 alone is the whole directory; beside v1, each hierarchy that the container was put into gets a directory."""
         place = paths.make_directory(self.root, "/sys/fs/cgroup", paths.STRICT)
         if [controllers for controllers, _ in self._cgroups] == [""]:
-            self._attach(_new("cgroup2", (), NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY), place)
+            self._attach(_new("cgroup2", (), NOTHING_SPECIAL | read_only), place)
             return
         tree = _new("tmpfs", (("mode", "755"), ("size", "1m")), NOTHING_SPECIAL)
         entered = [controllers for controllers, path in self._cgroups if path != "/"]
@@ -118,7 +138,7 @@ class Mounting:
         self._attach(tree, place)
         for controllers in entered:
             found = paths.find(self.root, f"/sys/fs/cgroup/{_hierarchy_name(controllers)}", paths.STRICT)
-            self._attach(_hierarchy(controllers), found)
+            self._attach(_hierarchy(controllers, NOTHING_SPECIAL | read_only), found)
 
     def _open_terminal(self) -> None:
         """The slave is opened through the master, never by a name that the image or a neighbour could have replaced."""
@@ -163,8 +183,9 @@ class Mounting:
         return self._nothing
 
     def _make_read_only(self, path: str) -> None:
-        if path == "/":
-            syscalls.mount_setattr(self.root, attributes=syscalls.MOUNT_ATTR_RDONLY)
+        if path == "/":  # which is made of several file systems, and not of what the user mounted
+            for overlay in (self.root, *self._overlays):
+                syscalls.mount_setattr(overlay, attributes=syscalls.MOUNT_ATTR_RDONLY)
             return
         for found in self._each(path):
             tree = syscalls.open_tree(found, "", recursive=True)
@@ -246,8 +267,7 @@ def _hierarchy_name(controllers: str) -> str:
     return controllers.removeprefix("name=") or "unified"
 
 
-def _hierarchy(controllers: str) -> int:
-    attributes = NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY
+def _hierarchy(controllers: str, attributes: int) -> int:
     if not controllers:
         return _new("cgroup2", (), attributes)
     if controllers.startswith("name="):

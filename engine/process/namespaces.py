@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 
+from engine import errors
 from engine.process import syscalls
 from engine.process.wire import Pairs, SandboxSpec
 
@@ -20,7 +21,8 @@ DEFAULT_SYSCTLS: Pairs = (
     ("net.ipv4.ip_unprivileged_port_start", "0"),  # moby: port 80 and ping without capabilities
     ("net.ipv4.ping_group_range", "0 2147483647"),
 )
-SYSCTL_NAME = re.compile(r"net(\.[a-z0-9_-]+)+")
+SYSCTL_NAME = re.compile(r"net(\.[a-zA-Z0-9_-]+)+")
+IPC_SYSCTL_NAME = re.compile(r"kernel\.(sem|(msg|shm)[a-z_]+)|fs\.mqueue\.[a-z_]+")
 
 
 def enter(has_network: bool) -> None:
@@ -48,20 +50,22 @@ def name(hostname: str, domainname: str) -> None:
     syscalls.setdomainname(os.fsencode(domainname))
 
 
-def set_sysctl(key: str, value: str, *, optional: bool = False) -> None:
-    """Set a sysctl of this network namespace. `optional`: a kernel without it is all right (IPv6 left out)."""
-    if not SYSCTL_NAME.fullmatch(key) or "\n" in value:
-        raise ValueError(f"cannot set sysctl {key!r} to {value!r}: only net.… and one line")
+def set_sysctl(key: str, value: str, *, names: "re.Pattern[str]" = SYSCTL_NAME, optional: bool = False) -> None:
+    """Set a sysctl of this process's network namespace, or another one that is among `names`. `optional`: a kernel without it
+    is all right (IPv6 left out). Raises `TerminalEngineError`."""
+    if not names.fullmatch(key) or "\n" in value:
+        raise ValueError(f"cannot set sysctl {key!r} to {value!r}: no namespace of ours has it, or it is not one line")
     try:
         descriptor = os.open("/proc/sys/" + key.replace(".", "/"), os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        if optional:
-            return
-        raise
-    try:
-        os.write(descriptor, value.encode())
-    finally:
-        os.close(descriptor)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        if not optional:
+            raise errors.TerminalEngineError(f"cannot set sysctl {key}: this kernel has none in a namespace") from error
+    except OSError as error:
+        raise errors.TerminalEngineError(f"cannot set sysctl {key} to {value}: {error.strerror}") from error
 
 
 def bring_up(interface: str) -> None:

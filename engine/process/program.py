@@ -42,7 +42,7 @@ class Program(NamedTuple):
 def become(program: Program, channel: socket.socket) -> NoReturn:
     """Execute the program in the root directory and the namespaces that this process is in by now. `channel` is closed by the
     execve. Raises `TerminalEngineError` for what only another Config helps against."""
-    user = _user(program.user)
+    user = _user(program.user, program.confinement.groups)
     _enter_directory(program.working_dir or "/")
     for descriptor in range(3):
         if os.fstat(descriptor).st_rdev != os.makedev(1, 3):
@@ -74,14 +74,19 @@ def limit(confinement: Confinement) -> None:
             syscalls.setrlimit(syscalls.RLIMITS[name], soft, most)
         except (OSError, KeyError) as error:
             raise errors.TerminalEngineError(f"cannot limit {name} to {soft}:{most}: {error}") from error
-    with open("/proc/self/oom_score_adj", "wb") as file:
-        file.write(b"%d" % confinement.oom_score_adj)
+    try:
+        with open("/proc/self/oom_score_adj", "wb") as file:
+            file.write(b"%d" % confinement.oom_score_adj)
+    except PermissionError as error:
+        what = f"cannot set oom_score_adj to {confinement.oom_score_adj}"
+        raise errors.TerminalEngineError(f"{what}: corral may not go below its own without CAP_SYS_RESOURCE") from error
 
 
-def _user(wanted: str) -> users.User:
+def _user(wanted: str, groups: tuple[str, ...]) -> users.User:
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return users.find(wanted, users.read(root, "/etc/passwd"), users.read(root, "/etc/group"))
+        group = users.read(root, "/etc/group")
+        return users.with_groups(users.find(wanted, users.read(root, "/etc/passwd"), group), groups, group)
     except users.UserError as error:
         raise errors.TerminalEngineError(f"cannot run as user {wanted!r}: {error}") from error
     finally:

@@ -7,10 +7,10 @@ Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
-from engine.process.wire import Bind, Confinement, Overlay, Pairs, StartSpec, Tmpfs, Volume
+from engine.process.wire import Bind, Confinement, Device, Overlay, Pairs, StartSpec, Tmpfs, Volume
 
 NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -62,8 +62,16 @@ class MountDevices(NamedTuple):
     """/dev, complete before it is attached."""
 
 
+class MakeNode(NamedTuple):
+    """A device node, in place of what is there."""
+
+    device: Device
+
+
 class MountCgroups(NamedTuple):
-    """/sys/fs/cgroup, read-only, as the process's own cgroups are the roots of it."""
+    """/sys/fs/cgroup, as the process's own cgroups are the roots of it."""
+
+    read_only: bool = True
 
 
 class MountTmpfs(NamedTuple):
@@ -101,6 +109,7 @@ Operation = (
     | CopyUp
     | MountFilesystem
     | MountDevices
+    | MakeNode
     | MountCgroups
     | MountTmpfs
     | MountBind
@@ -120,7 +129,8 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
     return (
         *(MountOverlay(overlay) for overlay in spec.overlays),
         *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
-        *_kernel_file_systems(spec.shm_bytes),
+        *_kernel_file_systems(spec.shm_bytes, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
+        *(MakeNode(_checked(device)) for device in spec.devices),
         *((OpenTerminal(),) if spec.tty else ()),
         *(_operation(mount) for mount in (*mounts, *(_checked(file) for file in spec.files))),
         *((MakeDirectory(spec.working_dir),) if spec.working_dir else ()),
@@ -144,18 +154,20 @@ def describe(operation: Operation) -> str:
             return f"tmpfs {tmpfs.target} mode={tmpfs.mode:o}"
         case CopyUp(source, destination):
             return f"copy-up {source} {destination}"
+        case MakeNode(device):
+            return f"node {device.target} {device.kind} {device.major}:{device.minor}"
         case MakeDirectory(path) | Mask(path) | MakeReadOnly(path):
             return f"{type(operation).__name__.lower()} {path}"
         case _:
             return type(operation).__name__.lower()
 
 
-def _kernel_file_systems(shm_bytes: int) -> tuple[Operation, ...]:
+def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...]:
     pts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
     return (
         MountFilesystem("proc", "/proc"),
-        MountFilesystem("sysfs", "/sys", (), NOTHING_SPECIAL | MOUNT_ATTR_RDONLY),
-        MountCgroups(),
+        MountFilesystem("sysfs", "/sys", (), NOTHING_SPECIAL | read_only),
+        MountCgroups(bool(read_only)),
         MountDevices(),
         MountFilesystem("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
         MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(shm_bytes)))),
@@ -179,7 +191,10 @@ def _confined(confinement: Confinement) -> tuple[Operation, ...]:
     return (*(MakeReadOnly(path) for path in read_only), *(Mask(path) for path in masked))
 
 
-def _checked(mount: Bind | Volume | Tmpfs) -> Bind | Volume | Tmpfs:
+Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume | Tmpfs, Device)
+
+
+def _checked(mount: Placed) -> Placed:
     """The mount with its target in normal form. Links are looked at later, by descriptor."""
     target = os.path.normpath("/" + mount.target.lstrip("/"))
     if not mount.target.startswith("/"):

@@ -85,6 +85,11 @@ def find(user: str, passwd: bytes, group: bytes) -> User:
     return User(account.uid, account.gid, tuple(dict.fromkeys([account.gid, *others])), account.home)
 
 
+def with_groups(user: User, wanted: tuple[str, ...], group: bytes) -> User:
+    """The user in these supplementary groups too, names or numbers. Raises `UserError`."""
+    return user._replace(groups=tuple(dict.fromkeys([*user.groups, *(_gid(name, group) for name in wanted)])))
+
+
 def accounts(passwd: bytes) -> Iterator[Account]:
     """Yield the well-formed entries; what is malformed or out of range is nobody."""
     for fields in _entries(passwd, 7):

@@ -113,6 +113,18 @@ class Tmpfs(NamedTuple):
     no_exec: bool = False
 
 
+class Device(NamedTuple):
+    """A device node at `target`; `kind` is "c" or "b", `mode` its permissions."""
+
+    target: str
+    kind: str
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+
+
 class OomCounter(NamedTuple):
     """A line "KEY NUMBER" in a cgroup's file: memory.events with oom_kill (v2), memory.oom_control with oom_kill (v1)."""
 
@@ -145,6 +157,8 @@ class Confinement(NamedTuple):
     masked_paths: tuple[str, ...] | None = None  # None: Docker's
     read_only_paths: tuple[str, ...] | None = None  # None: Docker's
     oom_score_adj: int = 0
+    groups: tuple[str, ...] = ()  # supplementary ones beside the user's, names or numbers
+    writable_kernel: bool = False  # /sys and the cgroups
 
 
 class StartSpec(NamedTuple):
@@ -153,7 +167,8 @@ class StartSpec(NamedTuple):
     `run_directory` exists and is ours alone: `process.json` and `exit.json` are written there, those of an earlier run are
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` (0: never) it becomes `LOG_PATH.1`, and so on up to `log_files` files.
-    `files` are bound over /etc/hosts and the like, after everything else. `user` is "", "name", "uid", or either with ":group".
+    `files` are bound over /etc/hosts and the like, after everything else. `sysctls` are those of the ipc namespace. `user` is
+    "", "name", "uid", or either with ":group".
     """
 
     container: str  # uid
@@ -174,6 +189,8 @@ class StartSpec(NamedTuple):
     hostname: str = ""
     shm_bytes: int = 64 * 1024 * 1024
     read_only: bool = False
+    sysctls: Pairs = ()
+    devices: tuple[Device, ...] = ()
     init: bool = False
     tty: bool = False
     stdin_open: bool = False

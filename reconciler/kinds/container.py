@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import Config, ContainerConfig, ContainerInfo, Limits, Logging, Look, PortMap, State, VolumeMount
+from engine.types import Config, ContainerConfig, ContainerInfo, Look, State, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
-from reconciler.difference import Word
 from reconciler.kind import Things
-from reconciler.kinds import container_config, endpoint, image, sandbox, volume
+from reconciler.kinds import container_config, container_words, endpoint, image, sandbox, volume
 from reconciler.resource import (
     PATIENCE,
     Blocked,
@@ -41,61 +40,6 @@ CONDITIONS = {
     "service_healthy": Needs.HEALTHY,
     "service_completed_successfully": Needs.COMPLETED,
 }  # compose-spec 05-services.md, depends_on
-
-LIMITS = {
-    "memory_bytes": Word("mem_limit", live=True, show=difference.size),
-    "memswap_bytes": Word("memswap_limit", live=True, show=difference.size),
-    "cpus": Word("cpus", live=True),
-    "cpu_shares": Word("cpu_shares", live=True),
-    "cpuset": Word("cpuset", live=True),
-    "pids": Word("pids_limit", live=True),
-}
-assert LIMITS.keys() == set(Limits.__dataclass_fields__)
-
-
-def shown_port(port: object) -> str:
-    assert isinstance(port, PortMap)
-    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
-    return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
-
-
-def shown_mount(mount: object) -> str:
-    source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
-    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
-
-
-def shown_logging(logging: Logging) -> str:
-    if not logging.is_kept:
-        return "none"
-    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
-
-
-WORDS = {
-    "name": Word("container_name"),
-    "sandbox": Word("sandbox"),
-    "image": Word("image"),
-    "entrypoint": Word("entrypoint"),
-    "command": Word("command"),
-    "environment": Word("environment", members=True),
-    "user": Word("user"),
-    "working_dir": Word("working_dir"),
-    "mounts": Word("volumes", members=True, show=shown_mount),
-    "files": Word("configs and secrets", members=True, show=lambda file: file.target),
-    "ports": Word("ports", live=True, members=True, show=shown_port),
-    "expose": Word("expose", live=True, members=True),
-    "limits": Word("limits", live=True, parts=LIMITS),
-    "restart": Word("restart", live=True, show=restart.policy_of),
-    "healthcheck": Word("healthcheck", live=True, show=lambda check: " ".join(check.test) if check else "none"),
-    "logging": Word("logging", show=shown_logging),
-    "init": Word("init"),
-    "tty": Word("tty"),
-    "stdin_open": Word("stdin_open"),
-    "stop_signal": Word("stop_signal", live=True),
-    "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
-    "labels": Word("labels", live=True, members=True),
-    "paused": Word("paused", live=True),
-    "nonce": Word("asked to be made anew"),
-}
 
 
 def id_of(slot_name: str) -> str:
@@ -169,7 +113,7 @@ def info_of(have: Observed) -> ContainerInfo:
 
 def compare(want: Resource, have: Observed, things: Things) -> Difference:
     info = info_of(have)
-    found = kind.with_drift(difference.between(info.config, want.config, WORDS), info.drift)
+    found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
         return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))

@@ -20,8 +20,8 @@ from reconciler import leases, naming
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import content, log_options, tmpfs
-from specs.service import Service, ServiceVolume
+from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
+from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
 DEFAULT_TMPFS_MODE = 0o1777
@@ -40,12 +40,22 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         command=service.command,
         environment=tuple(sorted(service.environment.items())),
         user=service.user or "",
+        groups=service.group_add,
         working_dir=service.working_dir or "",
+        read_only=service.read_only,
+        shm_bytes=service.shm_size or types.DEFAULT_SHM_BYTES,
         mounts=mounts_of(wish, slot.service),
         files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
+        block_io=block_io_of(service.blkio_config),
+        ulimits=tuple(sorted(types.Ulimit(name, it.soft, it.hard) for name, it in service.ulimits.items())),
+        oom_score_adj=service.oom_score_adj,
+        sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
+        security=security_of(service),
+        devices=tuple(types.Device(it.source, it.target, it.permissions) for it in service.devices),
+        device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
         logging=logging_of(service),
@@ -68,6 +78,39 @@ def limits_of(service: Service) -> Limits:
         service.cpu_shares,
         service.cpuset or "",
         service.pids_limit,
+        service.mem_reservation,
+        service.mem_swappiness,
+        service.oom_kill_disable,
+        service.cpu_period,
+        service.cpu_quota,
+    )
+
+
+def block_io_of(said: BlockIo) -> types.BlockIo:
+    def rates(limits: tuple[DeviceRate, ...]) -> types.DeviceLimits:
+        return tuple((limit.path, limit.rate) for limit in limits)
+
+    return types.BlockIo(
+        said.weight,
+        tuple((limit.path, limit.weight) for limit in said.weight_device),
+        rates(said.device_read_bps),
+        rates(said.device_write_bps),
+        rates(said.device_read_iops),
+        rates(said.device_write_iops),
+    )
+
+
+def security_of(service: Service) -> types.Security:
+    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
+    add = (capabilities.ALL,) if service.privileged else service.cap_add
+    options = security_options.parse(service.security_opt)
+    return types.Security(
+        capabilities.selected(types.DEFAULT_CAPABILITIES, add, service.cap_drop),
+        capabilities.ALL in add,
+        options.no_new_privileges,
+        options.seccomp or (security_options.UNCONFINED if service.privileged else ""),
+        options.unmasked,
+        service.privileged,
     )
 
 

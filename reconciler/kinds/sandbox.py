@@ -10,6 +10,7 @@ from reconciler.kind import Things
 from reconciler.resource import Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.slots import Slot
 from reconciler.wish import Wish
+from specs import sysctls
 from specs.service import Service
 
 name = "sandbox"
@@ -23,6 +24,7 @@ WORDS = {
     "dns_search": Word("dns_search", live=True),
     "dns_options": Word("dns_opt", live=True),
     "links": Word("links", live=True, members=True, show="=".join),
+    "sysctls": Word("sysctls", members=True),
 }
 
 
@@ -47,6 +49,7 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         service.dns_search,
         service.dns_opt,
         links_of(wish, service),
+        tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_network(key))),
     )
 
 

@@ -8,8 +8,11 @@ import scenes
 from scenes import Scene, needs, port, project, service, volume
 
 from engine.types import (
+    DEFAULT_CAPABILITIES,
     BindMount,
+    BlockIo,
     ContainerConfig,
+    Device,
     EndpointConfig,
     Healthcheck,
     Limits,
@@ -18,7 +21,9 @@ from engine.types import (
     Restart,
     RestartPolicy,
     SandboxConfig,
+    Security,
     TmpfsMount,
+    Ulimit,
     VolumeMount,
 )
 from reconciler.errors import Conflict, DeclareError
@@ -71,6 +76,49 @@ def test_everything_that_a_service_may_say_about_its_process():
     assert config.healthcheck == Healthcheck(("CMD-SHELL", "x"), 1.5, 30.0, 2, 3.0, 5.0)
     assert (config.stop_signal, config.stop_grace_s, config.name) == (37, 0.0, "own")
     assert config.ports == (PortMap("0.0.0.0", 53, 53, "udp"), PortMap("127.0.0.1", 8080, 80))
+
+
+def test_what_a_services_processes_may_do():
+    config: ContainerConfig = declared(
+        "container:node_1",
+        cap_add=["SYS_TIME"],
+        cap_drop=["CHOWN"],
+        security_opt=["no-new-privileges:true", "systempaths=unconfined", "seccomp=unconfined"],
+        sysctls={"net.core.somaxconn": "9", "kernel.sem": "1 2 3 4", "fs.mqueue.msg_max": "5"},
+        ulimits={"nofile": {"soft": 1, "hard": 2}, "core": {"soft": 0, "hard": 0}},
+        group_add=["audio", "29"],
+        devices=[{"source": "/dev/a", "target": "/dev/b", "permissions": "r"}],
+        device_cgroup_rules=["c 1:* r"],
+        blkio_config={"weight": 10, "device_read_bps": [{"path": "/dev/a", "rate": 7}]},
+        read_only=True,
+        shm_size=1 << 20,
+        oom_score_adj=5,
+    )
+    names = tuple(sorted({*DEFAULT_CAPABILITIES, "SYS_TIME"} - {"CHOWN"}))
+    assert config.security == Security(names, no_new_privileges=True, seccomp="unconfined", unmasked=True)
+    assert config.sysctls == (("fs.mqueue.msg_max", "5"), ("kernel.sem", "1 2 3 4"))
+    assert config.ulimits == (Ulimit("core", 0, 0), Ulimit("nofile", 1, 2))
+    assert config.block_io == BlockIo(10, read_bps=(("/dev/a", 7),))
+    assert (config.devices, config.device_rules) == ((Device("/dev/a", "/dev/b", "r"),), ("c 1:* r",))
+    assert (config.groups, config.read_only, config.shm_bytes, config.oom_score_adj) == (
+        ("audio", "29"),
+        True,
+        1 << 20,
+        5,
+    )
+    sandbox: SandboxConfig = declared("sandbox:node_1", sysctls={"net.core.somaxconn": "9", "kernel.sem": "1 2 3 4"})
+    assert sandbox.sysctls == (("net.core.somaxconn", "9"),)
+
+
+def test_privileged_is_everything_less_what_is_dropped_or_said_otherwise():
+    security = declared("container:node_1", privileged=True, cap_drop=["NET_RAW"]).security
+    assert len(security.capabilities) == 40
+    assert "NET_RAW" not in security.capabilities
+    assert (security.every_capability, security.seccomp, security.privileged) == (True, "unconfined", True)
+    profile = '{"defaultAction":"SCMP_ACT_ALLOW"}'
+    assert (
+        declared("container:node_1", privileged=True, security_opt=[f"seccomp={profile}"]).security.seccomp == profile
+    )
 
 
 @pytest.mark.parametrize("text", ["SIGUSR1", "USR1", "10"])

@@ -342,17 +342,149 @@ f: [*e,*e,*e]
   a:
     image: host
     build: .
-    cap_add: [NET_ADMIN]
+    ipc: host
     deploy: {mode: global}
 models: {x: {model: y}}
 networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.cap_add: cap_add is not supported yet",
+            "compose.yaml:5:5: services.a.ipc: ipc is not supported yet",
             "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
             "compose.yaml:7:1: models: models is not supported yet",
             "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",
+        ],
+    ),
+    "rights that are half said": (
+        """services:
+  a:
+    image: host
+    network_mode: host
+    cap_add: [NET_ADMN, CAP_CHOWN]
+    cap_drop: [all, cap_x]
+    group_add: ["a:b", 4294967295]
+    oom_score_adj: 1001
+    ulimits:
+      nofiles: 1
+      nproc: {soft: 9, hard: 8}
+      core: {soft: 1}
+      cpu: -2
+    sysctls: {net.core.somaxconn: 1, kernel.panic: 9, kernel.hostname: x, x: 1, kernel.sem: "1\\n2", kernel.msgmax: }
+""",
+        [
+            "compose.yaml:12:7: services.a.ulimits.core: hard is missing",
+            "compose.yaml:14:101: services.a.sysctls.kernel.msgmax: kernel.msgmax needs a value",
+        ],
+    ),
+    "rights that no container can have": (
+        """services:
+  a:
+    image: host
+    network_mode: host
+    cap_add: [NET_ADMN, CAP_CHOWN]
+    cap_drop: [all, cap_x]
+    group_add: ["a:b", 4294967295]
+    oom_score_adj: 1001
+    ulimits:
+      nofiles: 1
+      nproc: {soft: 9, hard: 8}
+      core: {soft: -1, hard: 8}
+      cpu: -2
+    sysctls: {net.core.somaxconn: 1, kernel.panic: 9, kernel.hostname: x, x: 1, kernel.sem: "1\\n2"}
+""",
+        [
+            "compose.yaml:5:15: services.a.cap_add[0]: 'NET_ADMN' is not a capability (did you mean NET_ADMIN?)",
+            "compose.yaml:6:21: services.a.cap_drop[1]: 'X' is not a capability",
+            "compose.yaml:7:17: services.a.group_add[0]: 'a:b' is not a group",
+            "compose.yaml:7:24: services.a.group_add[1]: '4294967295' is not a group",
+            "compose.yaml:8:5: services.a.oom_score_adj: 1001 is not between -1000 and 1000",
+            "compose.yaml:10:7: services.a.ulimits.nofiles: 'nofiles' is not a limit: core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack (did you mean nofile?)",
+            "compose.yaml:11:7: services.a.ulimits.nproc: the soft limit 9 is more than the hard limit 8",
+            "compose.yaml:12:7: services.a.ulimits.core: the soft limit -1 is more than the hard limit 8",
+            "compose.yaml:13:7: services.a.ulimits.cpu: -2 is not a limit: 0 or more, or -1 for none",
+            "compose.yaml:14:15: services.a.sysctls.net.core.somaxconn: net.core.somaxconn cannot be set with network_mode host: it is the machine's then",
+            "compose.yaml:14:38: services.a.sysctls.kernel.panic: kernel.panic is the machine's, not a container's: only net.…, fs.mqueue.… and kernel.sem, msg*, shm* are (set it on the machine: sysctl -w kernel.panic=9)",
+            "compose.yaml:14:55: services.a.sysctls.kernel.hostname: kernel.hostname is not set as a sysctl (write hostname)",
+            "compose.yaml:14:75: services.a.sysctls.x: 'x' is not a sysctl such as net.core.somaxconn",
+            "compose.yaml:14:81: services.a.sysctls.kernel.sem: the value of kernel.sem is not one line",
+        ],
+    ),
+    "security options that are none": (
+        """services:
+  a:
+    image: host
+    security_opt: ["no-new-privileges:yes", secomp=x, seccomp=none.json, label=type:x, apparmor=docker-default, systempaths=x]
+""",
+        [
+            "compose.yaml:4:55: services.a.security_opt[2]: cannot read the seccomp profile /here/none.json: No such file or directory",
+        ],
+    ),
+    "security options that no container can have": (
+        """services:
+  a:
+    image: host
+    security_opt: ["no-new-privileges:yes", secomp=x, label=type:x, apparmor=docker-default, systempaths=x, 'seccomp={"a":1}']
+""",
+        [
+            "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
+            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor",
+            "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported yet: corral applies no such profile (label=disable is how every container runs)",
+            "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported yet: corral applies no such profile (apparmor=unconfined is how every container runs)",
+            "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
+            "compose.yaml:4:109: services.a.security_opt[5]: it has no defaultAction",
+        ],
+    ),
+    "devices that are none": (
+        """services:
+  a:
+    image: host
+    devices: ["a:b:c:d", "vendor.com/gpu=0", {target: /x}, ":/x"]
+""",
+        [
+            "compose.yaml:4:15: services.a.devices[0]: 'a:b:c:d' is not SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm",
+            "compose.yaml:4:26: services.a.devices[1]: 'vendor.com/gpu=0' is a device of CDI, which is not supported yet",
+            "compose.yaml:4:46: services.a.devices[2]: source is missing",
+            "compose.yaml:4:60: services.a.devices[3]: ':/x' is not SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm",
+        ],
+    ),
+    "devices that no container can have": (
+        """services:
+  a:
+    image: host
+    devices: [dev/a, {source: /dev/b, permissions: x}]
+    device_cgroup_rules: ['c 1:3', 'c 1:3 rwx', 'c 1:3 r']
+""",
+        [
+            "compose.yaml:4:15: services.a.devices[0].source: 'dev/a' is not the absolute path of a device",
+            "compose.yaml:4:15: services.a.devices[0].target: 'dev/a' is not the absolute path of a device",
+            "compose.yaml:4:22: services.a.devices[1].permissions: 'x' is not of r, w and m",
+            "compose.yaml:5:27: services.a.device_cgroup_rules[0]: 'c 1:3' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
+            "compose.yaml:5:36: services.a.device_cgroup_rules[1]: 'c 1:3 rwx' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
+        ],
+    ),
+    "limits that no kernel knows": (
+        """services:
+  a:
+    image: host
+    mem_limit: 1m
+    mem_reservation: 2m
+    mem_swappiness: 101
+    cpus: 1
+    cpu_period: 999
+    cpu_quota: 10
+    blkio_config: {weight: 9, weight_device: [{path: x, weight: 1001}], device_read_bps: [{path: /x, rate: 0}]}
+""",
+        [
+            "compose.yaml:5:5: services.a.mem_reservation: 2097152 is more than mem_limit",
+            "compose.yaml:6:5: services.a.mem_swappiness: 101 is not between 0 and 100",
+            "compose.yaml:8:5: services.a.cpu_period: cannot be given together with cpus (give one of them)",
+            "compose.yaml:8:5: services.a.cpu_period: 999 is not between 1000 and 1000000 microseconds",
+            "compose.yaml:9:5: services.a.cpu_quota: cannot be given together with cpus (give one of them)",
+            "compose.yaml:9:5: services.a.cpu_quota: 10 is less than 1000 microseconds",
+            "compose.yaml:10:20: services.a.blkio_config.weight: 9 is not between 10 and 1000",
+            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 1001 is not between 10 and 1000",
+            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 'x' is not the absolute path of a device",
+            "compose.yaml:10:91: services.a.blkio_config.device_read_bps[0]: 0 is not more than 0",
         ],
     ),
     "unknown keys": (

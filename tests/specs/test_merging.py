@@ -23,6 +23,11 @@ BASE = """
         healthcheck: {test: [CMD, base], interval: 5s}
         env_file: []
         stop_signal: SIGINT
+        cap_add: [CAP_BPF, CAP_CHOWN]
+        sysctls: [net.a=1]
+        devices: [/dev/a, /dev/b]
+        security_opt: [no-new-privileges]
+        ulimits: {nofile: 5, nproc: 7}
       b: {image: host}
       c: {image: host}
     networks:
@@ -55,6 +60,27 @@ def with_fields(fields: str) -> str:
         ("tmpfs: /new", "tmpfs", ["/run", "/tmp:size=1m", "/new"]),
         ("tmpfs: ['/tmp:size=2m']", "tmpfs", ["/run", "/tmp:size=2m"]),
         ("extra_hosts: {one: 1.1.1.1, two: 2.2.2.2}", "extra_hosts", [["one", "1.1.1.1"], ["two", "2.2.2.2"]]),
+        ("cap_add: [CAP_KILL, CAP_BPF]", "cap_add", ["BPF", "CHOWN", "KILL"]),
+        (
+            "devices: ['/dev/new:/dev/b', /dev/c]",
+            "devices",
+            [
+                {"source": "/dev/a", "target": "/dev/a", "permissions": "rwm"},
+                {"source": "/dev/new", "target": "/dev/b", "permissions": "rwm"},
+                {"source": "/dev/c", "target": "/dev/c", "permissions": "rwm"},
+            ],
+        ),
+        (
+            "security_opt: ['no-new-privileges:false', seccomp=unconfined]",
+            "security_opt",
+            ["no-new-privileges:false", "seccomp=unconfined"],
+        ),
+        ("sysctls: {net.a: 2, kernel.sem: 3}", "sysctls", {"net.a": "2", "kernel.sem": "3"}),
+        (
+            "ulimits: {nproc: {soft: 1, hard: 2}, core: 0}",
+            "ulimits",
+            {"nofile": {"soft": 5, "hard": 5}, "nproc": {"soft": 1, "hard": 2}, "core": {"soft": 0, "hard": 0}},
+        ),
         (
             "healthcheck: {test: other, retries: 5}",
             "healthcheck",

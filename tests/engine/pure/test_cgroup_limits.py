@@ -33,7 +33,7 @@ V1_FILES = {
     "cpu": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "-1", "cpu.shares": "1024"},
     "cpuset": {"cpuset.cpus": "", "cpuset.mems": ""},
     "pids": {"pids.max": "max"},
-    "devices": {"devices.deny": "", "devices.allow": ""},
+    "devices": {"devices.deny": "", "devices.allow": "", "devices.list": "a *:* rwm"},
 }
 PATH = "corral/0a1b/project/c1"
 
@@ -106,6 +106,47 @@ def test_v1_files(tmp_path: Path) -> None:
     assert subject.oom_kills(paths) == 4
 
 
+EXACT = Limits(memory_bytes=1 << 24, reservation_bytes=1 << 23, cpu_period_us=50_000, cpu_quota_us=20_000)
+
+
+def test_reservation_period_and_quota_on_both(tmp_path: Path) -> None:
+    second = on_v2(tmp_path / "two")
+    (tmp_path / "two" / PATH / "memory.low").write_text("0\n")
+    paths = second.create("project", "c1", EXACT)
+    assert read(tmp_path / "two" / PATH / "memory.low") == str(1 << 23)
+    assert read(tmp_path / "two" / PATH / "cpu.max") == "20000 50000"
+    assert second.read(paths, EXACT) == EXACT
+    first = on_v1(tmp_path / "one")
+    memory, cpu = tmp_path / "one/memory" / PATH, tmp_path / "one/cpu" / PATH
+    (memory / "memory.soft_limit_in_bytes").write_text("9223372036854771712\n")
+    paths = first.create("project", "c1", EXACT)
+    assert read(memory / "memory.soft_limit_in_bytes") == str(1 << 23)
+    assert [read(cpu / f"cpu.cfs_{name}_us") for name in ("period", "quota")] == ["50000", "20000"]
+    assert first.read(paths, EXACT) == EXACT
+    (cpu / "cpu.cfs_quota_us").write_text("30000\n")
+    assert first.read(paths, EXACT).cpu_quota_us == 30_000
+    first.update(paths, Limits())
+    assert read(memory / "memory.soft_limit_in_bytes") == "-1"
+    assert [read(cpu / f"cpu.cfs_{name}_us") for name in ("period", "quota")] == ["100000", "-1"]
+
+
+def test_what_only_v1_knows(tmp_path: Path) -> None:
+    limits = Limits(swappiness=0, oom_kill_disable=True)
+    first = on_v1(tmp_path / "one")
+    for folder in (PATH, "corral/0a1b/project"):
+        (tmp_path / "one/memory" / folder / "memory.swappiness").write_text("60\n")
+    paths = first.create("project", "c1", limits)
+    memory = tmp_path / "one/memory" / PATH
+    assert (read(memory / "memory.swappiness"), read(memory / "memory.oom_control")) == ("0", "1")
+    (memory / "memory.oom_control").write_text("oom_kill_disable 1\nunder_oom 0\noom_kill 4\n")
+    assert first.read(paths, limits) == limits
+    first.update(paths, Limits())
+    assert (read(memory / "memory.swappiness"), read(memory / "memory.oom_control")) == ("60", "0")
+    for each in (Limits(swappiness=0), Limits(oom_kill_disable=True)):
+        with pytest.raises(TerminalEngineError, match="this kernel has no"):
+            on_v2(tmp_path / "two").create("project", "c1", each)
+
+
 def test_v1_raises_memory_and_swap_before_memory_and_lowers_it_after(tmp_path: Path) -> None:
     on_v1(tmp_path)
     forest = v1.Forest(tuple((name, str(tmp_path / name)) for name in V1_FILES))
@@ -114,7 +155,7 @@ def test_v1_raises_memory_and_swap_before_memory_and_lowers_it_after(tmp_path: P
     def order(now: int, memory: int | None, swap: int | None) -> list[str]:
         both.write_text(f"{now}\n")
         settings = forest.settings(PATH, Limits(memory_bytes=memory, memswap_bytes=swap))
-        return [each.file.split(".")[1] for each in settings if each.controller == "memory"]
+        return [each.file.split(".")[1] for each in settings if each.controller == "memory" and not each.rare]
 
     assert order(100 << 20, 200 << 20, 300 << 20) == ["memsw", "limit_in_bytes"]
     assert order(100 << 20, 50 << 20, 60 << 20) == ["limit_in_bytes", "memsw"]

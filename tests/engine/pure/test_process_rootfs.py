@@ -65,11 +65,24 @@ def test_dockers_masked_and_read_only_paths_are_the_default() -> None:
     assert set(rootfs.READ_ONLY_PATHS) < {it.path for it in operations if isinstance(it, rootfs.MakeReadOnly)}
 
 
+def test_a_privileged_one_sees_the_kernels_files_as_they_are_and_has_its_nodes_before_any_mount() -> None:
+    confinement = wire.Confinement(masked_paths=(), read_only_paths=(), writable_kernel=True)
+    node = wire.Device("/dev/fuse", "c", 10, 229)
+    operations = rootfs.operations(SPEC._replace(confinement=confinement, devices=(node,), read_only=False))
+    lines = [rootfs.describe(operation) for operation in operations]
+    assert "sysfs /sys - rw" in lines
+    assert rootfs.MountCgroups(read_only=False) in operations
+    assert lines.index("mountdevices") < lines.index("node /dev/fuse c 10:229") < lines.index("bind /home/me /cache ro")
+    assert not [it for it in operations if isinstance(it, rootfs.Mask | rootfs.MakeReadOnly)]
+
+
 @pytest.mark.parametrize("target", ["/", "/proc", "/proc/1/x", "/sys/fs/cgroup", "x", "", "/x/../sys", "/.", "//proc"])
 def test_refused_targets(target: str) -> None:
     for mount in (wire.Tmpfs(target), wire.Bind("/a", target), wire.Volume("/a", target)):
         with pytest.raises(rootfs.RootfsError, match="cannot mount anything at"):
             rootfs.operations(SPEC._replace(mounts=(mount,)))
+    with pytest.raises(rootfs.RootfsError, match="cannot mount anything at"):
+        rootfs.operations(SPEC._replace(devices=(wire.Device(target, "c", 1, 3),)))
 
 
 @pytest.mark.parametrize("target", ["/process", "/system", "/dev/shm", "/a/proc"])

@@ -1,5 +1,6 @@
 """Records survive what happens to files, and nothing edited is believed."""
 
+import json
 import pathlib
 
 import pytest
@@ -28,6 +29,34 @@ def test_a_record_comes_back_equal(tmp_path: pathlib.Path) -> None:
     assert store.read(store.ContainerRecord, path) == record
     assert (tmp_path / "record.json").stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+LATER = (
+    "groups",
+    "read_only",
+    "shm_bytes",
+    "ulimits",
+    "oom_score_adj",
+    "sysctls",
+    "security",
+    "devices",
+    "device_rules",
+    "block_io",
+)
+LATER_LIMITS = ("reservation_bytes", "swappiness", "oom_kill_disable", "cpu_period_us", "cpu_quota_us")
+"""What a ContainerConfig did not have once."""
+
+
+def test_a_record_of_an_older_corral_is_read(tmp_path: pathlib.Path) -> None:
+    record = store.ContainerRecord(CONTAINER, uid="u", image_uid="host")
+    written = json.loads(store.adapter(store.ContainerRecord).dump_json(record))
+    for name in LATER:
+        del written["config"][name]
+    for name in LATER_LIMITS:
+        del written["config"]["limits"][name]
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(written))
+    assert store.read(store.ContainerRecord, str(path)) == record
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"uid": 3}', '{"config": null, "uid": "a", "bridge": "b"}'])

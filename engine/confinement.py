@@ -1,0 +1,83 @@
+"""What the processes of a container may do, from its Config to what a shim enforces; and what corral itself may not hand on.
+
+A machine may have given corral less than root usually has: no capability and no limit comes from nowhere, so what is asked for
+beyond it is refused before anything is made."""
+
+import json
+import os
+import platform
+
+from engine import seccomp, store
+from engine.errors import TerminalEngineError
+from engine.process import capabilities, syscalls, wire
+from engine.types import DEFAULT_CAPABILITIES, ContainerConfig, Security
+
+UNCONFINED = "unconfined"
+SECCOMP_FILE = "seccomp.bpf"  # in a container's directory
+
+
+def check(config: ContainerConfig) -> None:
+    """Raise TerminalEngineError for what cannot be given to the container's processes, naming it."""
+    ours = capabilities.ours()
+    _check_capabilities(config, ours)
+    if config.security.seccomp not in ("", UNCONFINED):
+        _program(config.security)
+    if not ours & capabilities.mask(("SYS_RESOURCE",)):
+        _check_ulimits(config)
+
+
+def of(config: ContainerConfig, seccomp_path: str) -> wire.Confinement:
+    security = config.security
+    unmasked = () if security.unmasked or security.privileged else None
+    return wire.Confinement(
+        capabilities=security.capabilities,
+        no_new_privileges=security.no_new_privileges,
+        masked_paths=unmasked,
+        read_only_paths=unmasked,
+        writable_kernel=security.privileged,
+        seccomp_path=seccomp_path,
+        rlimits=tuple((limit.name.upper(), limit.soft, limit.hard) for limit in config.ulimits),
+        oom_score_adj=config.oom_score_adj,
+        groups=config.groups,
+    )
+
+
+def filter_of(config: ContainerConfig, directory: str, default_path: str) -> str:
+    """The file with the program that filters the container's system calls. One that is not everybody's is written into the
+    container's directory: what a profile allows depends on the capabilities. Raises TerminalEngineError."""
+    security = config.security
+    if security.seccomp == UNCONFINED:
+        return ""
+    if not security.seccomp and security.capabilities == DEFAULT_CAPABILITIES:
+        return default_path
+    path = os.path.join(directory, SECCOMP_FILE)
+    store.replace(path, _program(security), durable=False)
+    return path
+
+
+def _program(security: Security) -> bytes:
+    ours = capabilities.ours()
+    held = frozenset(f"CAP_{name}" for name in security.capabilities if ours & capabilities.mask((name,)))
+    profile = json.loads(security.seccomp) if security.seccomp else seccomp.default_profile()
+    return seccomp.compile(profile, held, platform.machine())
+
+
+def _check_capabilities(config: ContainerConfig, ours: int) -> None:
+    wanted = () if config.security.every_capability else config.security.capabilities
+    for name in wanted:
+        if name not in DEFAULT_CAPABILITIES and not ours & capabilities.mask((name,)):
+            raise TerminalEngineError(
+                f"cannot give container {config.name} the capability {name}: corral itself does not have it here"
+            )
+
+
+def _check_ulimits(config: ContainerConfig) -> None:
+    """Without CAP_SYS_RESOURCE a hard limit can only be lowered."""
+    for limit in config.ulimits:
+        most = syscalls.getrlimit(syscalls.RLIMITS[limit.name.upper()])[1]
+        if most >= 0 and not 0 <= limit.hard <= most:
+            asked = "no limit" if limit.hard < 0 else f"a limit of {limit.hard}"
+            raise TerminalEngineError(
+                f"cannot give container {config.name} {asked} for {limit.name}: corral's own is {most}, "
+                "and it has no CAP_SYS_RESOURCE to raise it"
+            )
