@@ -17,7 +17,8 @@ OURS = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def stay(channel: socket.socket, tty: bool, name: str) -> None:
-    """Fork; returns in the child, which has the program's signals. The parent never returns."""
+    """Fork; returns in the child, which has the program's signals. The parent never returns. `channel` is all that is open
+    beside the program's streams."""
     signal.pthread_sigmask(signal.SIG_BLOCK, dispositions.ALL)
     child = os.fork()
     if child == 0:
@@ -29,9 +30,11 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
         return
     called = b"corral init " + os.fsencode(name)
     try:
-        syscalls.close_all_but({0, 1, 2})
+        channel.close()
         _become_small(child, called)
         title.show(title.area(), called)
+        if os.geteuid() != 0:
+            syscalls.capset(0, 0, 0)  # as an execve would have done
         os._exit(_until_end(child))
     finally:
         os._exit(1)

@@ -1,9 +1,10 @@
 """Become the program: user, working directory, environment, streams, confinement, execve. The last steps of every child, those of
 a container's first process and of a command run in it alike.
 
-The order is forced: a filter that is loaded without no_new_privs needs CAP_SYS_ADMIN, so it comes before the capabilities go;
-with no_new_privs it comes last. Changing ids clears the parent-death signal and may make the process dumpable: both are set
-again afterwards. No file of the image is loaded by us, only parsed (`engine.process.users`).
+The order is forced: a filter that is loaded without no_new_privs needs CAP_SYS_ADMIN, so it comes before that one goes; with
+no_new_privs it comes last. What is not needed after the filter is done before it, since a profile of the user's may know none of
+the younger system calls. Changing ids clears the parent-death signal and may make the process dumpable: both are set again
+afterwards. No file of the image is loaded by us, only parsed (`engine.process.users`).
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -24,6 +25,8 @@ from engine.process.wire import Confinement, Pairs
 TIOCSCTTY = 0x540E  # asm-generic/ioctls.h
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # moby/oci, DefaultPathEnv
 NOFILE = (1024, 524288)  # systemd's default, moby 29's: programs that want more raise it themselves
+
+LOADS_FILTERS = capabilities.mask(("SYS_ADMIN",))
 
 
 class Program(NamedTuple):
@@ -49,11 +52,14 @@ def become(program: Program, channel: socket.socket) -> NoReturn:
             os.fchown(descriptor, user.uid, -1)  # the program may open /dev/stdout anew
     os.umask(0o022)
     environment = _environment(program, user)
-    _confine(program, user)
+    _become_user(program.keep, user)
+    path = _find(program.argv[0], environment["PATH"])
+    syscalls.close_all_but({0, 1, 2, channel.fileno()})
+    _confine(program)
     _ensure_parent(channel)
     if program.init:
         init.stay(channel, program.tty, os.path.basename(program.argv[0]))
-    _execute(program, environment, channel)
+    _execute(path, program.argv, environment)
 
 
 def set_streams(streams: tuple[int, int, int], *, terminal: bool) -> None:
@@ -113,23 +119,29 @@ def _environment(program: Program, user: users.User) -> dict[str, str]:
     return defaults | dict(program.environment)
 
 
-def _confine(program: Program, user: users.User) -> None:
-    no_new_privileges = program.confinement.no_new_privileges
+def _become_user(keep: int, user: users.User) -> None:
+    """Afterwards nothing but the capabilities of `keep` is in effect, and nothing but what loads a filter can come back."""
     try:
         syscalls.join_new_session_keyring()
     except OSError:
         pass  # a kernel without keyrings has none to share
-    if program.seccomp and not no_new_privileges:
-        syscalls.load_seccomp(program.seccomp)
-    capabilities.drop_bounding(program.keep)
+    capabilities.drop_bounding(keep)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
-    capabilities.keep_only(program.keep)
+    syscalls.capset(keep, keep | LOADS_FILTERS, 0)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _confine(program: Program) -> None:
+    no_new_privileges = program.confinement.no_new_privileges
+    if program.seccomp and not no_new_privileges:
+        syscalls.capset(program.keep | LOADS_FILTERS, program.keep | LOADS_FILTERS, 0)
+        syscalls.load_seccomp(program.seccomp)
+    capabilities.keep_only(program.keep)
     if no_new_privileges:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         if program.seccomp:
@@ -144,12 +156,9 @@ def _ensure_parent(channel: socket.socket) -> None:
         os._exit(1)
 
 
-def _execute(program: Program, environment: dict[str, str], channel: socket.socket) -> NoReturn:
-    name = program.argv[0]
-    path = _find(name, environment["PATH"])
-    syscalls.close_all_but({0, 1, 2, channel.fileno()})
+def _execute(path: str, argv: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
     try:
-        os.execve(path, program.argv, environment)
+        os.execve(path, argv, environment)
     except OSError as error:
         raise errors.TerminalEngineError(f"cannot run {path}: {_explain(path, error)}") from error
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Keys that say what a container's processes may do: the kernel says so too, from outside, and of commands run by exec as well."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -268,6 +269,29 @@ def test_the_default_profile_as_a_file_is_the_default(lab: Lab) -> None:
     assert machine.status(lab.pid("a"))["Seccomp"] == "2"
     lab.exec("a", "mount", "-t", "tmpfs", "mine", "/tmp")
     lab.exec("a", "sh", "-c", "reboot -f 2>/dev/null || exit 3", code=3)
+
+
+# what a shell and sleep need, and what anybody needs to become them: no call that is younger than Linux 3.17
+_OLD = """
+read write open openat close fstat newfstatat stat lstat mmap munmap mprotect brk rt_sigaction rt_sigprocmask ioctl access
+rt_sigreturn rt_sigtimedwait poll select getpid getppid clone fork vfork execve exit exit_group wait4 kill fcntl getcwd
+dup dup2 getuid geteuid getgid getegid setpgid getpgrp futex arch_prctl set_tid_address set_robust_list prctl capset
+clock_nanosleep nanosleep prlimit64 uname tgkill getrandom madvise lseek pipe2 sched_getaffinity sendmsg sendto
+"""
+OLD = _OLD.split()
+
+
+@pytest.mark.parametrize("init", ["true", "false"])
+@pytest.mark.parametrize("more", ["no-new-privileges:false", "no-new-privileges:true"])
+def test_a_profile_that_knows_only_old_system_calls(lab: Lab, init: str, more: str) -> None:
+    allowed = {"names": OLD, "action": "SCMP_ACT_ALLOW"}
+    lab.write(json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [allowed]}), "profile.json")
+    lab.up(one(f"security_opt: [seccomp=profile.json, '{more}']", "user: app").replace("init: true", f"init: {init}"))
+    pid = lab.pid("a")
+    for name in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+        assert held(pid, name) == 0, name
+    assert (held(pid, "CapBnd"), machine.status(pid)["Seccomp"]) == (DOCKERS, "2")
+    assert "not permitted" in lab.exec("a", "sh", "-c", "mkdir /tmp/x 2>&1", code=1)
 
 
 def test_a_seccomp_profile_that_cannot_be_enforced_is_refused(lab: Lab) -> None:
