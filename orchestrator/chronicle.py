@@ -2,10 +2,10 @@
 
     <root>/projects/NAME.events    one event a line, as the protocol writes it; gone when `down` has left nothing of the project
 
-At most a megabyte: what is longer is written anew with the younger half, after a summary of what the older half came to
-(lines with "summary": true; they are not told), so that a new daemon knows what was told already, and tells what happened
-since. Appended without waiting for the disk: a daemon may die at any moment and loses nothing; a machine that loses its power may
-lose the last seconds.
+At most half a megabyte, some two thousand events: what is longer is written anew with the younger half, after a summary of
+what the older half came to (lines with "summary": true; they are not told), so that a new daemon knows what was told already,
+and tells what happened since. Appended without waiting for the disk: a daemon may die at any moment and loses nothing; a machine
+that loses its power may lose the last seconds.
 """
 
 import json
@@ -19,7 +19,7 @@ from orchestrator.protocol import Happened
 
 log = logging.getLogger(__name__)
 
-BYTES_MAX = 1 << 20
+BYTES_MAX = 1 << 19
 SUFFIX = ".events"
 
 

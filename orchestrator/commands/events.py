@@ -5,8 +5,8 @@ corral events --since 10m      what happened in the last ten minutes, and from n
 corral events --json web       of the service web, one JSON object a line
 
 create, start, die (exitCode), oom, kill (signal), stop, restart, pause, unpause, health_status: healthy, destroy; and of networks
-connect and disconnect. What happened while the daemon was dead is told by the next one. Kept until `corral down`, up to a
-megabyte.
+connect and disconnect. What happened while the daemon was dead is told by the next one. Kept until `corral down`, the last
+two thousand or so.
 """
 
 import argparse

@@ -10,7 +10,7 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types import ContainerInfo, Usage
-from orchestrator import cli, protocol
+from orchestrator import cli, output, protocol
 from orchestrator.commands import ls, stats, top, wait
 
 TWICE = """
@@ -291,7 +291,21 @@ def test_the_share_of_cpu_is_that_of_the_time_in_between() -> None:
     assert stats.cpu_share({**later, "cpu_s": None}, row) is None
 
 
-def test_a_picture_is_drawn_over_the_one_before() -> None:
-    out = io.StringIO()
-    stats.draw(out, "a\nb\n")
-    assert out.getvalue() == "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"
+def test_on_a_terminal_each_picture_is_drawn_over_the_one_before(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "FIRST_S", 0.01)
+    monkeypatch.setattr(stats, "EVERY_S", 0.01)
+    monkeypatch.setattr(output, "is_terminal", lambda stream: True)
+    lab.write(TWO)
+    lab.corral("up", "-d")
+    waiting = Waiting("stats", "web")
+    eventually(lambda: waiting.out.getvalue().count("demo-web-1") > 2)
+    assert "\x1b" not in lab.corral("stats", "--no-stream")[0]
+    lab.corral("down")
+    assert waiting.ended()[0] == 0
+    first, second, *_ = waiting.out.getvalue().split("\x1b[H")[1:]
+    for picture in (first, second):
+        lines = picture.splitlines()
+        assert lines[0].startswith("CONTAINER ID   NAME")
+        assert "demo-web-1" in lines[1]
+        assert all(line.endswith("\x1b[K") for line in lines[:2]), "the rest of a longer line before goes"
+        assert lines[2] == "\x1b[J", "and so do lines below"
