@@ -55,12 +55,12 @@ async def test_a_round_that_gathers_waits_for_those_who_come_soon() -> None:
 async def test_a_round_that_gathers_goes_on_to_wait_while_more_come_and_not_for_ever() -> None:
     work = Work()
     work.go.set()
-    batch = Batch(work, gather_s=0.02)
+    batch = Batch(work, gather_s=0.2)
     async with anyio.create_task_group() as tasks:
-        for item in range(4):
+        for item in range(15):
             tasks.start_soon(batch.do, item)
-            await anyio.sleep(0.012)
-    assert work.rounds == [[0, 1, 2, 3]]
+            await anyio.sleep(0.02)
+    assert work.rounds == [list(range(15))]
     batch = Batch(work, gather_s=0.001)
     async with anyio.create_task_group() as tasks:
         for item in range(200):
