@@ -191,7 +191,7 @@ ROWS = (
         36,
         "CVE-2022-1227",
         "programs of the image run by top",
-        why="corral has no top: ps shows records and asks no container",
+        why="top reads /proc of the machine: it starts no program, least of all one of the container's",
     ),
     Row(
         37,
