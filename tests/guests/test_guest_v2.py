@@ -93,3 +93,29 @@ def test_a_delegated_container_cannot_lift_its_own_limit() -> None:
     assert Path(directory, "pids.max").read_text() == "4\n"
     subject.kill(paths)
     subject.remove(paths)
+
+
+def test_reservation_period_and_quota_are_in_force_and_read_back() -> None:
+    subject = driver.Driver(layout.detect(), "corral/0a1b")
+    limits = Limits(memory_bytes=1 << 24, reservation_bytes=1 << 23, cpu_period_us=50_000, cpu_quota_us=20_000)
+    paths = subject.create("project", "exact", limits)
+    try:
+        directory = Path(paths.v2_directory or "")
+        assert (directory / "memory.low").read_text() == f"{1 << 23}\n"
+        assert (directory / "cpu.max").read_text() == "20000 50000\n"
+        assert subject.read(paths, limits) == limits
+        subject.update(paths, Limits())
+        assert (directory / "memory.low").read_text() == "0\n"
+        assert (directory / "cpu.max").read_text() == "max 100000\n"
+    finally:
+        subject.remove(paths)
+
+
+@pytest.mark.parametrize("limits", [Limits(swappiness=7), Limits(oom_kill_disable=True)])
+def test_what_only_v1_has_is_refused_by_name(limits: Limits) -> None:
+    subject = driver.Driver(layout.detect(), "corral/0a1b")
+    with pytest.raises(
+        TerminalEngineError, match=r"cannot set (swappiness to 7|oom_kill_disable to 1): this kernel has no"
+    ):
+        subject.create("project", "old", limits)
+    assert subject.missing(subject.paths("project", "old"))
