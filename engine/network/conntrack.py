@@ -22,6 +22,9 @@ CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
 CTA_IP_V4_SRC, CTA_IP_V4_DST = 1, 2
 CTA_PROTO_NUM, CTA_PROTO_DST_PORT = 1, 3
 HEADER = struct.Struct(">BBH")  # struct nfgenmsg
+AT_ONCE = 100
+"""Messages in one send: their answers must fit into a socket's buffer."""
+
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 
@@ -43,17 +46,17 @@ def forget(*, addresses: Collection[str] = (), ports: Collection[PortMap] = ()) 
         return 0
     packed = {socket.inet_aton(address) for address in addresses}
     wanted = {(PROTOCOLS[port.protocol], port.host_port) for port in ports}
-    forgotten = 0
+    meant = []
     try:
         with netlink.open_socket(NETLINK_NETFILTER) as connection:
             for body in _dump(connection):
                 fields = dict(netlink.attributes(body, HEADER.size))
                 origin, answer = _flow(fields.get(CTA_TUPLE_ORIG)), _flow(fields.get(CTA_TUPLE_REPLY))
                 if origin and answer and _is_meant(origin, answer, packed, wanted):
-                    forgotten += _delete(connection, fields[CTA_TUPLE_ORIG])
+                    meant.append(fields[CTA_TUPLE_ORIG])
+            return sum(_delete(connection, meant[first : first + AT_ONCE]) for first in range(0, len(meant), AT_ONCE))
     except OSError as error:
         raise errors.EngineError(f"cannot forget old connections: {error.strerror}") from error
-    return forgotten
 
 
 def _count() -> int:
@@ -77,16 +80,11 @@ def _dump(connection: socket.socket) -> list[bytes]:
     return found
 
 
-def _delete(connection: socket.socket, origin: bytes) -> int:
-    body = netlink.attribute(netlink.NLA_F_NESTED | CTA_TUPLE_ORIG, origin)
-    connection.send(_message(IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, body))
-    try:
-        netlink.await_acknowledgments(connection, 1)
-    except OSError as error:
-        if error.errno != errno.ENOENT:  # it has just ended
-            raise
-        return 0
-    return 1
+def _delete(connection: socket.socket, origins: list[bytes]) -> int:
+    """How many there still were."""
+    bodies = [netlink.attribute(netlink.NLA_F_NESTED | CTA_TUPLE_ORIG, origin) for origin in origins]
+    connection.send(b"".join(_message(IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, body) for body in bodies))
+    return netlink.await_acknowledgments(connection, len(bodies), but=errno.ENOENT)
 
 
 def _flow(value: bytes | None) -> Flow | None:

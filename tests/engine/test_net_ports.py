@@ -107,6 +107,22 @@ def test_flows_follow_the_map(host: Host, tmp_path: pathlib.Path) -> None:
     lab.close()
 
 
+def test_thousands_of_flows_are_forgotten_and_no_others(host: Host, tmp_path: pathlib.Path) -> None:
+    lab = Lab(host, str(tmp_path))
+    lab.populate()
+    lab.apply()
+    for number in range(2500):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+            caller.bind(("0.0.0.0", 20000 + number))
+            caller.sendto(b"x", ("10.10.0.2", 9))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        caller.sendto(b"x", ("10.10.0.3", 9))
+    assert conntrack.forget(addresses=["10.10.0.2"]) == 2500
+    assert conntrack.forget(addresses=["10.10.0.2"]) == 0
+    assert conntrack.forget(addresses=["10.10.0.3"]) == 1
+    lab.close()
+
+
 CALLER = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("192.0.2.1", 9090)); s.settimeout(0.5)
