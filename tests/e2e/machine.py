@@ -323,7 +323,11 @@ def in_cgroups(instance: str) -> dict[int, str]:
 
 
 def namespace(pid: int, kind: str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/{kind}")
+    """ "" for a process that is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except FileNotFoundError:
+        return ""
 
 
 def status(pid: int) -> dict[str, str]:
