@@ -57,7 +57,7 @@ class Finding:
 
 def examine(root: str) -> Iterator[Finding]:
     """All findings, in an order that a reader can follow. `root`: where the state is kept, or will be."""
-    for look in (_kernel, _python, _cgroups, _swap, _links, _firewall, _others_rules, _forwarding, _seccomp):
+    for look in (_kernel, _python, _cgroups, _links, _firewall, _others_rules, _forwarding, _seccomp):
         yield from look()
     yield from _overlay(root)
     yield from _space(root)
@@ -90,13 +90,14 @@ def _cgroups() -> Iterator[Finding]:
         if not found.has(controller):
             words = f"no {controller} controller: {keys} will be refused"
             yield Finding(Verdict.LIMITED, "cgroups", words, f"boot with cgroup_enable={controller}")
+    if found.has("memory"):
+        yield from _swap(found)
+    if not found.v2:
+        words = "no v2 tree: containers join cgroups one by one, and are killed process by process"
+        yield Finding(Verdict.OK, "cgroups", words, "boot with systemd.unified_cgroup_hierarchy=1")
 
 
-def _swap() -> Iterator[Finding]:
-    try:
-        found = layout.detect()
-    except errors.EngineError:
-        return
+def _swap(found: layout.Layout) -> Iterator[Finding]:
     if memory := found.v1_of("memory"):
         is_counted = os.path.exists(os.path.join(memory, "memory.memsw.limit_in_bytes"))
     else:  # the root of the v2 tree has no such file, its children have
@@ -213,9 +214,6 @@ def _newer() -> Iterator[Finding]:
             yield Finding(Verdict.OK, "newer kernels", words)
     finally:
         os.close(pidfd)
-    if not os.path.exists("/sys/fs/cgroup/cgroup.controllers") and not os.path.exists("/sys/fs/cgroup/unified"):
-        words = "no v2 tree: containers join cgroups one by one, and are killed process by process"
-        yield Finding(Verdict.OK, "newer kernels", words, "boot with systemd.unified_cgroup_hierarchy=1")
 
 
 def _tried(subject: str, argv: list[str], good: str, bad: str, way_out: str, text: str = "") -> Finding:

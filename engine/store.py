@@ -21,6 +21,7 @@ import pydantic
 
 from engine import errors
 from engine.images.layout import Layer
+from engine.process.durable import sync_directory
 from engine.types import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 
 
@@ -117,14 +118,6 @@ def replace(path: str, content: bytes, mode: int = 0o600, *, durable: bool = Tru
     os.rename(draft, path)
     if durable:
         sync_directory(os.path.dirname(path))
-
-
-def sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read(kind: type[Record], path: str) -> Record:

@@ -12,6 +12,7 @@ import json
 import os
 
 from engine import errors, store
+from engine.process import durable
 
 
 def path_of(name: str) -> str:
@@ -97,4 +98,4 @@ class Recorded:
             store.replace(self._path, json.dumps(changed).encode())
         elif os.path.exists(self._path):
             os.unlink(self._path)
-            store.sync_directory(os.path.dirname(self._path))
+            durable.sync_directory(os.path.dirname(self._path))

@@ -10,6 +10,7 @@ import os
 import re
 
 from engine import store
+from engine.process import durable
 from orchestrator import errors
 from reconciler.stored import Stored
 
@@ -63,7 +64,7 @@ class Records:
             os.unlink(self._path(name))
         except FileNotFoundError:
             return
-        store.sync_directory(self._directory)
+        durable.sync_directory(self._directory)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, f"{name}.json")

@@ -7,6 +7,7 @@ import platform
 import pytest
 
 from engine import checkup
+from engine.cgroups import layout
 from engine.checkup import Verdict
 
 
@@ -16,6 +17,16 @@ def test_who_is_not_root_hears_that_only_root_can_try(tmp_path: pathlib.Path, mo
     unknown = {each.subject for each in found if each.verdict is Verdict.UNKNOWN}
     assert {"bridge", "veth", "overlay"} <= unknown
     assert all("sudo" in each.way_out for each in found if each.verdict is Verdict.UNKNOWN)
+
+
+def test_a_machine_without_a_v2_tree_and_without_a_memory_controller(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "detect", lambda: layout.Layout(v1=(("pids", "/sys/fs/cgroup/pids"),)))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    words = [each.words for each in checkup.examine(str(tmp_path)) if each.subject == "cgroups"]
+    assert "no memory controller: mem_limit will be refused" in words
+    assert any(each.startswith("no v2 tree") for each in words)
 
 
 @pytest.mark.parametrize(
