@@ -22,8 +22,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         )
     import json
 
-    from engine import checkup
-    from orchestrator import output
+    from orchestrator import checkup, output
 
     code = 0
     colours = {checkup.Verdict.MISSING: output.RED, checkup.Verdict.LIMITED: output.YELLOW}

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from engine import checkup
-from engine.checkup import Finding, Verdict
 from engine.network import iptables
+from orchestrator import checkup
+from orchestrator.checkup import Finding, Verdict
 from tests.engine.host_namespace import Host
 
 pytestmark = pytest.mark.root

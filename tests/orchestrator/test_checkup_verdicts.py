@@ -6,9 +6,9 @@ import platform
 
 import pytest
 
-from engine import checkup
 from engine.cgroups import layout
-from engine.checkup import Verdict
+from orchestrator import checkup
+from orchestrator.checkup import Verdict
 
 
 def test_who_is_not_root_hears_that_only_root_can_try(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-"""What this machine offers an engine, and lacks: found by trying, in namespaces of its own, not by version numbers.
+"""What this machine offers the engine, and lacks, in the words of who writes compose files: found by trying, in namespaces of
+their own, not by version numbers.
 
 Nothing on the machine is changed. Trials take place in a child that has unshared what it touches; what only root may try is
 `UNKNOWN` for others. Reads and processes block: 0.3 s in all.
