@@ -10,19 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.types import (
-    Config,
-    ContainerConfig,
-    EndpointConfig,
-    Look,
-    NetworkConfig,
-    PortMap,
-    ProcessInfo,
-    SandboxConfig,
-    Taken,
-    Usage,
-    VolumeConfig,
-)
+from engine.types.configs import Config, ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
+from engine.types.infos import Look, ProcessInfo, Taken, Usage
+from engine.types.parts import PortMap
 
 Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | VolumeConfig
 

@@ -10,7 +10,8 @@ import platform
 from engine import seccomp, store
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
-from engine.types import DEFAULT_CAPABILITIES, ContainerConfig, Security
+from engine.types.configs import ContainerConfig
+from engine.types.parts import DEFAULT_CAPABILITIES, Security
 
 UNCONFINED = "unconfined"
 SECCOMP_FILE = "seccomp.bpf"  # in a container's directory

@@ -28,7 +28,9 @@ from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
 from engine.process import frames, wire
 from engine.sandboxes import Sandbox
-from engine.types import ContainerConfig, ContainerInfo, Limits, PortMap, Restart, State
+from engine.types.configs import ContainerConfig
+from engine.types.infos import ContainerInfo, State
+from engine.types.parts import Limits, PortMap, Restart
 
 HASTY_S = 10.0
 GONE = ".gone"

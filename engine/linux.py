@@ -30,20 +30,17 @@ from engine.network import hints
 from engine.networks import Networks
 from engine.process import identity, wire
 from engine.sandboxes import Sandbox, Sandboxes, is_private
-from engine.types import (
+from engine.types.configs import (
     Config,
     ContainerConfig,
     EndpointConfig,
     ImageConfig,
-    Look,
     NetworkConfig,
-    PortMap,
-    ProcessInfo,
     SandboxConfig,
-    Taken,
-    Usage,
     VolumeConfig,
 )
+from engine.types.infos import Look, ProcessInfo, Taken, Usage
+from engine.types.parts import PortMap
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 

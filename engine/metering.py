@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from engine.cgroups.driver import Driver, Paths
 from engine.processes import TICKS_PER_S
-from engine.types import Usage
+from engine.types.infos import Usage
 
 MACHINE_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

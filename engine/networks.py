@@ -18,7 +18,8 @@ from engine import errors, store
 from engine.batch import Batch
 from engine.network import bridges, conntrack, routes
 from engine.sandboxes import Sandbox
-from engine.types import EndpointConfig, EndpointInfo, NetworkConfig, NetworkInfo
+from engine.types.configs import EndpointConfig, NetworkConfig
+from engine.types.infos import EndpointInfo, NetworkInfo
 
 DUMP_IS_FRESH_S = 5.0
 

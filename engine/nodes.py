@@ -10,7 +10,8 @@ from engine.cgroups import devices
 from engine.cgroups.devices import Rule
 from engine.errors import TerminalEngineError
 from engine.process import rootfs, wire
-from engine.types import ContainerConfig, Device
+from engine.types.configs import ContainerConfig
+from engine.types.parts import Device
 
 EVERYTHING = (Rule("c", None, None, "rwm"), Rule("b", None, None, "rwm"))
 _OWN = {*(name for name, _, _ in rootfs.DEVICES), *(name for _, name in rootfs.DEVICE_LINKS), "console"}

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable
 
-from engine.types import ProcessInfo
+from engine.types.infos import ProcessInfo
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PTS_MAJORS = range(136, 144)  # linux Documentation/admin-guide/devices.txt

@@ -22,7 +22,8 @@ import anyio.abc
 
 from engine import errors, shims, store, trees
 from engine.process import wire
-from engine.types import NetworkMode, SandboxConfig, SandboxInfo
+from engine.types.configs import NetworkMode, SandboxConfig
+from engine.types.infos import SandboxInfo
 
 log = logging.getLogger(__name__)
 

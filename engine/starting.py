@@ -10,7 +10,8 @@ from engine.images.layout import Defaults, Layer
 from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
-from engine.types import BindMount, ContainerConfig, GivenFile, Mount, TmpfsMount, VolumeMount
+from engine.types.configs import ContainerConfig
+from engine.types.parts import BindMount, GivenFile, Mount, TmpfsMount, VolumeMount
 
 
 def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:

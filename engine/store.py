@@ -22,7 +22,7 @@ import pydantic
 from engine import errors
 from engine.images.layout import Layer
 from engine.process.durable import sync_directory
-from engine.types import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
+from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 
 
 @dataclass(frozen=True, slots=True)

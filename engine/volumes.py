@@ -12,7 +12,8 @@ import shutil
 import anyio.to_thread
 
 from engine import errors, store
-from engine.types import VolumeConfig, VolumeInfo
+from engine.types.configs import VolumeConfig
+from engine.types.infos import VolumeInfo
 
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 

@@ -21,7 +21,9 @@ from engine.network.firewall import Firewall, Rules
 from engine.network.portmap import Member, Published
 from engine.networks import Networks
 from engine.sandboxes import Sandbox, Sandboxes
-from engine.types import NetworkMode, PortMap, SandboxConfig, Taken
+from engine.types.configs import NetworkMode, SandboxConfig
+from engine.types.infos import Taken
+from engine.types.parts import PortMap
 
 log = logging.getLogger(__name__)
 BOUND_IS_FRESH_S = 30.0

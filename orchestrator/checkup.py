@@ -22,7 +22,7 @@ from engine.cgroups import layout
 from engine.network import iptables, portmap
 from engine.network.portmap import Member, Published
 from engine.process import syscalls
-from engine.types import PortMap
+from engine.types.parts import PortMap
 
 FLOOR = (6, 1)
 TRIAL_S = 10.0

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from engine.types import Look
+from engine.types.infos import Look
 from orchestrator import errors, feeds, happenings, protocol
 from orchestrator.protocol import Happened
 

@@ -8,7 +8,8 @@ the next one. Times of `create`, `start`, `die` and `stop` are those of the engi
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.types import ContainerConfig, ContainerInfo, EndpointInfo, Look, State
+from engine.types.configs import ContainerConfig
+from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from orchestrator.protocol import Happened
 
 CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"

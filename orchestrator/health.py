@@ -19,7 +19,8 @@ import anyio.abc
 
 from engine import errors as engine_errors
 from engine.api import Command, Ended
-from engine.types import ContainerInfo, Healthcheck, State
+from engine.types.infos import ContainerInfo, State
+from engine.types.parts import Healthcheck
 
 log = logging.getLogger(__name__)
 

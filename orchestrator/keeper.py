@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import anyio
 
 from engine.api import Engine
-from engine.types import ContainerInfo, Look, State, Taken
+from engine.types.infos import ContainerInfo, Look, State, Taken
 from orchestrator import chronicle, errors, feeds, happenings, health, listing, protocol, watch
 from reconciler import converge, declaration, events, restart
 from reconciler import errors as reconciler_errors

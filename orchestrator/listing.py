@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.types import BindMount, ContainerConfig, ContainerInfo, EndpointInfo, Look, State, VolumeMount
+from engine.types.configs import ContainerConfig
+from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
+from engine.types.parts import BindMount, VolumeMount
 
 ID_LENGTH = 12
 COMMAND_LENGTH = 20

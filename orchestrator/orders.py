@@ -13,7 +13,7 @@ import anyio
 
 from engine import errors as engine_errors
 from engine.api import Command
-from engine.types import ContainerInfo, Look, State
+from engine.types.infos import ContainerInfo, Look, State
 from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render

@@ -13,7 +13,7 @@ import anyio.abc
 
 from engine import errors as engine_errors
 from engine.api import Engine
-from engine.types import State
+from engine.types.infos import State
 from orchestrator import chronicle, errors, health, keeper, records
 from reconciler.stored import Stored
 

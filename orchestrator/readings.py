@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine import errors as engine_errors
-from engine.types import ContainerInfo, State
+from engine.types.infos import ContainerInfo, State
 from orchestrator import errors, feeds, keeper, protocol, records
 from orchestrator.projects import Projects
 from reconciler.stored import refuse_unknown
@@ -26,7 +26,7 @@ async def processes(projects: Projects, name: str, services: Iterable[str]) -> l
 
 
 async def usage(projects: Projects, name: str, services: Iterable[str]) -> list[dict[str, Any]]:
-    """One row a running container of these services (none named: of all), by name, with the fields of engine.types.Usage."""
+    """One row a running container of these services (none named: of all), by name, with the fields of infos.Usage."""
     those = await running(projects, name, services)
     try:
         found = {each.uid: each for each in await projects.engine.usage(name)}

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from engine.api import Command, Ended, Engine, Updatable
-from engine.types import Config, ContainerConfig, Look, PortMap, ProcessInfo, Taken, Usage
+from engine.types.configs import Config, ContainerConfig
+from engine.types.infos import Look, ProcessInfo, Taken, Usage
+from engine.types.parts import PortMap
 
 
 class Watch:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.types import Look
+from engine.types.infos import Look
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
 from reconciler.resource import Observed

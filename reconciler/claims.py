@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network
 
-from engine.types import Look, PortMap, Taken
+from engine.types.infos import Look, Taken
+from engine.types.parts import PortMap
 from reconciler.resource import Claim, Gates
 
 EVERY_ADDRESS = "0.0.0.0"

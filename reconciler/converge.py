@@ -18,7 +18,8 @@ import anyio.abc
 
 from engine.api import Engine
 from engine.errors import EngineError, Superseded, TerminalEngineError
-from engine.types import Look, NetworkConfig, Taken
+from engine.types.configs import NetworkConfig
+from engine.types.infos import Look, Taken
 from reconciler import attempts, claims, events, forecast, plan
 from reconciler.actual import ActualState
 from reconciler.desired import DesiredState

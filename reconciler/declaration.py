@@ -3,7 +3,7 @@ declares."""
 
 from dataclasses import dataclass, replace
 
-from engine.types import Look, Taken
+from engine.types.infos import Look, Taken
 from reconciler import leases, slots
 from reconciler.actual import ActualState
 from reconciler.desired import DesiredState

@@ -18,28 +18,30 @@ import anyio
 
 from engine.api import Command, Ended, Updatable
 from engine.errors import EngineError, Superseded, TerminalEngineError
-from engine.types import (
+from engine.types.configs import (
     Config,
     ContainerConfig,
-    ContainerInfo,
     EndpointConfig,
-    EndpointInfo,
     ImageConfig,
+    NetworkConfig,
+    SandboxConfig,
+    VolumeConfig,
+)
+from engine.types.infos import (
+    ContainerInfo,
+    EndpointInfo,
     ImageInfo,
     Info,
     Look,
-    NetworkConfig,
     NetworkInfo,
-    PortMap,
     ProcessInfo,
-    SandboxConfig,
     SandboxInfo,
     State,
     Taken,
     Usage,
-    VolumeConfig,
     VolumeInfo,
 )
+from engine.types.parts import PortMap
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb

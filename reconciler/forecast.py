@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from engine.types import State
+from engine.types.infos import State
 from reconciler import claims, plan
 from reconciler.desired import DesiredState
 from reconciler.kind import Things

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from engine.types import Config, Look
+from engine.types.configs import Config
+from engine.types.infos import Look
 from reconciler.resource import Blocked, Claim, Depth, Difference, Gates, Met, Needs, Observed, Resource, Step, Verb
 
 if TYPE_CHECKING:

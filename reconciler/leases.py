@@ -12,7 +12,9 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 from typing import Any
 
-from engine.types import Look, NetworkConfig, PortMap, Taken
+from engine.types.configs import NetworkConfig
+from engine.types.infos import Look, Taken
+from engine.types.parts import PortMap
 from reconciler import claims
 from reconciler.errors import Conflict
 from reconciler.slots import Slot

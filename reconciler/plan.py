@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import Config, State
+from engine.types.configs import Config
+from engine.types.infos import State
 from reconciler import attempts as attempting
 from reconciler import claims
 from reconciler.attempts import Attempts

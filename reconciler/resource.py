@@ -9,7 +9,9 @@ from enum import Enum, IntEnum, StrEnum
 from math import inf
 
 from engine.api import Engine, Updatable
-from engine.types import Config, Info, PortMap, State
+from engine.types.configs import Config
+from engine.types.infos import Info, State
+from engine.types.parts import PortMap
 
 RESTFUL_LIFE_S = 10.0
 """What lasted this long is no failure of its start: a restart is immediate and a create is forgiven."""

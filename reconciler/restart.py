@@ -4,7 +4,8 @@ only."""
 from dataclasses import dataclass
 from math import inf
 
-from engine.types import ContainerInfo, Restart, RestartPolicy, State
+from engine.types.infos import ContainerInfo, State
+from engine.types.parts import Restart, RestartPolicy
 from reconciler import attempts
 
 

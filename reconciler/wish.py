@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from engine.types import NetworkConfig, VolumeConfig
+from engine.types.configs import NetworkConfig, VolumeConfig
 from reconciler.leases import Leases
 from reconciler.overlay import Overlay
 from reconciler.slots import Slot

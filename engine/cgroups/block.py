@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from engine.cgroups import setting
 from engine.errors import TerminalEngineError
-from engine.types import BlockIo
+from engine.types.parts import BlockIo
 
 Lines = Iterator[tuple[tuple[str, ...], str]]
 """(files, of which the first that the kernel has takes it; the line)"""

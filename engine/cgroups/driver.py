@@ -16,7 +16,7 @@ from engine.cgroups import block, devices, freezing, setting, signals, usage, v1
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import BlockIo, Limits
+from engine.types.parts import BlockIo, Limits
 
 _CONTROLLER_OF = {
     "memory_bytes": "memory",

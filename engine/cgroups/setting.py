@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 

@@ -14,7 +14,7 @@ from engine.cgroups import setting, v1
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The fields of engine.types.Usage of these names; None: no file says. `memory_limit_bytes` None: it has none."""
+    """The fields of engine.types.infos.Usage of these names; None: no file says. `memory_limit_bytes` None: it has none."""
 
     cpu_s: float | None = None
     memory_bytes: int | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine.cgroups import setting, signals
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 PERIOD_US = 100_000
 OOM_KEY = "oom_kill"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.cgroups import setting, signals
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 """Those whose limits we set; others are not switched on for our sake."""

@@ -11,7 +11,7 @@ import json
 import urllib.parse
 from collections.abc import Iterable, Sequence
 
-from engine.types import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
+from engine.types.configs import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
 
 LOCAL_HOSTS = "127.0.0.1\tlocalhost\n"
 OPTIONS = ("ndots:0",)

@@ -9,7 +9,8 @@ import os
 from engine import errors
 from engine.images import host
 from engine.images.layout import Defaults, Layer
-from engine.types import ImageConfig, ImageInfo
+from engine.types.configs import ImageConfig
+from engine.types.infos import ImageInfo
 
 ROOTFS = "rootfs:"
 

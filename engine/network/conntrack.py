@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine import errors, sysctls
 from engine.network import netlink
-from engine.types import PortMap
+from engine.types.parts import PortMap
 
 NETLINK_NETFILTER = 12  # linux/netlink.h
 NFNL_SUBSYS_CTNETLINK = 1  # linux/netfilter/nfnetlink.h

@@ -24,7 +24,7 @@ The rules are written as `iptables-save` prints them.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.types import PortMap
+from engine.types.parts import PortMap
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine import errors
 from engine.network import sock_diag
-from engine.types import PortMap
+from engine.types.parts import PortMap
 
 LISTEN, UDP_UNCONNECTED = "0A", "07"  # linux/tcp_states.h, as /proc/net/tcp and /proc/net/udp write them
 TCP_FILES, UDP_FILES = ("tcp", "tcp6"), ("udp", "udp6")

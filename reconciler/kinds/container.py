@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import inf
 
-from engine.types import Config, ContainerConfig, ContainerInfo, Look, State, VolumeMount
+from engine.types.configs import Config, ContainerConfig
+from engine.types.infos import ContainerInfo, Look, State
+from engine.types.parts import VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
 from reconciler.kind import Things

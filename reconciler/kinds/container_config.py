@@ -3,10 +3,10 @@
 import signal
 from collections.abc import Iterator
 
-from engine import types
-from engine.types import (
+from engine.types import parts
+from engine.types.configs import ContainerConfig
+from engine.types.parts import (
     BindMount,
-    ContainerConfig,
     GivenFile,
     Limits,
     Mount,
@@ -43,18 +43,18 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         groups=service.group_add,
         working_dir=service.working_dir or "",
         read_only=service.read_only,
-        shm_bytes=service.shm_size or types.DEFAULT_SHM_BYTES,
+        shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
         mounts=mounts_of(wish, slot.service),
         files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
         block_io=block_io_of(service.blkio_config),
-        ulimits=tuple(sorted(types.Ulimit(name, it.soft, it.hard) for name, it in service.ulimits.items())),
+        ulimits=tuple(sorted(parts.Ulimit(name, it.soft, it.hard) for name, it in service.ulimits.items())),
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
         security=security_of(service),
-        devices=tuple(types.Device(it.source, it.target, it.permissions) for it in service.devices),
+        devices=tuple(parts.Device(it.source, it.target, it.permissions) for it in service.devices),
         device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
         healthcheck=healthcheck_of(service),
@@ -86,11 +86,11 @@ def limits_of(service: Service) -> Limits:
     )
 
 
-def block_io_of(said: BlockIo) -> types.BlockIo:
-    def rates(limits: tuple[DeviceRate, ...]) -> types.DeviceLimits:
+def block_io_of(said: BlockIo) -> parts.BlockIo:
+    def rates(limits: tuple[DeviceRate, ...]) -> parts.DeviceLimits:
         return tuple((limit.path, limit.rate) for limit in limits)
 
-    return types.BlockIo(
+    return parts.BlockIo(
         said.weight,
         tuple((limit.path, limit.weight) for limit in said.weight_device),
         rates(said.device_read_bps),
@@ -100,12 +100,12 @@ def block_io_of(said: BlockIo) -> types.BlockIo:
     )
 
 
-def security_of(service: Service) -> types.Security:
+def security_of(service: Service) -> parts.Security:
     """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
     add = (capabilities.ALL,) if service.privileged else service.cap_add
     options = security_options.parse(service.security_opt)
-    return types.Security(
-        capabilities.selected(types.DEFAULT_CAPABILITIES, add, service.cap_drop),
+    return parts.Security(
+        capabilities.selected(parts.DEFAULT_CAPABILITIES, add, service.cap_drop),
         capabilities.ALL in add,
         options.no_new_privileges,
         options.seccomp or (security_options.UNCONFINED if service.privileged else ""),
@@ -114,11 +114,11 @@ def security_of(service: Service) -> types.Security:
     )
 
 
-def healthcheck_of(service: Service) -> types.Healthcheck | None:
+def healthcheck_of(service: Service) -> parts.Healthcheck | None:
     check = service.healthcheck
     if check is None:
         return None
-    return types.Healthcheck(
+    return parts.Healthcheck(
         check.test, check.interval, check.timeout, check.retries, check.start_period, check.start_interval
     )
 
@@ -134,15 +134,15 @@ def files_of(wish: Wish, service: Service) -> Iterator[GivenFile]:
             yield GivenFile(target, declared[use.source].data, int(use.uid), int(use.gid), use.mode)
 
 
-def logging_of(service: Service) -> types.Logging:
+def logging_of(service: Service) -> parts.Logging:
     """What the file leaves open is the engine's: a log never fills the disk unless somebody asks for that."""
     said = log_options.parse(service.logging.driver, service.logging.options)
     if not said.is_kept:
-        return types.Logging(is_kept=False, file_bytes=None, files=1)
+        return parts.Logging(is_kept=False, file_bytes=None, files=1)
     if said.file_bytes == -1:
-        return types.Logging(file_bytes=None, files=1)
-    usual = types.Logging()
-    return types.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
+        return parts.Logging(file_bytes=None, files=1)
+    usual = parts.Logging()
+    return parts.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
 
 
 def restart_of(text: str | None) -> RestartPolicy:

@@ -1,7 +1,8 @@
 """What users call the fields of a ContainerConfig, which of them the kernel changes under the running process, and how they are
 shown."""
 
-from engine.types import BlockIo, ContainerConfig, Device, Limits, Logging, PortMap, Security, Ulimit
+from engine.types.configs import ContainerConfig
+from engine.types.parts import BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word

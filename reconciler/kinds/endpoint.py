@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from engine.types import Config, EndpointConfig, EndpointInfo, Look
+from engine.types.configs import Config, EndpointConfig
+from engine.types.infos import EndpointInfo, Look
 from reconciler import claims as claiming
 from reconciler import difference, kind, naming
 from reconciler.difference import Word

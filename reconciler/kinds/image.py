@@ -3,7 +3,8 @@ the older: the container's `compare` sees another uid."""
 
 from collections.abc import Iterator, Mapping
 
-from engine.types import Config, ImageConfig, ImageInfo, Look
+from engine.types.configs import Config, ImageConfig
+from engine.types.infos import ImageInfo, Look
 from reconciler import kind
 from reconciler.kind import Things
 from reconciler.resource import SAME, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb

@@ -4,7 +4,8 @@ or removed."""
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from engine.types import Config, Look, NetworkConfig, NetworkInfo
+from engine.types.configs import Config, NetworkConfig
+from engine.types.infos import Look, NetworkInfo
 from reconciler import claims as claiming
 from reconciler import difference, kind, leases
 from reconciler.difference import Word

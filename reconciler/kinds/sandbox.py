@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from engine.types import Config, Look, NetworkMode, SandboxConfig, SandboxInfo
+from engine.types.configs import Config, NetworkMode, SandboxConfig
+from engine.types.infos import Look, SandboxInfo
 from reconciler import difference, kind, naming
 from reconciler.difference import Word
 from reconciler.kind import Things

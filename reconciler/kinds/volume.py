@@ -4,7 +4,8 @@ that differs is never replaced; containers do not start on it."""
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from engine.types import Config, Look, VolumeConfig, VolumeInfo
+from engine.types.configs import Config, VolumeConfig
+from engine.types.infos import Look, VolumeInfo
 from reconciler import difference, kind
 from reconciler.difference import Word
 from reconciler.kind import Things

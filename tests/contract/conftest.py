@@ -9,17 +9,15 @@ import anyio
 import pytest
 
 from engine.api import Engine
-from engine.types import (
+from engine.types.configs import (
     ContainerConfig,
-    ContainerInfo,
     EndpointConfig,
     ImageConfig,
-    Info,
-    Look,
     NetworkConfig,
     SandboxConfig,
     VolumeConfig,
 )
+from engine.types.infos import ContainerInfo, Info, Look
 from reconciler.fake import FakeEngine
 from tests.engine.host_namespace import host
 from tests.engine.process_kit import anyio_backend, busybox_root

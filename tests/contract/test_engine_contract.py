@@ -7,7 +7,8 @@ import anyio
 import pytest
 
 from engine.errors import EngineError, Superseded
-from engine.types import Info, PortMap, State
+from engine.types.infos import Info, State
+from engine.types.parts import PortMap
 from tests.contract.conftest import Act, World
 
 Both = Callable[[Act], None]

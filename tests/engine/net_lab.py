@@ -17,7 +17,7 @@ from engine.network import bridges
 from engine.network.bridges import Bridge, Bridges, Cable
 from engine.network.firewall import Firewall, Rules
 from engine.network.portmap import Member, Published
-from engine.types import PortMap
+from engine.types.parts import PortMap
 from tests.engine.host_namespace import Host, Neighbour
 
 TOP = pathlib.Path(__file__).parent.parent.parent

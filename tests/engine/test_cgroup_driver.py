@@ -16,7 +16,7 @@ import pytest
 from engine.cgroups import driver, layout, v2, watch
 from engine.cgroups.devices import DEFAULT, Rule
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 pytestmark = pytest.mark.root
 

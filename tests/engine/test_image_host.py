@@ -8,7 +8,7 @@ import pytest
 from engine import errors
 from engine.images import host
 from engine.images.store import ImageStore
-from engine.types import ImageConfig
+from engine.types.configs import ImageConfig
 
 pytestmark = pytest.mark.root
 

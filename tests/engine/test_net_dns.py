@@ -19,7 +19,8 @@ from engine.dns import names, packets
 from engine.dns.process import DnsProcess
 from engine.network.firewall import Rules
 from engine.network.portmap import Published
-from engine.types import EndpointConfig, NetworkConfig, PortMap, SandboxConfig
+from engine.types.configs import EndpointConfig, NetworkConfig, SandboxConfig
+from engine.types.parts import PortMap
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host
 from tests.engine.net_lab import Lab

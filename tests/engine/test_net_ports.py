@@ -14,7 +14,7 @@ from engine import errors
 from engine.network import conntrack, ports, sock_diag
 from engine.network.firewall import Rules
 from engine.network.portmap import Published
-from engine.types import PortMap
+from engine.types.parts import PortMap
 from tests.engine import net_lab
 from tests.engine.host_namespace import Host
 from tests.engine.net_lab import Lab

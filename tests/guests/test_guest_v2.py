@@ -9,7 +9,7 @@ import pytest
 
 from engine.cgroups import driver, layout
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 pytestmark = pytest.mark.root
 

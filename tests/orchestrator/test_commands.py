@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
-from engine.types import ContainerInfo
+from engine.types.infos import ContainerInfo
 from orchestrator import keeper
 from reconciler import plan
 from reconciler.desired import DesiredState

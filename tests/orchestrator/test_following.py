@@ -10,7 +10,8 @@ import time
 import pytest
 from fake_lab import Lab, eventually
 
-from engine.types import ContainerConfig, ContainerInfo, State
+from engine.types.configs import ContainerConfig
+from engine.types.infos import ContainerInfo, State
 from orchestrator import cli, errors, following
 from orchestrator.protocol import Container
 from reconciler.resource import Verb

@@ -9,7 +9,8 @@ import pytest
 from fake_lab import TWO, Lab, eventually
 from test_readings import Waiting, uid_of
 
-from engine.types import ContainerConfig, ContainerInfo, EndpointConfig, EndpointInfo, Look, State
+from engine.types.configs import ContainerConfig, EndpointConfig
+from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from orchestrator import chronicle, feeds, happenings, protocol
 
 CONFIG = ContainerConfig(

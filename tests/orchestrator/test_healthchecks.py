@@ -12,7 +12,9 @@ from fake_lab import Lab, eventually
 
 from engine.api import Command, Ended
 from engine.errors import EngineError
-from engine.types import ContainerConfig, ContainerInfo, Healthcheck, State
+from engine.types.configs import ContainerConfig
+from engine.types.infos import ContainerInfo, State
+from engine.types.parts import Healthcheck
 from orchestrator import health
 from orchestrator.health import HEALTHY, STARTING, UNHEALTHY, Record
 

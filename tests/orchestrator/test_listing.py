@@ -4,16 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.types import (
-    BindMount,
-    ContainerConfig,
-    ContainerInfo,
-    EndpointConfig,
-    EndpointInfo,
-    PortMap,
-    State,
-    VolumeMount,
-)
+from engine.types.configs import ContainerConfig, EndpointConfig
+from engine.types.infos import ContainerInfo, EndpointInfo, State
+from engine.types.parts import BindMount, PortMap, VolumeMount
 from orchestrator import listing
 
 COMPOSE_KEYS = {

@@ -6,7 +6,7 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 from test_readings import uid_of
 
-from engine.types import ContainerInfo
+from engine.types.infos import ContainerInfo
 from reconciler.resource import Verb
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
-from engine.types import ContainerInfo, Usage
+from engine.types.infos import ContainerInfo, Usage
 from orchestrator import cli, output, protocol
 from orchestrator.commands import ls, stats, top, wait
 

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
-from engine.types import ContainerInfo, State
+from engine.types.infos import ContainerInfo, State
 from orchestrator import errors, records
 from reconciler.resource import Verb
 from reconciler.stored import Stored

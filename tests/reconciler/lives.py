@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import random_projects
 
-from engine.types import ContainerInfo, EndpointInfo, Info, SandboxInfo, State, VolumeMount
+from engine.types.infos import ContainerInfo, EndpointInfo, Info, SandboxInfo, State
+from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
 from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from engine.types import (
+from engine.types.infos import (
     ContainerInfo,
     EndpointInfo,
     ImageInfo,

@@ -12,7 +12,9 @@ import virtual_time
 from scenes import CHECKED, needs, port, project, service
 
 from engine.errors import EngineError
-from engine.types import NetworkConfig, NetworkInfo, PortMap, State, Taken
+from engine.types.configs import NetworkConfig
+from engine.types.infos import NetworkInfo, State, Taken
+from engine.types.parts import PortMap
 from reconciler import converge, declaration, events, fake
 from reconciler.converge import Loop
 from reconciler.desired import DesiredState

@@ -7,20 +7,17 @@ import pytest
 import scenes
 from scenes import Scene, needs, port, project, service, volume
 
-from engine.types import (
+from engine.types.configs import ContainerConfig, EndpointConfig, NetworkMode, SandboxConfig
+from engine.types.parts import (
     DEFAULT_CAPABILITIES,
     BindMount,
     BlockIo,
-    ContainerConfig,
     Device,
-    EndpointConfig,
     Healthcheck,
     Limits,
-    NetworkMode,
     PortMap,
     Restart,
     RestartPolicy,
-    SandboxConfig,
     Security,
     TmpfsMount,
     Ulimit,

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import port, project, service, static, subnet
 
-from engine.types import Look, NetworkConfig, NetworkInfo, PortMap, Taken
+from engine.types.configs import NetworkConfig
+from engine.types.infos import Look, NetworkInfo, Taken
+from engine.types.parts import PortMap
 from reconciler import leases, slots
 from reconciler.errors import Conflict
 from reconciler.leases import Leases

@@ -14,7 +14,8 @@ import scenes
 import virtual_time
 from lives import Habit, World
 
-from engine.types import ContainerInfo, PortMap, Restart, Taken
+from engine.types.infos import ContainerInfo, Taken
+from engine.types.parts import PortMap, Restart
 from reconciler.resource import Needs, Observed, Verb
 
 FIRST, COUNT = int(os.environ.get("CORRAL_LIFE", "0")), int(os.environ.get("CORRAL_LIVES", "5"))

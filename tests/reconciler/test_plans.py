@@ -7,18 +7,9 @@ import pytest
 import scenes
 from scenes import Scene, needs, port, project, service, static, subnet, volume
 
-from engine.types import (
-    BindMount,
-    ContainerInfo,
-    ImageInfo,
-    NetworkConfig,
-    NetworkInfo,
-    PortMap,
-    State,
-    Taken,
-    VolumeConfig,
-    VolumeInfo,
-)
+from engine.types.configs import NetworkConfig, VolumeConfig
+from engine.types.infos import ContainerInfo, ImageInfo, NetworkInfo, State, Taken, VolumeInfo
+from engine.types.parts import BindMount, PortMap
 from reconciler import plan, render
 from reconciler.errors import Ring
 from reconciler.resource import Depth

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.cgroups import driver, setting, v1, v2
 from engine.cgroups.layout import Layout
 from engine.errors import EngineError, TerminalEngineError
-from engine.types import Limits
+from engine.types.parts import Limits
 
 V2_FILES = {
     "memory.max": "max",

@@ -7,7 +7,7 @@ import pytest
 
 from engine.dns import names, packets
 from engine.dns import tables as dns_tables
-from engine.types import EndpointConfig, NetworkConfig, SandboxConfig
+from engine.types.configs import EndpointConfig, NetworkConfig, SandboxConfig
 
 LAB = NetworkConfig("lab_default", "lab", "default", "10.10.0.0/24", "10.10.0.1")
 BACK = NetworkConfig("lab_back", "lab", "back", "10.11.0.0/24", "10.11.0.1", internal=True)

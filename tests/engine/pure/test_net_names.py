@@ -3,7 +3,7 @@
 import pytest
 
 from engine.dns import names
-from engine.types import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
+from engine.types.configs import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
 
 WEB = SandboxConfig("web", "my_lab", hostname="web", domainname="my-lab", extra_hosts=(("printer", "192.0.2.7"),))
 FRONT = EndpointConfig("my_lab", "web", "my_lab_front", "front", "10.10.0.2", 24, "10.10.0.1", "web.my-lab", ("web",))

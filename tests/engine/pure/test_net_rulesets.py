@@ -6,7 +6,7 @@ import pytest
 
 from engine.network import portmap, rulesets
 from engine.network.portmap import Member, Published
-from engine.types import PortMap
+from engine.types.parts import PortMap
 
 INSTANCE = "0123abcd"
 MEMBERS = (

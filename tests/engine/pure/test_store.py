@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from engine import errors, store
-from engine.types import BindMount, ContainerConfig, NetworkConfig, PortMap, TmpfsMount, VolumeMount
+from engine.types.configs import ContainerConfig, NetworkConfig
+from engine.types.parts import BindMount, PortMap, TmpfsMount, VolumeMount
 
 CONTAINER = ContainerConfig(
     name="p-web-1",

@@ -1,0 +1,180 @@
+"""What a Config is made of: mounts, limits, rights, and all else that more than one word says.
+
+Units: bytes, seconds (floats), and CPUs as a float. Mappings are sorted tuples of pairs, so that a Config is hashable.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.process.wire import DOCKER_CAPABILITIES
+
+Pairs = tuple[tuple[str, str], ...]
+"""A mapping as sorted (key, value) pairs."""
+
+
+DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
+
+
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    create_host_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMount:
+    """A volume at `target`. While it is empty it is filled with what the image has there, unless `no_copy`."""
+
+    volume: str  # the volume's full name
+    target: str
+    read_only: bool = False
+    no_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory at `target`."""
+
+    target: str
+    size_bytes: int | None = None
+    mode: int = 0o1777
+    uid: int = 0
+    gid: int = 0
+    read_only: bool = False
+    no_exec: bool = False
+
+
+Mount = BindMount | VolumeMount | TmpfsMount
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A read-only file that the container finds at `target`. `data` is base64 text."""
+
+    target: str
+    data: str
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortMap:
+    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"  # tcp | udp
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: unlimited (memory, pids, CPUs) or the kernel's default (shares). `memswap_bytes` counts memory and swap
+    together, -1: unlimited swap, None: as much swap as memory (Compose's default). `reservation_bytes`: what is left to it when
+    memory is short. `cpu_quota_us` in each `cpu_period_us` is the exact way to write `cpus`. `swappiness` (0 to 100) and
+    `oom_kill_disable` are known to cgroup v1 only, and refused elsewhere."""
+
+    memory_bytes: int | None = None
+    memswap_bytes: int | None = None
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpuset: str = ""
+    pids: int | None = None
+    reservation_bytes: int | None = None
+    swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_period_us: int | None = None
+    cpu_quota_us: int | None = None
+
+
+DeviceLimits = tuple[tuple[str, int], ...]
+"""(path of a block device, weight or rate) pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIo:
+    """Limits of block devices. Weights are 10 to 1000; rates are bytes or operations a second."""
+
+    weight: int | None = None
+    device_weights: DeviceLimits = ()
+    read_bps: DeviceLimits = ()
+    write_bps: DeviceLimits = ()
+    read_iops: DeviceLimits = ()
+    write_iops: DeviceLimits = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """`test` is ("CMD", …) or ("CMD-SHELL", text)."""
+
+    test: tuple[str, ...]
+    interval_s: float = 30.0
+    timeout_s: float = 30.0
+    retries: int = 3
+    start_period_s: float = 0.0
+    start_interval_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ulimit:
+    """A limit of setrlimit(2), by its name in small letters; -1 is none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of the machine at `target`, or those in the directory `source`. `access`: of "r", "w" and "m" (mknod)."""
+
+    source: str
+    target: str
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
+    itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
+    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
+    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    every_capability: bool = False
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    unmasked: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
+
+    is_kept: bool = True
+    file_bytes: int | None = 50_000_000
+    files: int = 2
+
+
+class Restart(StrEnum):
+    NO = "no"
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """`max_attempts` is for ON_FAILURE; None: no end."""
+
+    name: Restart = Restart.NO
+    max_attempts: int | None = None
