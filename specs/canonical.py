@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, values
+from specs import contents, folds, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -90,6 +90,8 @@ def _pool(pool: Node, path: Path, context: Context) -> Node:
 def _volume(name: str, node: Node, path: Path, context: Context) -> Node:
     fields = _resource(name, node, path, context)
     _only(fields, "driver", "local", path, context)
+    if (options := fields.get("driver_opts")) is not None:
+        fields["driver_opts"] = volume_options.canonical(options, (*path, "driver_opts"), context)
     return node.with_value(fields)
 
 

@@ -45,11 +45,12 @@ MOUNT = Keys(
         "source": TEXT,
         "target": TEXT,
         "read_only": BOOLEAN,
-        "bind": Keys({"create_host_path": BOOLEAN}, later=frozenset({"propagation", "recursive", "selinux"})),
-        "volume": Keys({"nocopy": BOOLEAN}, later=frozenset({"labels", "subpath"})),
+        "consistency": TEXT,
+        "bind": Keys({"create_host_path": BOOLEAN, "propagation": TEXT, "recursive": TEXT, "selinux": TEXT}),
+        "volume": Keys({"labels": PAIRS, "nocopy": BOOLEAN, "subpath": TEXT}),
         "tmpfs": Keys({"size": QUANTITY, "mode": QUANTITY}),
     },
-    later=frozenset({"consistency", "image"}),
+    later=frozenset({"image"}),
 )
 
 DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
@@ -215,8 +216,13 @@ NETWORK = Keys(
 )
 
 VOLUME = Keys(
-    {"name": TEXT, "driver": TEXT, "external": _EXTERNAL, "labels": PAIRS},
-    later=frozenset({"driver_opts"}),
+    {
+        "name": TEXT,
+        "driver": TEXT,
+        "driver_opts": Entries(_INTEGER_OR_TEXT),
+        "external": _EXTERNAL,
+        "labels": PAIRS,
+    }
 )
 
 CONTENT = Keys(

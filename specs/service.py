@@ -41,15 +41,21 @@ class Port(strict.Model):
 
 
 class BindOptions(strict.Model):
-    """Of a mount of type bind."""
+    """Of a mount of type bind. `selinux` changes nothing: no profile is ever applied."""
 
     create_host_path: bool = False
+    propagation: Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"] = "rprivate"
+    recursive: Literal["enabled", "disabled", "writable", "readonly"] = "enabled"
+    selinux: Literal["", "z", "Z"] = ""
 
 
 class VolumeOptions(strict.Model):
-    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there."""
+    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there. `subpath`: the part of
+    the volume that is mounted. `labels`: of an anonymous one."""
 
     nocopy: bool = False
+    subpath: str = ""
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class TmpfsOptions(strict.Model):
@@ -60,12 +66,14 @@ class TmpfsOptions(strict.Model):
 
 
 class ServiceVolume(strict.Model):
-    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs)."""
+    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs, and a volume that
+    is anonymous). `consistency` means nothing on this machine."""
 
     type: Literal["bind", "volume", "tmpfs"]
     source: str = ""
     target: str
     read_only: bool = False
+    consistency: str = ""
     bind: BindOptions = BindOptions()
     volume: VolumeOptions = VolumeOptions()
     tmpfs: TmpfsOptions = TmpfsOptions()

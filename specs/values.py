@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, security_options, units
+from specs import block_io, confinement, contents, mounts, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -128,20 +128,17 @@ def _mount(item: Node, path: Path, context: Context) -> Node:
     fields = {key: child for key, child in item.mapping().items() if child.value is not None}
     kind, source = text_of(item, "type"), text_of(item, "source")
     for key in ("bind", "volume", "tmpfs"):
-        if key in fields and key != kind:
+        if key in fields and key != kind and not (key == "bind" and fields[key].mapping().keys() == {"selinux"}):
             context.findings.error(fields[key], (*path, key), f"{key} is for mounts of type {key}, this is a {kind}")
     match kind:
         case "bind":
             _bind(fields, item, path, context)
-        case "volume" if not source:
-            message = "anonymous volumes are not supported yet: give a source, and name it below the top's volumes"
-            context.findings.error(item, path, message)
         case "tmpfs":
             if source:
                 context.findings.error(fields["source"], (*path, "source"), "a tmpfs has no source")
             _tmpfs_options(fields, path, context)
         case "volume":
-            pass
+            _volume_options(fields, source, path, context)
         case "image" | "npipe" | "cluster":
             context.findings.error(fields["type"], (*path, "type"), f"mounts of type {kind} are not supported yet")
         case _:
@@ -156,8 +153,44 @@ def _bind(fields: dict[str, Node], item: Node, path: Path, context: Context) -> 
         return
     fields["source"] = source.with_value(context.absolute(str(source.value)))
     # compose-spec 05-services.md: create_host_path defaults to true
-    options = {"create_host_path": item.with_value(True), **(fields["bind"].mapping() if "bind" in fields else {})}
+    given = fields["bind"].mapping() if "bind" in fields else {}
+    _choices(given, (*path, "bind"), context)
+    is_read_only = "read_only" in fields and fields["read_only"].value is True
+    if (recursive := given.get("recursive")) is not None and recursive.value == "readonly" and not is_read_only:
+        message = "readonly is for a mount that is read_only: true"
+        context.findings.error(recursive, (*path, "bind", "recursive"), message)
+    options = {"create_host_path": item.with_value(True), **given}
     fields["bind"] = fields.get("bind", item).with_value(options)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "propagation": mounts.PROPAGATIONS,
+    "recursive": ("enabled", "disabled", "writable", "readonly"),  # compose-spec.schema.json
+    "selinux": mounts.SELINUX,
+}
+
+
+def _choices(options: Mapping[str, Node], path: Path, context: Context) -> None:
+    for key, words in _CHOICES.items():
+        node = options.get(key)
+        if node is not None and node.value not in words:
+            context.findings.error(node, (*path, key), f"'{node.value}' is not one of {', '.join(words)}")
+        elif node is not None and key == "selinux":
+            context.findings.note(node, (*path, key), "no label is changed: corral applies no profile of SELinux")
+
+
+def _volume_options(fields: dict[str, Node], source: str, path: Path, context: Context) -> None:
+    if not source:
+        fields.pop("source", None)
+    if "bind" in fields:  # the short form's z
+        _choices(fields.pop("bind").mapping(), (*path, "bind"), context)
+    options = fields["volume"].mapping() if "volume" in fields else {}
+    if source and (labels := options.get("labels")) is not None:
+        message = f"labels of a named volume are given below the top's volumes.{source}"
+        context.findings.note(labels, (*path, "volume", "labels"), message)
+    if (subpath := options.get("subpath")) is not None and ".." in str(subpath.value).split("/"):
+        message = f"'{subpath.value}' is not a path inside the volume"
+        context.findings.error(subpath, (*path, "volume", "subpath"), message)
 
 
 def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> None:
