@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -31,6 +31,7 @@ from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Limits, PortMap, Restart
+from engine.volumes import Content
 
 HASTY_S = 10.0
 GONE = ".gone"
@@ -279,8 +280,8 @@ class Containers:
         container.record = replace(container.record, config=replace(container.config, ports=ports))
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
 
-    async def start(self, container: Container, sandbox: Sandbox, volume_data: Callable[[str], str]) -> None:
-        """Start the process; the caller holds the container's lock and has taken its ports."""
+    async def start(self, container: Container, sandbox: Sandbox, content: Mapping[str, Content]) -> None:
+        """Start the process; the caller holds the container's lock and has taken its ports. `content`: of its volumes."""
         exited, before = container.state is State.EXITED, container.run
         record, directory = container.record, self.directory(container.record.uid)
         paths = self.cgroup(container)
@@ -309,7 +310,7 @@ class Containers:
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
             seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
-            volume_data=volume_data,
+            content=content,
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)
         container.run, container.exit, container.lost_at, container.rebooted = run, None, 0.0, False

@@ -191,7 +191,7 @@ class LinuxEngine:
             case ImageConfig():
                 self.images.ensure(config)
             case VolumeConfig():
-                self.volumes.create(config)
+                await self.volumes.create(config)
             case NetworkConfig():
                 await self.networks.create_network(config)
                 await self._wiring.publish()
@@ -281,7 +281,8 @@ class LinuxEngine:
             ports = container.config.ports if is_private(sandbox.config) else ()
             await self._wiring.hold(sandbox, uid, ports)
             try:
-                await self.containers.start(container, sandbox, self.volumes.data)
+                content = await self.volumes.content(container.config.mounts)
+                await self.containers.start(container, sandbox, content)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._wiring.hold_only(sandbox, uid, ())

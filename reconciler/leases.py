@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 from engine.types.configs import NetworkConfig
@@ -37,18 +37,26 @@ Slots = Mapping[str, tuple[Slot, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """`subnets`: network key -> subnet; `addresses`: endpoint id -> address; `ports`: `port_key` -> host port."""
+    """`subnets`: network key -> subnet; `addresses`: endpoint id -> address; `ports`: `port_key` -> host port; `volumes`:
+    `volume_key` -> full name of an anonymous volume."""
 
     subnets: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"subnets": dict(self.subnets), "addresses": dict(self.addresses), "ports": dict(self.ports)}
+        return {
+            "subnets": dict(self.subnets),
+            "addresses": dict(self.addresses),
+            "ports": dict(self.ports),
+            "volumes": dict(self.volumes),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Leases":
-        return cls(dict(value["subnets"]), dict(value["addresses"]), dict(value["ports"]))
+        volumes = dict(value.get("volumes", {}))
+        return cls(dict(value["subnets"]), dict(value["addresses"]), dict(value["ports"]), volumes)
 
 
 def endpoint_id(slot: Slot, network_key: str) -> str:
@@ -59,6 +67,10 @@ def port_key(slot: Slot, port: Port) -> str:
     return f"{slot.name} {port.host_ip or claims.EVERY_ADDRESS}:{port.published}:{port.target}/{port.protocol}"
 
 
+def volume_key(slot: Slot, target: str) -> str:
+    return f"{slot.name} {target}"
+
+
 def assign(project: Project, slots: Slots, before: Leases, taken: Taken, look: Look) -> Leases:
     """Leases for everything that the project leaves to us; what `before` has stays, where it can.
 
@@ -67,7 +79,8 @@ def assign(project: Project, slots: Slots, before: Leases, taken: Taken, look: L
     subnets = _subnets(project, before, taken, look)
     guests = frozenset((network, address) for network, address, _ in taken.addresses)
     addresses = _addresses(project, slots, before, subnets, look, guests)
-    return Leases(subnets, addresses, _ports(project, slots, before, taken))
+    volumes = _volumes(project, slots, before, look)
+    return Leases(subnets, addresses, _ports(project, slots, before, taken), volumes)
 
 
 def gateway_of(subnet: str, given: str | None) -> str:
@@ -270,6 +283,28 @@ def _free_port(seed: str, port: Port, only: list[int] | None, had: tuple[claims.
         if not any(index.meeting(claims.host_port(port_map(port, candidate))) for index in had):
             return candidate
     return None
+
+
+# -------------------------------------------------------------------------------------------------- anonymous volumes
+
+
+def _volumes(project: Project, slots: Slots, before: Leases, look: Look) -> dict[str, str]:
+    """What a container had is its successor's, too; but after a `down` nobody is one, and the new ones are empty."""
+    standing = {info.config.name for info in look.volumes} | {volume.name for volume in project.volumes.values()}
+    chosen = {key: volume for key, volume in before.volumes.items() if volume in standing}
+    for name, service in project.services.items():
+        for slot in slots[name]:
+            for mount in service.volumes:
+                key = volume_key(slot, mount.target)
+                if mount.type == "volume" and not mount.source and key not in chosen:
+                    free = _free_name(f"{project.name}_{slot.name}", key, standing | set(chosen.values()))
+                    chosen[key] = before.volumes.get(key, free)
+    return chosen
+
+
+def _free_name(stem: str, seed: str, had: set[str]) -> str:
+    names = (f"{stem}-{hashlib.sha256(f'{seed} {number}'.encode()).hexdigest()[:12]}" for number in count())
+    return next(name for name in names if name not in had)
 
 
 # ------------------------------------------------------------------------------------------------ had by somebody else

@@ -12,7 +12,19 @@ import time
 from typing import NamedTuple
 
 from engine import errors
-from engine.process import capabilities, children, durable, frames, identity, launch, program, rootfs, syscalls, wire
+from engine.process import (
+    backing,
+    capabilities,
+    children,
+    durable,
+    frames,
+    identity,
+    launch,
+    program,
+    rootfs,
+    syscalls,
+    wire,
+)
 from engine.process.frames import Socket
 
 FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_PARENT
@@ -104,16 +116,20 @@ def _check(spec: wire.StartSpec) -> None:
 
 
 def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
+    trees = backing.trees(spec)
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
     try:
         child = children.clone(
             FLAGS,
             cgroup_v2,
-            theirs,
-            lambda channel, entered: launch.first(spec, become, streams=streams, enter_v2=not entered, channel=channel),
+            (*theirs, *trees.values()),
+            lambda channel, entered: launch.first(
+                spec, become, streams=streams, trees=trees, enter_v2=not entered, channel=channel
+            ),
         )
         frames.close_all(theirs)
+        frames.close_all(trees.values())
         frames.send_raw(report, CHILD, (child.pidfd,))
         process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
         durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)

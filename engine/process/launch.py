@@ -21,10 +21,16 @@ Streams = tuple[int, int, int]
 
 
 def first(
-    spec: wire.StartSpec, become: Program, *, streams: Streams | None, enter_v2: bool, channel: socket.socket
+    spec: wire.StartSpec,
+    become: Program,
+    *,
+    streams: Streams | None,
+    trees: dict[str, int],
+    enter_v2: bool,
+    channel: socket.socket,
 ) -> NoReturn:
-    """Be a container's first process. `streams`: stdin (-1: /dev/null), stdout, stderr; None for a pty. `enter_v2`: the clone
-    has not put us into the v2 cgroup."""
+    """Be a container's first process. `streams`: stdin (-1: /dev/null), stdout, stderr; None for a pty. `trees`: what its
+    volumes are made of. `enter_v2`: the clone has not put us into the v2 cgroup."""
 
     def prepare() -> None:
         program.limit(spec.confinement)
@@ -33,8 +39,9 @@ def first(
             namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
         views = _own_cgroups()
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        place = mounting.Mounting(spec.root_path, views, trees)
+        place.keep_peers(spec)
         syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-        place = mounting.Mounting(spec.root_path, views)
         for operation in rootfs.operations(spec):
             place.perform(operation)
         if place.terminal is not None:

@@ -13,9 +13,9 @@ import stat
 import struct
 
 from engine import errors
-from engine.process import copyup, paths, rootfs, syscalls
+from engine.process import copyup, paths, propagation, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
-from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
+from engine.process.wire import Bind, Device, Overlay, Pairs, StartSpec, Tmpfs
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h
 SYSFS_MAGIC = 0x62656572  # linux/magic.h
@@ -23,17 +23,25 @@ SYSFS_MAGIC = 0x62656572  # linux/magic.h
 
 class Mounting:
     """`root_path`: where the root is put. `cgroups`: (controllers, path) lines of /proc/self/cgroup, from before the cgroup
-    namespace was left. Afterwards: `root` is the root directory as O_PATH, `null` our own /dev/null, `terminal` (master, slave)
-    where one was opened."""
+    namespace was left. `trees`: what volumes are made of (`engine.process.backing`). Afterwards: `root` is the root directory as
+    O_PATH, `null` our own /dev/null, `terminal` (master, slave) where one was opened."""
 
-    def __init__(self, root_path: str, cgroups: Pairs) -> None:
+    def __init__(self, root_path: str, cgroups: Pairs, trees: dict[str, int]) -> None:
         self.root = -1
         self.null = -1
         self.terminal: tuple[int, int] | None = None
         self._root_path = root_path
+        self._trees = trees
         self._cgroups = cgroups
         self._nothing = -1
         self._overlays: list[int] = []
+        self._shared: dict[str, int] = {}
+
+    def keep_peers(self, spec: StartSpec) -> None:
+        """Take copies of what is to stay a peer of the machine's mounts, before this namespace stops to be one."""
+        for bind in spec.mounts:
+            if isinstance(bind, Bind) and bind.propagation in propagation.SHARED:
+                self._shared[bind.target] = propagation.shared_tree(bind, _open_source(bind))
 
     def perform(self, operation: Operation) -> None:
         """Raises `EngineError` in the operation's words."""
@@ -47,6 +55,8 @@ class Mounting:
         match operation:
             case rootfs.MountOverlay(overlay):
                 self._overlay(overlay)
+            case rootfs.MountVolume(_, place):
+                self._attach(self._trees[place], os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             case rootfs.CopyUp(source, destination):
                 self._copy_up(source, destination)
             case rootfs.MountFilesystem(kind, target, options, attributes):
@@ -61,8 +71,8 @@ class Mounting:
                 self._open_terminal()
             case rootfs.MountTmpfs(tmpfs):
                 self._tmpfs(tmpfs)
-            case rootfs.MountBind(bind):
-                self._bind(bind)
+            case rootfs.MountBind(bind, subpath):
+                self._bind(bind, subpath)
             case rootfs.MakeDirectory(path):
                 os.close(paths.make_directory(self.root, path))
             case rootfs.Mask(path):
@@ -158,15 +168,20 @@ class Mounting:
         place = _refuse_kernel_own(paths.make_directory(self.root, tmpfs.target), tmpfs.target)
         self._attach(_new("tmpfs", tuple(options), attributes), place)
 
-    def _bind(self, bind: Bind) -> None:
+    def _bind(self, bind: Bind, subpath: str) -> None:
         source = _open_source(bind)
+        if subpath:
+            source = _part_of(source, subpath)
         try:
-            tree = syscalls.open_tree(source, "", recursive=True)
+            shared = self._shared.get(bind.target)
+            tree = syscalls.open_tree(source, "", recursive=bind.recursive != "disabled") if shared is None else shared
             is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
+            propagation.settle(bind, source, tree)
         finally:
             os.close(source)
-        attributes = syscalls.MOUNT_ATTR_RDONLY if bind.read_only else 0
-        syscalls.mount_setattr(tree, attributes=attributes, propagation=syscalls.MS_PRIVATE, recursive=True)
+        if bind.read_only:
+            everywhere = bind.recursive != "writable"
+            syscalls.mount_setattr(tree, attributes=syscalls.MOUNT_ATTR_RDONLY, recursive=everywhere)
         make = paths.make_directory if is_directory else paths.make_file
         self._attach(tree, _refuse_kernel_own(make(self.root, bind.target), bind.target))
 
@@ -239,6 +254,16 @@ def _refuse_kernel_own(place: int, target: str) -> int:
         os.close(place)
         raise errors.TerminalEngineError(f"cannot mount anything at {target}: it leads to /proc or /sys")
     return place
+
+
+def _part_of(source: int, subpath: str) -> int:
+    """What is at `subpath` in the directory, which takes the place of the root for links. `source` is closed."""
+    try:
+        return paths.find(source, subpath)
+    except FileNotFoundError as error:
+        raise errors.TerminalEngineError(f"cannot mount {subpath} of a volume: it has no such path") from error
+    finally:
+        os.close(source)
 
 
 def _open_source(bind: Bind) -> int:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from engine.types.parts import (
     DEFAULT_SHM_BYTES,
+    Backing,
     BlockIo,
     Device,
     GivenFile,
@@ -45,6 +46,7 @@ class VolumeConfig:
     project: str
     key: str  # as the spec calls it
     labels: Pairs = ()
+    backing: Backing = field(default_factory=Backing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,22 +20,39 @@ DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 @dataclass(frozen=True, slots=True)
 class BindMount:
-    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
+    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights. `propagation` is a word
+    of mount(8) without "make-". `recursive`: "disabled", what is mounted below the source is not seen; "writable", it is not
+    made read-only with it; "enabled" or "readonly", it is."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    propagation: str = "rprivate"
+    recursive: str = "enabled"
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeMount:
-    """A volume at `target`. While it is empty it is filled with what the image has there, unless `no_copy`."""
+    """A volume at `target`, or what is at `subpath` in it. While it is empty it is filled with what the image has there, unless
+    `no_copy`, or a part of it is mounted."""
 
     volume: str  # the volume's full name
     target: str
     read_only: bool = False
     no_copy: bool = False
+    subpath: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What a volume's content is. `kind` "": a directory of corral's own; "bind": the machine's directory `device`; "tmpfs": in
+    memory, until the next reboot; anything else: a file system of that kind on `device`, which mount(2) is given
+    with these `options`."""
+
+    kind: str = ""
+    device: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

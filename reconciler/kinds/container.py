@@ -14,7 +14,7 @@ from engine.types.parts import VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart
 from reconciler.kind import Things
-from reconciler.kinds import container_config, container_words, endpoint, image, sandbox, volume
+from reconciler.kinds import container_config, container_mounts, container_words, endpoint, image, sandbox, volume
 from reconciler.resource import (
     PATIENCE,
     Blocked,
@@ -65,8 +65,8 @@ def declare(wish: Wish) -> Iterator[Resource]:
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
     yield Edge(image.id_of(service.image))
-    keys = {volume.name: key for key, volume in wish.project.volumes.items()}
-    mounts = container_config.mounts_of(wish, slot.service)
+    keys = volume.keys_of(wish)
+    mounts = container_mounts.mounts_of(wish, slot)
     used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
     yield from (Edge(volume.id_of(key)) for key in sorted(used))
     yield Edge(sandbox.id_of(slot.name), gates=Gates.START, rigid=Depth.STOP)

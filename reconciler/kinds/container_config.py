@@ -5,26 +5,15 @@ from collections.abc import Iterator
 
 from engine.types import parts
 from engine.types.configs import ContainerConfig
-from engine.types.parts import (
-    BindMount,
-    GivenFile,
-    Limits,
-    Mount,
-    PortMap,
-    Restart,
-    RestartPolicy,
-    TmpfsMount,
-    VolumeMount,
-)
+from engine.types.parts import GivenFile, Limits, PortMap, Restart, RestartPolicy
 from reconciler import leases, naming
-from reconciler.errors import DeclareError
+from reconciler.kinds import container_mounts
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
-from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
+from specs import capabilities, content, log_options, security_options, sysctls
+from specs.service import BlockIo, DeviceRate, Service
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
-DEFAULT_TMPFS_MODE = 0o1777
 
 
 def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
@@ -44,7 +33,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         working_dir=service.working_dir or "",
         read_only=service.read_only,
         shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
-        mounts=mounts_of(wish, slot.service),
+        mounts=container_mounts.mounts_of(wish, slot),
         files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
@@ -161,61 +150,3 @@ def signal_of(text: str | None) -> int:
 def ports_of(wish: Wish, slot: Slot, service: Service) -> tuple[PortMap, ...]:
     ports = {leases.port_map(port, wish.leases.ports[leases.port_key(slot, port)]) for port in service.ports}
     return tuple(sorted(ports))
-
-
-# ------------------------------------------------------------------------------------------------------------- mounts
-
-
-def mounts_of(wish: Wish, service_name: str) -> tuple[Mount, ...]:
-    """One for each target: what `volumes_from` brings, then the service's own volumes, then tmpfs; the later wins."""
-    by_target: dict[str, Mount] = {}
-    for mount in inherited(wish, service_name, frozenset({service_name})):
-        by_target[mount.target] = mount
-    for text in wish.project.services[service_name].tmpfs:
-        options = tmpfs.parse(text)
-        by_target[options.target] = TmpfsMount(
-            options.target,
-            options.size_bytes,
-            options.mode,
-            options.uid,
-            options.gid,
-            options.read_only,
-            options.no_exec,
-        )
-    return tuple(by_target.values())
-
-
-def inherited(wish: Wish, service_name: str, above: frozenset[str]) -> Iterator[Mount]:
-    """What `volumes_from` brings, and the service's own volumes. `above`: the services that inherit from this one."""
-    service = wish.project.services[service_name]
-    for text in service.volumes_from:
-        source, _, mode = text.partition(":")
-        if source in above:
-            path = ("services", service_name, "volumes_from")
-            raise DeclareError(f"{service_name} and {source} take their volumes from each other", path)
-        for mount in inherited(wish, source, above | {source}):
-            yield read_only(mount) if mode == "ro" else mount
-    for volume in service.volumes:
-        yield mount_of(wish, volume)
-
-
-def read_only(mount: Mount) -> Mount:
-    match mount:
-        case BindMount(source, target, _, create):
-            return BindMount(source, target, True, create)
-        case VolumeMount(volume, target, _, no_copy):
-            return VolumeMount(volume, target, True, no_copy)
-        case _:
-            return mount
-
-
-def mount_of(wish: Wish, volume: ServiceVolume) -> Mount:
-    match volume.type:
-        case "bind":
-            return BindMount(volume.source, volume.target, volume.read_only, volume.bind.create_host_path)
-        case "volume":
-            full_name = wish.project.volumes[volume.source].name
-            return VolumeMount(full_name, volume.target, volume.read_only, volume.volume.nocopy)
-        case "tmpfs":
-            mode = DEFAULT_TMPFS_MODE if volume.tmpfs.mode is None else volume.tmpfs.mode
-            return TmpfsMount(volume.target, volume.tmpfs.size, mode, read_only=volume.read_only)

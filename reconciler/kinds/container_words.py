@@ -2,7 +2,7 @@
 shown."""
 
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit
+from engine.types.parts import BindMount, BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -61,7 +61,13 @@ def shown_device(device: object) -> str:
 
 def shown_mount(mount: object) -> str:
     source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
-    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
+    part = f"/{mount.subpath}" if isinstance(mount, VolumeMount) and mount.subpath else ""
+    options = ["ro"] if getattr(mount, "read_only", False) else []
+    if isinstance(mount, BindMount):
+        usual = BindMount(mount.source, mount.target)
+        options += [mount.propagation] if mount.propagation != usual.propagation else []
+        options += [f"recursive={mount.recursive}"] if mount.recursive != usual.recursive else []
+    return ":".join((f"{source}{part}", getattr(mount, "target", ""), *([",".join(options)] if options else [])))
 
 
 def shown_logging(logging: Logging) -> str:

@@ -168,12 +168,18 @@ SERVICE = (
     ),
     Row(
         "services.volumes.source",
-        "a path, or the volume's key",
+        "a path, or the volume's key; none: an anonymous volume, the container's and its successors' until `down`",
         {"volumes": [{**BIND, "source": "/etc"}]},
         {"volumes": [BIND]},
     ),
     Row("services.volumes.target", "where in the container", {"volumes": [{**MOUNT, "target": "/d"}]}),
     Row("services.volumes.read_only", "", {"volumes": [{**MOUNT, "read_only": True}]}),
+    Row(
+        "services.volumes.consistency",
+        "means nothing here",
+        {"volumes": [{**MOUNT, "consistency": "cached"}]},
+        {"volumes": [MOUNT]},
+    ),
     Row(
         "services.volumes.bind",
         "`create_host_path: false`: a missing source is an error",
@@ -181,9 +187,38 @@ SERVICE = (
         {"volumes": [BIND]},
     ),
     Row(
+        "services.volumes.bind.propagation",
+        "`rprivate` unless given; of a source that is shared `rslave` or `rshared`. The forms without `r` mean the same here",
+        {"volumes": [{**BIND, "bind": {"propagation": "rslave"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.recursive",
+        "`disabled`: without what is mounted below the source; `writable`: which `read_only` leaves as it is; else both",
+        {"volumes": [{**BIND, "bind": {"recursive": "disabled"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.selinux",
+        "noted, means nothing: no profile is applied",
+        {"volumes": [{**BIND, "bind": {"selinux": "z"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
         "services.volumes.volume",
         "`nocopy: true`: an empty volume stays empty",
         {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]},
+    ),
+    Row(
+        "services.volumes.volume.subpath",
+        "a part of the volume that exists; resolved inside the volume, nothing is copied into it",
+        {"volumes": [{**MOUNT, "volume": {"subpath": "x"}}]},
+    ),
+    Row(
+        "services.volumes.volume.labels",
+        "of an anonymous volume",
+        {"volumes": [MOUNT, {"type": "volume", "target": "/t", "volume": {"labels": {"l": "1"}}}]},
+        {"volumes": [MOUNT, "/t"]},
     ),
     Row(
         "services.volumes.tmpfs",
@@ -353,6 +388,11 @@ NETWORK = (
 VOLUME = (
     Row("volumes.name", "`PROJECT_KEY` unless given", {"name": "n"}),
     Row("volumes.driver", "`local`", {"driver": "local"}),
+    Row(
+        "volumes.driver_opts",
+        "[What a volume is made of](#what-a-volume-is-made-of)",
+        {"driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
+    ),
     Row("volumes.external", "one that another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
 )
