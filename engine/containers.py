@@ -132,15 +132,16 @@ class Containers:
             sandbox_uid=run.sandbox_uid if run and container.process else "",
             whole=container.record.whole,
             pid=container.process.identity.pid if container.process else 0,
-            code=ended.code if ended and not container.process else None,
+            code=_code_of(ended, run) if ended and not container.process else None,
             oom=bool(ended and ended.oom and not container.process),
             lost=container.state is State.EXITED and not ended and not container.rebooted,
-            error=container.error,
+            error=container.error or (run.failed if run else ""),
             created_at=container.record.created_at,
             started_at=run.started_at if run else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
             hasty=container.hasty,
+            hooked=run.hooked if run else True,
         )
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
@@ -300,6 +301,7 @@ class Containers:
             started_at=time.time(),
             restarts=before.restarts + 1 if before and exited else 0,
             hasty=container.hasty,
+            hooked=not record.config.post_start,
         )
         starting.write_files(directory, record.config.files)
         spec = starting.spec_of(
@@ -321,6 +323,12 @@ class Containers:
             self._not_started(container, before, error)
             raise
 
+    def mark(self, container: Container, *, hooked: bool = False, failed: str = "") -> None:
+        """Note of its present run that its `post_start` are done, or why it is to end."""
+        assert container.run is not None
+        container.run = replace(container.run, hooked=hooked, failed=failed)
+        store.write(os.path.join(self.directory(container.record.uid), "run.json"), container.run, durable=False)
+
     def _not_started(self, container: Container, before: store.RunRecord | None, error: errors.EngineError) -> None:
         """A start that failed is no run: what was before is again."""
         container.error = str(error)
@@ -341,10 +349,8 @@ class Containers:
         container.process, container.exit = None, found
         return container
 
-    async def stop(self, container: Container, sandbox: Sandbox) -> None:
-        config = container.config
-        await self.pause(container, on=False)
-        found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
+    async def stop(self, container: Container, sandbox: Sandbox, grace_s: float) -> None:
+        found = await sandbox.shim.stop(container.record.uid, container.config.stop_signal, grace_s)
         if found:
             self.ended(found)
 
@@ -386,3 +392,8 @@ class Containers:
         """Where its cgroup is; touches nothing."""
         config = container.config
         return self._driver.paths(config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO)
+
+
+def _code_of(ended: wire.Exit, run: store.RunRecord | None) -> int:
+    """A run that was ended for its `post_start` is no success, whatever the program makes of its stop signal."""
+    return 1 if run and run.failed and not ended.code else ended.code

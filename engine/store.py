@@ -74,7 +74,8 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The last run of a container, as the daemon began it. `run` names it in the shim's records."""
+    """The last run of a container, as the daemon began it. `run` names it in the shim's records. `hooked` False: its
+    `post_start` have not all succeeded; `failed`: why it was ended, or is to be, by us without a stop being asked for."""
 
     run: str
     sandbox_uid: str
@@ -82,6 +83,8 @@ class RunRecord:
     started_at: float
     restarts: int = 0
     hasty: int = 0
+    hooked: bool = True
+    failed: str = ""
 
 
 Record = TypeVar("Record")

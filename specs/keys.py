@@ -110,10 +110,12 @@ LOGGING = Keys(
 
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
+HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
+INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
+
 _SERVICE_LATER = """
 annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus ipc isolation label_file mac_address models pid platform post_start pre_start
-pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
+develop extends external_links gpus ipc isolation label_file mac_address models pid platform provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -176,6 +178,9 @@ SERVICE = Keys(
         "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "post_start": Items(HOOK),
+        "pre_start": Items(INIT_STEP),
+        "pre_stop": Items(HOOK),
         "privileged": BOOLEAN,
         "profiles": TEXTS,
         "read_only": BOOLEAN,

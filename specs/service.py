@@ -142,6 +142,29 @@ class Logging(strict.Model):
     options: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
+class Hook(strict.Model):
+    """A command run in a running container. What is None is as the container's. `privileged`: with every capability."""
+
+    command: tuple[str, ...]
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+class InitStep(strict.Model):
+    """A container that runs to its end before the service's first start. `image` None: the service's. `command` (): the
+    image's. What is None is as the service's. `per_replica`: once for each container of the service, not once for all."""
+
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    per_replica: bool = False
+
+
 class Service(strict.Model):
     """One service.
 
@@ -204,6 +227,9 @@ class Service(strict.Model):
     scale: int | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
+    pre_start: tuple[InitStep, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
     stop_signal: str | None = None
     stop_grace_period: float | None = None
     tty: bool = False

@@ -161,6 +161,13 @@ def _healthcheck(node: Node, path: Path, findings: Findings) -> Node:
     return node.with_value({**node.mapping(), "test": test.with_value(words)})
 
 
+def _hooks(node: Node, path: Path, findings: Findings) -> Node:
+    table: Mapping[str, Spell] = {"command": _command, "environment": _environment}
+    return node.with_value(
+        [_entry(item, (*path, index), table, findings) for index, item in enumerate(node.sequence())]
+    )
+
+
 def _ports(node: Node, path: Path, findings: Findings) -> Node:
     items = _spelled(
         node, path, findings, lambda item: [_long_port(item)] if isinstance(item.value, dict) else _short_port(item)
@@ -306,6 +313,9 @@ _SERVICE: Mapping[str, Spell] = {
     "labels": _labels,
     "networks": _networks,
     "ports": _ports,
+    "post_start": _hooks,
+    "pre_start": _hooks,
+    "pre_stop": _hooks,
     "secrets": _contents,
     "sysctls": _environment,
     "tmpfs": _texts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, mounts, security_options, units
+from specs import block_io, confinement, contents, hooks, mounts, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -87,13 +87,7 @@ def _positive(node: Node, path: Path, context: Context) -> Node | None:
 
 
 def _image(node: Node, path: Path, context: Context) -> Node | None:
-    reference = str(node.value)
-    if reference.startswith("rootfs:"):
-        return node.with_value("rootfs:" + context.absolute(reference.removeprefix("rootfs:")))
-    if reference != "host" and not context.any_image:
-        message = f"the image '{reference}' is not supported yet: images are host and rootfs:/a/directory"
-        context.findings.error(node, path, message)
-    return node
+    return context.image(node, path)
 
 
 def _network_mode(node: Node, path: Path, context: Context) -> Node | None:
@@ -319,6 +313,9 @@ _CONVERT: Mapping[str, Convert] = {
     "networks": _networks,
     "pids_limit": pids,
     "ports": _ports,
+    "post_start": hooks.canonical,
+    "pre_start": hooks.canonical_init,
+    "pre_stop": hooks.canonical,
     "secrets": _contents,
     "security_opt": security_options.canonical,
     "shm_size": size,

@@ -217,7 +217,8 @@ class StartSpec(NamedTuple):
 
 class ExecSpec(NamedTuple):
     """A command in a running container. What is None is as the container's. `detached`: it lives on when the client leaves;
-    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed)."""
+    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed). `privileged`: with every capability
+    that we have."""
 
     container: str
     argv: tuple[str, ...]
@@ -226,6 +227,7 @@ class ExecSpec(NamedTuple):
     working_dir: str | None = None
     tty: bool = False
     detached: bool = False
+    privileged: bool = False
 
 
 # ----------------------------------------------------------------------------------------------------------- requests

@@ -73,7 +73,8 @@ class EndpointInfo:
 @dataclass(frozen=True, slots=True)
 class ContainerInfo:
     """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, not by
-    itself; `hasty`: exits in a row that came within 10 s of their start. Times are seconds since the epoch."""
+    itself; `hasty`: exits in a row that came within 10 s of their start; `hooked` False: the last run's `post_start` have not all
+    succeeded (a run that was ended for that has no code 0). Times are seconds since the epoch."""
 
     config: ContainerConfig
     uid: str
@@ -92,6 +93,7 @@ class ContainerInfo:
     ended_at: float = 0.0
     restarts: int = 0
     hasty: int = 0
+    hooked: bool = True
 
 
 Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | ContainerInfo

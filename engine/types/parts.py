@@ -182,6 +182,18 @@ class Logging:
     files: int = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command run in the container after its start, or before its stop. What is None is as the container's. `privileged`: with
+    every capability that corral has; the container's filter of system calls stays."""
+
+    argv: tuple[str, ...]
+    environment: Pairs = ()
+    user: str | None = None
+    working_dir: str | None = None
+    privileged: bool = False
+
+
 class Restart(StrEnum):
     NO = "no"
     ALWAYS = "always"

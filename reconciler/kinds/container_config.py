@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from engine.types import parts
 from engine.types.configs import ContainerConfig
 from engine.types.parts import GivenFile, Limits, PortMap, Restart, RestartPolicy
-from reconciler import leases, naming
+from reconciler import definitions, leases, naming
 from reconciler.kinds import container_mounts
 from reconciler.slots import Slot
 from reconciler.wish import Wish
 from specs import capabilities, content, log_options, security_options, sysctls
-from specs.service import BlockIo, DeviceRate, Service
+from specs.service import BlockIo, DeviceRate, Hook, Service
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
 
@@ -53,7 +53,10 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         stdin_open=service.stdin_open,
         stop_signal=signal_of(service.stop_signal),
         stop_grace_s=DEFAULT_GRACE_S if service.stop_grace_period is None else service.stop_grace_period,
+        post_start=tuple(hook_of(hook) for hook in service.post_start),
+        pre_stop=tuple(hook_of(hook) for hook in service.pre_stop),
         labels=tuple(sorted(service.labels.items())),
+        definition=definitions.digest_of(service.pre_start) if service.pre_start else "",
         nonce=wish.overlay.nonce.get(slot.service, 0),
         paused=slot.service in wish.overlay.paused,
     )
@@ -132,6 +135,11 @@ def logging_of(service: Service) -> parts.Logging:
         return parts.Logging(file_bytes=None, files=1)
     usual = parts.Logging()
     return parts.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
+
+
+def hook_of(said: Hook) -> parts.Hook:
+    variables = tuple(sorted(said.environment.items()))
+    return parts.Hook(said.command, variables, said.user, said.working_dir, said.privileged)
 
 
 def restart_of(text: str | None) -> RestartPolicy:

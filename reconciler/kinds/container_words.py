@@ -2,7 +2,18 @@
 shown."""
 
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BindMount, BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit, VolumeMount
+from engine.types.parts import (
+    BindMount,
+    BlockIo,
+    Device,
+    Hook,
+    Limits,
+    Logging,
+    PortMap,
+    Security,
+    Ulimit,
+    VolumeMount,
+)
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -70,6 +81,11 @@ def shown_mount(mount: object) -> str:
     return ":".join((f"{source}{part}", getattr(mount, "target", ""), *([",".join(options)] if options else [])))
 
 
+def shown_hook(hook: object) -> str:
+    assert isinstance(hook, Hook)
+    return " ".join(hook.argv)
+
+
 def shown_logging(logging: Logging) -> str:
     if not logging.is_kept:
         return "none"
@@ -106,6 +122,9 @@ WORDS = {
     "init": Word("init"),
     "tty": Word("tty"),
     "stdin_open": Word("stdin_open"),
+    "post_start": Word("post_start", members=True, show=shown_hook),
+    "pre_stop": Word("pre_stop", live=True, members=True, show=shown_hook),
+    "definition": Word("pre_start"),
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),
