@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, nodes, starting, store, trees
+from engine import confinement, errors, log_sending, nodes, starting, store, trees
 from engine.cgroups import devices
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
@@ -230,6 +230,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
+        log_sending.check(config)
         rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())

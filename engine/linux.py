@@ -23,6 +23,7 @@ from engine import errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.forwarding import Forwarding
 from engine.hooks import Hooks
 from engine.images import host
 from engine.images.store import ImageStore
@@ -118,6 +119,7 @@ class LinuxEngine:
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
         self._hooks = Hooks(self._tasks, self.containers, self._note)
+        self._forwarding = Forwarding(self._tasks, self.containers)
         self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
@@ -126,6 +128,7 @@ class LinuxEngine:
         for container in self.containers:
             if container.process:
                 self._hooks.begin(container, self._sandbox_of(container))
+            self._forwarding.begin(container)
         await self._wiring.open()
         host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
@@ -272,6 +275,7 @@ class LinuxEngine:
         async with container.lock:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self._forwarding.finish(container)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -293,6 +297,7 @@ class LinuxEngine:
                     await self._wiring.hold_only(sandbox, uid, ())
                 raise
             self._hooks.begin(container, sandbox)
+            self._forwarding.begin(container)
         if ports:
             await self._wiring.publish_ports()
         await self._wiring.forget_connections(_flows(ports))

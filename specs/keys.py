@@ -7,6 +7,7 @@ out its short forms in `short_forms`, give it to the model.
 import re
 
 from specs.shapes import (
+    ANY_SCALAR,
     BOOLEAN,
     INTEGER,
     NUMBER,
@@ -96,17 +97,11 @@ DEPLOY = Keys(
 
 CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
 
-LOGGING = Keys(
-    {
-        "driver": TEXT,
-        "options": Keys(
-            {"max-size": _INTEGER_OR_TEXT, "max-file": _INTEGER_OR_TEXT},
-            later=frozenset(
-                {"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
-            ),
-        ),
-    }
-)
+_LOG_OPTIONS = """
+cache-compress cache-disabled cache-max-file cache-max-size compress env env-regex labels labels-regex max-buffer-size max-file max-size
+mode syslog-address syslog-facility syslog-format tag
+"""
+LOGGING = Keys({"driver": TEXT, "options": Keys(dict.fromkeys(_LOG_OPTIONS.split(), ANY_SCALAR))})
 
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, hooks, mounts, security_options, units
+from specs import block_io, confinement, contents, hooks, log_options, mounts, scalars, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -214,8 +214,11 @@ def _logging(node: Node, path: Path, context: Context) -> Node | None:
     if options is not None:
         texts = {key: child for key, child in options.mapping().items() if child.value is not None}
         fields["options"] = options.with_value(
-            {key: child.with_value(str(child.value)) for key, child in texts.items()}
+            {key: child.with_value(scalars.as_text(child.value)) for key, child in texts.items()}  # type: ignore[arg-type]
         )
+        for key, child in texts.items():
+            if why := log_options.MEANINGLESS.get(key):
+                context.findings.note(child, (*path, "options", key), f"means nothing here: {why}")
     return node.with_value(fields) if fields else None
 
 

@@ -174,12 +174,26 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Who else gets the output, by `driver`: "syslog" at `address` ("udp://HOST:PORT", "tcp://HOST:PORT", "unix:///PATH", "" for
+    the machine's own), or "journald". `tag` may hold {{.ID}} and the like; `attributes` go along where there is room for them."""
+
+    driver: str
+    address: str = ""
+    facility: int = 3
+    format: str = ""
+    tag: str = "{{.ID}}"
+    attributes: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Logging:
     """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
 
     is_kept: bool = True
     file_bytes: int | None = 50_000_000
     files: int = 2
+    forward: Forward | None = None
 
 
 @dataclass(frozen=True, slots=True)

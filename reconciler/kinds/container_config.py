@@ -131,10 +131,18 @@ def logging_of(service: Service) -> parts.Logging:
     said = log_options.parse(service.logging.driver, service.logging.options)
     if not said.is_kept:
         return parts.Logging(is_kept=False, file_bytes=None, files=1)
+    forward = forward_of(service, said.forward) if said.forward else None
     if said.file_bytes == -1:
-        return parts.Logging(file_bytes=None, files=1)
+        return parts.Logging(file_bytes=None, files=1, forward=forward)
     usual = parts.Logging()
-    return parts.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
+    return parts.Logging(True, said.file_bytes or usual.file_bytes, said.files or usual.files, forward)
+
+
+def forward_of(service: Service, said: log_options.Forward) -> parts.Forward:
+    labels = {name: service.labels[name] for name in said.labels if name in service.labels}
+    variables = {name: service.environment[name] for name in said.variables if name in service.environment}
+    attributes = tuple(sorted({**labels, **variables}.items()))
+    return parts.Forward(said.driver, said.address, said.facility, said.format, said.tag, attributes)
 
 
 def hook_of(said: Hook) -> parts.Hook:

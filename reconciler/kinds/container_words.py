@@ -89,7 +89,10 @@ def shown_hook(hook: object) -> str:
 def shown_logging(logging: Logging) -> str:
     if not logging.is_kept:
         return "none"
-    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    kept = "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    if logging.forward is None:
+        return kept
+    return " ".join(filter(None, (logging.forward.driver, logging.forward.address, logging.forward.tag, kept)))
 
 
 WORDS = {
