@@ -1,7 +1,7 @@
 """What a volume is made of where it is no directory of our own.
 
-The options are read as mount(8) and Docker's driver local do: those that say how it is mounted become attributes of the mount, the rest
-is the file system's own business. A server's name is looked up here, because the kernel knows addresses only.
+The options are read as mount(8) and Docker's driver local do: those that say how it is mounted become attributes of the mount,
+the rest is the file system's own business. A server's name is looked up here, because the kernel knows addresses only.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Sends the output of containers on to syslog or the journal, from where the shims have written it: their logs.
 
-A receiver that is stuck, or gone, or a daemon that is, holds up no container: what was not sent yet is in the log, as far as that
-goes back, and is sent later. How far it came is noted in the container's directory (`sent`: the reader's position), after each batch; a
-daemon that dies in one sends that one again.
+A receiver that is stuck, or gone, or a daemon that is, holds up no container: what was not sent yet is in the log, as far as
+that goes back, and is sent later. How far it came is noted in the container's directory (`sent`: the reader's position), after
+each batch; a daemon that dies in one sends that one again.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ class _Post:
             records = [Record(records[0].time, "stderr", True, LOST), *records]
         for record in records:
             message = self._encode(record, self._source)
-            while not await self._sent(message):
+            while not await self._sent(message):  # noqa: ASYNC110 - nobody tells when a receiver is back
                 await anyio.sleep(RETRY_S)
 
     async def _sent(self, message: bytes) -> bool:

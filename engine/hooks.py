@@ -1,8 +1,8 @@
 """What runs in a container besides its own process because its Config says so: `post_start` after each start, `pre_stop` before a
 planned stop.
 
-A run whose `post_start` are not done says so in its record. So a daemon that takes over while one is running begins them anew, from the
-first: it ended with the daemon that ran it. Nobody waits for them in a verb, and so a stop can come at any time.
+A run whose `post_start` are not done says so in its record. So a daemon that takes over while one is running begins them anew,
+from the first: it ended with the daemon that ran it. Nobody waits for them in a verb, and so a stop can come at any time.
 """
 
 import logging

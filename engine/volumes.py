@@ -4,7 +4,8 @@
     <root>/volumes/<name>/_data/       what containers see
 
 What else a volume is made of (its `Backing`) is mounted on `_data`: a tmpfs on the machine, because it is to outlive the
-containers that share it; anything else in the mount namespace of each container that has it, so that a dead container leaves no mount.
+containers that share it; anything else in the mount namespace of each container that has it, so that a dead container leaves no
+mount.
 """
 
 import dataclasses

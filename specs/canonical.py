@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, values, volume_options
+from specs import contents, deployment, folds, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -58,7 +58,9 @@ def _service(node: Node, path: Path, context: Context) -> Node:
     fields = values.convert(node.value, path, context)
     if not text_of(node, "image"):
         context.findings.error(node, path, "a service needs an image")
+    deployment.fold(fields, path, context)
     folds.limits(fields, path, context)
+    folds.labels(fields, path, context)
     folds.environment(fields, path, context)
     folds.dependencies(fields, path)
     folds.networks(fields, node, path, context)

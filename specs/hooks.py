@@ -25,9 +25,8 @@ def _each(node: Node, path: Path, context: Context, *, needs_command: bool) -> N
 def _hook(item: Node, path: Path, context: Context, needs_command: bool) -> Node:
     fields = {key: child for key, child in item.mapping().items() if child.value is not None}
     command = fields.get("command")
-    if command is None or not command.sequence():
-        if needs_command or "image" not in fields:
-            context.findings.error(command or item, path, "a hook needs a command")
+    if (needs_command or "image" not in fields) and (command is None or not command.sequence()):
+        context.findings.error(command or item, path, "a hook needs a command")
     if (image := fields.get("image")) is not None:
         fields["image"] = context.image(image, (*path, "image"))
     if (variables := fields.get("environment")) is not None:

@@ -83,23 +83,58 @@ HEALTHCHECK = Keys(
     }
 )
 
+GPU = Keys(
+    {"capabilities": TEXTS, "driver": TEXT, "count": _INTEGER_OR_TEXT, "device_ids": TEXTS, "options": PAIRS},
+)
+_ROLL = Keys(
+    {
+        "parallelism": INTEGER,
+        "delay": TEXT,
+        "failure_action": TEXT,
+        "monitor": TEXT,
+        "max_failure_ratio": NUMBER,
+        "order": TEXT,
+    }
+)
 DEPLOY = Keys(
     {
+        "endpoint_mode": TEXT,
+        "labels": PAIRS,
+        "mode": TEXT,
+        "placement": Keys(
+            {
+                "constraints": TEXTS,
+                "preferences": Items(Keys({"spread": TEXT})),
+                "max_replicas_per_node": INTEGER,
+            }
+        ),
         "replicas": INTEGER,
         "resources": Keys(
-            {"limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER})}, later=frozenset({"reservations"})
+            {
+                "limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER}),
+                "reservations": Keys(
+                    {
+                        "cpus": NUMBER,
+                        "memory": TEXT,
+                        "devices": Items(GPU),
+                        "generic_resources": Items(
+                            Keys({"discrete_resource_spec": Keys({"kind": TEXT, "value": QUANTITY})})
+                        ),
+                    }
+                ),
+            }
         ),
-    },
-    later=frozenset(
-        {"endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"}
-    ),
+        "restart_policy": Keys({"condition": TEXT, "delay": TEXT, "max_attempts": INTEGER, "window": TEXT}),
+        "rollback_config": _ROLL,
+        "update_config": _ROLL,
+    }
 )
 
 CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
 
 _LOG_OPTIONS = """
-cache-compress cache-disabled cache-max-file cache-max-size compress env env-regex labels labels-regex max-buffer-size max-file max-size
-mode syslog-address syslog-facility syslog-format tag
+cache-compress cache-disabled cache-max-file cache-max-size compress env env-regex labels labels-regex max-buffer-size
+max-file max-size mode syslog-address syslog-facility syslog-format tag
 """
 LOGGING = Keys({"driver": TEXT, "options": Keys(dict.fromkeys(_LOG_OPTIONS.split(), ANY_SCALAR))})
 
@@ -109,8 +144,7 @@ HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
 _SERVICE_LATER = """
-annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus ipc isolation label_file mac_address models pid platform provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
+build cgroup cgroup_parent develop extends external_links ipc mac_address models pid provider pull_refresh_after userns_mode uts
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -131,17 +165,24 @@ ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "annotations": PAIRS,
+        "attach": BOOLEAN,
         "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
+        "cpu_count": _INTEGER_OR_TEXT,
+        "cpu_percent": QUANTITY,
         "cpu_period": INTEGER,
         "cpu_quota": INTEGER,
+        "cpu_rt_period": QUANTITY,
+        "cpu_rt_runtime": QUANTITY,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
         "cpuset": TEXT,
+        "credential_spec": Keys({"config": TEXT, "file": TEXT, "registry": TEXT}),
         "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
         "deploy": DEPLOY,
         "device_cgroup_rules": TEXTS,
@@ -155,11 +196,14 @@ SERVICE = Keys(
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "gpus": Either((TEXT, Items(GPU))),
         "group_add": Items(_INTEGER_OR_TEXT, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT,
         "image": TEXT,
         "init": BOOLEAN,
+        "isolation": TEXT,
+        "label_file": TEXT_OR_TEXTS,
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
@@ -172,14 +216,17 @@ SERVICE = Keys(
         "oom_kill_disable": BOOLEAN,
         "oom_score_adj": INTEGER,
         "pids_limit": INTEGER,
+        "platform": TEXT,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
         "post_start": Items(HOOK),
         "pre_start": Items(INIT_STEP),
         "pre_stop": Items(HOOK),
         "privileged": BOOLEAN,
         "profiles": TEXTS,
+        "pull_policy": TEXT,
         "read_only": BOOLEAN,
         "restart": TEXT,
+        "runtime": TEXT,
         "scale": INTEGER,
         "secrets": Items(Either((TEXT, CONTENT_USE))),
         "security_opt": Items(TEXT, unique=True),
@@ -187,9 +234,11 @@ SERVICE = Keys(
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
+        "storage_opt": Entries(_INTEGER_OR_TEXT),
         "sysctls": PAIRS,
         "tmpfs": TEXT_OR_TEXTS,
         "tty": BOOLEAN,
+        "use_api_socket": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),

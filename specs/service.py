@@ -173,7 +173,8 @@ class Service(strict.Model):
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
     file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
     are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`.
-    `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
+    `annotations`, `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
+    show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -225,6 +226,12 @@ class Service(strict.Model):
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
+    annotations: dict[str, str] = pydantic.Field(default_factory=dict)
+    attach: bool = True
+    isolation: str | None = None
+    platform: str | None = None
+    pull_policy: str | None = None
+    runtime: str | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     pre_start: tuple[InitStep, ...] = ()

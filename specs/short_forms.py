@@ -298,6 +298,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
 
 
 _SERVICE: Mapping[str, Spell] = {
+    "annotations": _labels,
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,
@@ -310,6 +311,7 @@ _SERVICE: Mapping[str, Spell] = {
     "expose": _numbers_as_texts,
     "extra_hosts": _extra_hosts,
     "healthcheck": _healthcheck,
+    "label_file": _texts,
     "labels": _labels,
     "networks": _networks,
     "ports": _ports,

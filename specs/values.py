@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, hooks, log_options, mounts, scalars, security_options, units
+from specs import (
+    block_io,
+    confinement,
+    contents,
+    elsewhere,
+    hooks,
+    log_options,
+    mounts,
+    scalars,
+    security_options,
+    units,
+)
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -297,15 +308,22 @@ _CONVERT: Mapping[str, Convert] = {
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
     "configs": _contents,
+    "cpu_count": elsewhere.refuse,
+    "cpu_percent": elsewhere.refuse,
     "cpu_period": _positive,
     "cpu_quota": _unless_minus_one,
+    "cpu_rt_period": elsewhere.refuse,
+    "cpu_rt_runtime": elsewhere.refuse,
     "cpu_shares": _positive,
     "cpus": cpus,
+    "credential_spec": elsewhere.refuse,
     "depends_on": _depends_on,
     "extra_hosts": _extra_hosts,
+    "gpus": elsewhere.refuse,
     "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
+    "isolation": elsewhere.isolation,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,
@@ -315,16 +333,21 @@ _CONVERT: Mapping[str, Convert] = {
     "network_mode": _network_mode,
     "networks": _networks,
     "pids_limit": pids,
+    "platform": elsewhere.platform,
     "ports": _ports,
     "post_start": hooks.canonical,
     "pre_start": hooks.canonical_init,
     "pre_stop": hooks.canonical,
+    "pull_policy": elsewhere.pull_policy,
+    "runtime": elsewhere.runtime,
     "secrets": _contents,
     "security_opt": security_options.canonical,
     "shm_size": size,
     "stop_grace_period": duration,
+    "storage_opt": elsewhere.refuse,
     "sysctls": confinement.sysctl_values,
     "ulimits": confinement.ulimits,
+    "use_api_socket": elsewhere.refuse,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

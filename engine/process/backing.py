@@ -1,5 +1,5 @@
-"""What volumes are made of, made as detached mounts before the container's first process is cloned: once in its cgroup, it may open
-no disk any more. The child attaches them in its own mount namespace.
+"""What volumes are made of, made as detached mounts before the container's first process is cloned: once in its cgroup, it may
+open no disk any more. The child attaches them in its own mount namespace.
 
 Runs in the zygote: the listed stdlib modules only.
 """

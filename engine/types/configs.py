@@ -109,9 +109,10 @@ class ContainerConfig:
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
     are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say.
+    `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     `post_start` are run one after the other after each start, and if one fails the container is stopped; `pre_stop` before a
-    planned stop, within its grace. `number` 0: a step that comes before the service's first container. `definition` stands for
-    what it has to come after, or before. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
+    planned stop, within its grace. `number` 0: a step that comes before the service's first container. `definition`: a text
+    that stands for what it has to come after, or before.
     """
 
     name: str  # unique in this corral

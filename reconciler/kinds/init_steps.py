@@ -1,8 +1,8 @@
 """The steps of `pre_start`: containers that run to their end, one after the other, before the first start of the service's own.
 
-They are containers like any other, in the sandbox of the service's: they outlive the daemon, and what has succeeded stays done. A step's
-definition is that of what comes after it, so that a service that is made anew has them run again, and nothing else has. No step
-runs beside a container that it comes before.
+They are containers like any other, in the sandbox of the service's: they outlive the daemon, and what has succeeded stays done.
+A step's definition is that of what comes after it, so that a service that is made anew has them run again, and nothing else
+has. No step runs beside a container that it comes before.
 """
 
 from collections.abc import Iterator
