@@ -131,7 +131,9 @@ def compare(want: Resource, have: Observed, things: Things) -> Difference:
     found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
-        return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+        found = replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+    if have.state is not State.MADE and (step := init_steps.not_run(want, things)):
+        return replace(found, replace=(*found.replace, f"{step} comes before it"))
     return found
 
 

@@ -9,28 +9,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.types.configs import ContainerConfig
+from engine.types.infos import State
 from engine.types.parts import RestartPolicy
 from reconciler import definitions
+from reconciler.kind import Things
 from reconciler.kinds import container_config, container_words, image
 from reconciler.resource import Depth, Edge, Gates, Needs, Resource
 from reconciler.slots import Slot
 from reconciler.wish import Wish
 from specs.service import InitStep, Service
 
+STEP = "/pre_start-"
 NUMBER = 0
 """Of every step: those of the service's own containers begin with 1."""
 
 
 def slot_name(slot: Slot, service: Service, number: int) -> str:
     """What stands before the slash may not run beside it."""
-    return f"{slot.name if service.pre_start[number].per_replica else slot.service}/pre_start-{number}"
+    return f"{slot.name if service.pre_start[number].per_replica else slot.service}{STEP}{number}"
 
 
 def declare(wish: Wish, slot: Slot, service: Service, edges: tuple[Edge, ...]) -> Iterator[Resource]:
     """The steps that run in this slot. `edges` are those of its container."""
     own = container_config.of_slot(wish, slot, service)
-    own_image, own_steps = image.id_of(service.image), steps_before(wish, slot, service, len(service.pre_start))
-    common = tuple(edge for edge in edges if edge.to not in (own_image, *own_steps))
+    steps = steps_before(wish, slot, service, len(service.pre_start))
+    common = {edge.to: edge for edge in edges if edge.to not in steps}
     for number, step in enumerate(service.pre_start):
         if step.per_replica or slot == wish.slots[slot.service][0]:
             config = config_of(own, slot, service, number)
@@ -38,7 +41,10 @@ def declare(wish: Wish, slot: Slot, service: Service, edges: tuple[Edge, ...]) -
             yield Resource(
                 f"container:{config.slot}",
                 config,
-                (Edge(image.id_of(config.image)), *common, *map(edge_to, before)),
+                (
+                    *({image.id_of(config.image): Edge(image.id_of(config.image))} | common).values(),
+                    *map(edge_to, before),
+                ),
                 Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
                 wish.asked.get(slot.service, 0.0),
             )
@@ -48,17 +54,24 @@ def edge_to(step_id: str) -> Edge:
     return Edge(step_id, Needs.COMPLETED, Gates.FIRST_START)
 
 
+def not_run(want: Resource, things: Things) -> str:
+    """A step that comes before it and has still to run: an edit that came and went has had it made anew. "" for none."""
+    for edge in want.edges:
+        have = things.get(edge.to) if edge.gates is Gates.FIRST_START and STEP in edge.to else None
+        if have is not None and have.state is State.MADE:
+            return edge.to
+    return ""
+
+
 def steps_before(wish: Wish, slot: Slot, service: Service, number: int) -> tuple[str, ...]:
-    """The ids of the step before the one with this number in this slot; before one that is for all slots, of all slots."""
-    if number == 0:
-        return ()
+    """The ids of all steps before the one with this number in this slot; before one that is for all slots, of all slots."""
     slots = wish.slots[slot.service]
     is_for_all = number < len(service.pre_start) and not service.pre_start[number].per_replica
-    if not service.pre_start[number - 1].per_replica:
-        those: tuple[Slot, ...] = slots[:1]
-    else:
-        those = slots if is_for_all else (slot,)
-    return tuple(f"container:{slot_name(each, service, number - 1)}" for each in those)
+    found: list[str] = []
+    for earlier, step in enumerate(service.pre_start[:number]):
+        those = slots[:1] if not step.per_replica else slots if is_for_all else (slot,)
+        found += [f"container:{slot_name(each, service, earlier)}" for each in those]
+    return tuple(found)
 
 
 def config_of(own: ContainerConfig, slot: Slot, service: Service, number: int) -> ContainerConfig:
