@@ -220,7 +220,9 @@ class Planner:
         now = self.things.get(hold.to)
         if now is None:
             return f"{hold.to} is gone"
-        return f"{hold.to} was made again" if now.uid != hold.uid else ""
+        if now.uid != hold.uid:
+            return f"{hold.to} was made again"
+        return f"{hold.to} was started again" if hold.run and now.run and now.run != hold.run else ""
 
     def _goes_down(self, resource_id: str) -> str:
         depth = self.fate(resource_id)
