@@ -50,7 +50,7 @@ def namespaces_of(config: ContainerConfig, in_slot: InSlot) -> wire.Namespaces:
 
     return wire.Namespaces(
         own_pid=asked.pid is Scope.OWN,
-        own_ipc=asked.ipc in (Scope.OWN, Scope.SHAREABLE, Scope.NONE),
+        own_ipc=asked.ipc in (Scope.OWN, Scope.NONE),
         own_cgroup=asked.cgroup is Scope.OWN,
         shared_memory=asked.ipc is not Scope.NONE,
         pid_of=first_of(asked.pid),

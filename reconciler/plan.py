@@ -95,7 +95,20 @@ class Planner:
                 self._note_leaning(resource_id, edge.to, Depth.GONE if edge.gates is Gates.CREATE else Depth.STOP)
         for resource_id, have in self.things.items():
             for hold in have.holds:
+                if hold.run and self._is_reached(resource_id, hold.to):
+                    continue  # an edit has turned the order round since: they would wait for each other
                 self._note_leaning(resource_id, hold.to, Depth.STOP if hold.rigid is Depth.STOP else Depth.GONE)
+
+    def _is_reached(self, resource_id: str, start: str) -> bool:
+        """Whether `start` leans on it, perhaps by way of others."""
+        seen, more = set[str](), [start]
+        while more:
+            if (at := more.pop()) == resource_id:
+                return True
+            if at not in seen:
+                seen.add(at)
+                more += self._leans_on(at)
+        return False
 
     def _note_leaning(self, resource_id: str, on: str, until: Depth) -> None:
         leaning = self._leaning[on]

@@ -63,7 +63,7 @@ def _scope_of(wish: Wish, slot: Slot, key: str) -> Scope | Of:
     owner = owner_of(wish, slot, key)
     said = getattr(wish.project.services[owner.service], key)
     if owner == slot:
-        return {"host": Scope.HOST, "shareable": Scope.SHAREABLE, "none": Scope.NONE}.get(said, Scope.OWN)
+        return {"host": Scope.HOST, "none": Scope.NONE}.get(said, Scope.OWN)
     if said == "host":
         return Scope.HOST
     if key == "ipc" and said != "shareable":

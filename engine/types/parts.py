@@ -157,11 +157,9 @@ class Security:
 
 
 class Scope(StrEnum):
-    """Whose a namespace is: the container's own (SHAREABLE: others may come in), or the machine's; NONE is an ipc namespace
-    of its own without /dev/shm."""
+    """Whose a namespace is: the container's own, or the machine's; NONE is an ipc namespace of its own without /dev/shm."""
 
     OWN = "own"
-    SHAREABLE = "shareable"
     HOST = "host"
     NONE = "none"
 

@@ -73,11 +73,12 @@ def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     yield Edge(sandbox.id_of(owner.name), gates=Gates.START, rigid=Depth.STOP)
     for key in sorted(wish.project.services[owner.service].networks):
         yield Edge(endpoint.id_of(owner.name, key), gates=Gates.START)
-    for name in sharing.namespaces_of(wish, slot, service).others:
-        yield Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP)
+    needed = sharing.namespaces_of(wish, slot, service).others
+    yield from (Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP) for name in needed)
     for other, dependency in sorted(dependencies_of(service).items()):
         for target in wish.slots.get(other, ()):
-            yield edge_to(target, dependency)
+            if not (dependency.implied and target.name in needed):
+                yield edge_to(target, dependency)
 
 
 def dependencies_of(service: Service) -> dict[str, Dependency]:

@@ -177,6 +177,8 @@ class World:
                 for hold in dep.holds if dep else ():
                     target = self.seen().get(hold.to)
                     self.must(target is not None and target.uid == hold.uid, f"start: {step.id}: dangling {edge.to}")
+            if edge.needs is Needs.RUNNING:
+                self.must(dep is not None and dep.runs, f"start: {step.id} before {edge.to}, whose namespace it shares, runs")
             if edge.gates is Gates.FIRST_START and have.state is State.MADE:
                 self.must(dep is not None and met(dep, edge.needs), f"start: {step.id} before {edge.to} {edge.needs}")
 
@@ -189,7 +191,8 @@ class World:
             both_leave = other.id not in wanted and step.id not in wanted and other.runs
             self.must(not (leans and both_leave), f"order: {step.id} before {other.id}")
             if step.verb is Verb.REMOVE and other.state is not State.EXITED:
-                held = any(hold.to == step.id and hold.rigid and hold.uid == have.uid for hold in other.holds)
+                holds = [hold for hold in other.holds if leans or not hold.run]  # an edit may turn round who needs whom
+                held = any(hold.to == step.id and hold.rigid and hold.uid == have.uid for hold in holds)
                 self.must(not held, f"lost: {other.id} its {step.id}")
         if step.verb is Verb.STOP and step.id in wanted and not wanted[step.id].depth and not self.is_dragged(step.id):
             for edge in wanted[step.id].edges:
@@ -292,6 +295,7 @@ def met(have: Observed, needs: Needs) -> bool:
     return {
         Needs.EXISTS: True,
         Needs.STARTED: have.state is not State.MADE,
+        Needs.RUNNING: have.runs,
         Needs.HEALTHY: have.runs and have.health == "healthy",
         Needs.COMPLETED: ended_well,
     }[needs]
@@ -306,11 +310,15 @@ def is_up(have: Observed) -> bool:
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
+
+    renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}
 
     def drags(name: str) -> bool:
         needed = new["services"][name]["depends_on"]
+        if {new["services"][name][key] for key in ("pid", "ipc")} & {f"service:{other}" for other in moved | renumbered}:
+            return True
         return any(how["restart"] and other in old["services"] and (other in moved or other not in both)
                    for other, how in needed.items())  # fmt: skip
 

@@ -162,8 +162,9 @@ class Life:
             await world.settle()
             after = world.identity()
             scar = {i for i, was in before.items() if after.get(i) != was}
-            dragged = {have.id for have in things.values() if any(hold.to == victim.id for hold in have.holds)}
-            dragged.add(victim.id)
+            dragged = {victim.id}
+            while more := {have.id for have in things.values() if any(h.to in dragged for h in have.holds)} - dragged:
+                dragged |= more
             while kind == "sandbox" and (more := self.dragged_with(dragged) - dragged):
                 dragged |= more
             assert scar <= dragged, f"touched: {scar - dragged} after {victim.id}"
