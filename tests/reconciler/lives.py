@@ -178,7 +178,9 @@ class World:
                     target = self.seen().get(hold.to)
                     self.must(target is not None and target.uid == hold.uid, f"start: {step.id}: dangling {edge.to}")
             if edge.needs is Needs.RUNNING:
-                self.must(dep is not None and dep.runs, f"start: {step.id} before {edge.to}, whose namespace it shares, runs")
+                self.must(
+                    dep is not None and dep.runs, f"start: {step.id} before {edge.to}, whose namespace it shares, runs"
+                )
             if edge.gates is Gates.FIRST_START and have.state is State.MADE:
                 self.must(dep is not None and met(dep, edge.needs), f"start: {step.id} before {edge.to} {edge.needs}")
 
@@ -191,8 +193,7 @@ class World:
             both_leave = other.id not in wanted and step.id not in wanted and other.runs
             self.must(not (leans and both_leave), f"order: {step.id} before {other.id}")
             if step.verb is Verb.REMOVE and other.state is not State.EXITED:
-                holds = [hold for hold in other.holds if leans or not hold.run]  # an edit may turn round who needs whom
-                held = any(hold.to == step.id and hold.rigid and hold.uid == have.uid for hold in holds)
+                held = any(hold.to == step.id and hold.rigid and hold.uid == have.uid for hold in other.holds)
                 self.must(not held, f"lost: {other.id} its {step.id}")
         if step.verb is Verb.STOP and step.id in wanted and not wanted[step.id].depth and not self.is_dragged(step.id):
             for edge in wanted[step.id].edges:
@@ -317,7 +318,9 @@ def untouched(old: Any, new: Any) -> set[str]:
 
     def drags(name: str) -> bool:
         needed = new["services"][name]["depends_on"]
-        if {new["services"][name][key] for key in ("pid", "ipc")} & {f"service:{other}" for other in moved | renumbered}:
+        if {new["services"][name][key] for key in ("pid", "ipc")} & {
+            f"service:{other}" for other in moved | renumbered
+        }:
             return True
         return any(how["restart"] and other in old["services"] and (other in moved or other not in both)
                    for other, how in needed.items())  # fmt: skip

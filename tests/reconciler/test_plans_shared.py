@@ -226,3 +226,21 @@ def test_up_of_one_service_brings_whose_namespaces_it_shares():
     scene = Scene().up(canonical, services=["y"])
     assert {i for i in scene.desired.wanted if i.startswith("container:")} == {"container:x", "container:y"}
     assert scenes.FILES
+
+
+def test_an_edit_that_turns_round_who_needs_whom_waits_for_nobody_in_a_ring():
+    scene = standing(in_pid())
+    scene.up(project({"x": service(depends_on={"y": needs()}, command=["new"]), "y": service()}))
+    says(
+        scene.steps(),
+        """
+        container:y  stop     pid x -> own
+        container:x  stop     command none -> new
+        container:x  remove   command none -> new
+        container:y  remove   pid x -> own
+        container:x  create   is not there
+        container:y  create   is not there
+        container:y  start    has not run yet
+        container:x  start    has not run yet
+        """,
+    )
