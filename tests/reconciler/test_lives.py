@@ -163,9 +163,13 @@ class Life:
             after = world.identity()
             scar = {i for i, was in before.items() if after.get(i) != was}
             dragged = {victim.id}
-            while more := {have.id for have in things.values() if any(h.to in dragged for h in have.holds)} - dragged:
-                dragged |= more
-            while kind == "sandbox" and (more := self.dragged_with(dragged) - dragged):
+            while (
+                more := (
+                    {have.id for have in things.values() if any(hold.to in dragged for hold in have.holds)}
+                    | self.dragged_with(dragged if kind == "sandbox" else dragged - {victim.id})
+                )
+                - dragged
+            ):
                 dragged |= more
             assert scar <= dragged, f"touched: {scar - dragged} after {victim.id}"
             if kind == "container":
