@@ -164,7 +164,8 @@ class LinuxEngine:
     def _own_network(self, container: Container) -> int:
         """The pid whose interfaces are the container's alone; 0: it has none of its own."""
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
-        is_own = container.process and sandbox and is_private(sandbox.config)
+        is_first = container.config.sandbox == container.config.slot  # or what goes through it would be counted twice
+        is_own = container.process and sandbox and is_first and is_private(sandbox.config)
         return container.process.identity.pid if container.process and is_own else 0
 
     async def changes(self) -> AsyncIterator[str]:

@@ -2,16 +2,16 @@
 
 import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from engine import confinement, errors, nodes
+from engine import confinement, errors, nodes, store
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BindMount, GivenFile, Mount, TmpfsMount, VolumeMount
+from engine.types.parts import BindMount, GivenFile, Mount, Scope, TmpfsMount, VolumeMount
 
 
 def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
@@ -39,6 +39,22 @@ def write_files(directory: str, files: Sequence[GivenFile]) -> None:
             stream.write(base64.b64decode(file.data))
             os.fchown(stream.fileno(), file.uid, file.gid)
             os.fchmod(stream.fileno(), file.mode)
+
+
+def hostname_of(config: ContainerConfig, sandbox: Sandbox) -> str:
+    return os.uname().nodename if config.namespaces.uts is Scope.HOST else sandbox.config.hostname
+
+
+def etc_files(config: ContainerConfig, directory: str, sandbox: Sandbox) -> Iterator[tuple[str, str]]:
+    """(name in /etc, file of the machine) pairs. Whoever has the machine's name finds that in a file of its own."""
+    for name in FILES:
+        is_own = name == "hostname" and config.namespaces.uts is Scope.HOST
+        yield name, f"{directory}/{name}" if is_own else sandbox.file(name)
+
+
+def write_hostname(config: ContainerConfig, directory: str) -> None:
+    if config.namespaces.uts is Scope.HOST:
+        store.replace(f"{directory}/hostname", f"{os.uname().nodename}\n".encode(), 0o644, durable=False)
 
 
 def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
@@ -77,6 +93,7 @@ def spec_of(
     defaults: Defaults,
     seccomp_path: str,
     volume_data: Callable[[str], str],
+    namespaces: wire.Namespaces,
 ) -> wire.StartSpec:
     """Raises `TerminalEngineError` for a Config that names nothing to run."""
     config = record.config
@@ -99,7 +116,10 @@ def spec_of(
         working_dir=config.working_dir or defaults.working_dir,
         mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
         files=(
-            *(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
+            *(
+                wire.Bind(file, f"/etc/{name}", config.read_only)
+                for name, file in etc_files(config, directory, sandbox)
+            ),
             *(
                 wire.Bind(given_file(directory, number), file.target, read_only=True)
                 for number, file in enumerate(config.files)
@@ -108,7 +128,7 @@ def spec_of(
         cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
         oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
         confinement=confinement.of(config, seccomp_path),
-        hostname=sandbox.config.hostname,
+        hostname=hostname_of(config, sandbox),
         shm_bytes=config.shm_bytes,
         read_only=config.read_only,
         sysctls=config.sysctls,
@@ -116,4 +136,5 @@ def spec_of(
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,
+        namespaces=namespaces,
     )

@@ -23,6 +23,7 @@ from engine import errors
 from engine.images.layout import Layer
 from engine.process.durable import sync_directory
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
+from engine.types.infos import Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The last run of a container, as the daemon began it. `run` names it in the shim's records."""
+    """The last run of a container, as the daemon began it. `run` names it in the shim's records. `taken_along`: it ended because
+    the pid namespace did that it was in."""
 
     run: str
     sandbox_uid: str
@@ -82,6 +84,8 @@ class RunRecord:
     started_at: float
     restarts: int = 0
     hasty: int = 0
+    joined: tuple[Joined, ...] = ()
+    taken_along: bool = False
 
 
 Record = TypeVar("Record")

@@ -32,6 +32,7 @@ from engine.types.infos import (
     EndpointInfo,
     ImageInfo,
     Info,
+    Joined,
     Look,
     NetworkInfo,
     ProcessInfo,
@@ -41,7 +42,7 @@ from engine.types.infos import (
     Usage,
     VolumeInfo,
 )
-from engine.types.parts import PortMap
+from engine.types.parts import Of, PortMap
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
@@ -221,10 +222,19 @@ class FakeEngine:
         info = self.infos.get(uid)
         if not isinstance(info, ContainerInfo) or info.state is not State.RUNNING or run not in (None, info.started_at):
             return
-        hasty = info.hasty + 1 if self.clock() - info.started_at < RESTFUL_LIFE_S else 0
+        is_hasty = self.clock() - info.started_at < RESTFUL_LIFE_S
+        hasty = info.hasty if lost else info.hasty + 1 if is_hasty else 0
         ended = replace(info, state=State.EXITED, code=code, lost=lost, hasty=hasty, ended_at=self.clock())
         self.health.pop(uid, None)
-        self.changed_by_itself(uid, replace(ended, sandbox_uid="", pid=0))
+        self._end_pid_namespace(info)
+        self.changed_by_itself(uid, replace(ended, sandbox_uid="", pid=0, joined=()))
+
+    def _end_pid_namespace(self, owner: ContainerInfo) -> None:
+        """With its first process the kernel ends all others in it."""
+        run = Joined(owner.config.slot, owner.uid, owner.started_at)
+        for info in list(self.infos.values()):
+            if isinstance(info, ContainerInfo) and run in info.joined and info.config.namespaces.pid == Of(run.slot):
+                self.exit(info.uid, 137, lost=True)
 
     def probe(self, uid: str, health: str, *, run: float | None = None) -> None:
         """Its health is now so."""
@@ -275,16 +285,22 @@ class FakeEngine:
         if info.state is State.RUNNING:
             return
         step = Step(id_of(info.config), Verb.START, uid=uid, config=info.config)
-        if sandbox.id_of(info.config.sandbox) not in self.things(info.config.project):
+        things = self.things(info.config.project)
+        if sandbox.id_of(info.config.sandbox) not in things:
             raise EngineError(f"cannot start {step.id}: its sandbox is not there")
+        for name in info.config.namespaces.others:
+            if not (other := things.get(container.id_of(name))) or not other.runs:
+                raise EngineError(f"cannot start {step.id}: {name}, whose namespace it shares, does not run")
         await self._change(step)
         started = self.infos.get(uid)
         if isinstance(started, ContainerInfo) and started.state is State.RUNNING:
             self.starts(started)
 
     async def stop(self, uid: str) -> None:
-        config = self._container(uid).config
+        before = self._container(uid)
+        config = before.config
         await self._change(Step(id_of(config), Verb.STOP, uid=uid))
+        self._end_pid_namespace(before)
         self.health.pop(uid, None)
         info = self.infos.get(uid)
         if isinstance(info, ContainerInfo) and info.state is State.MADE:

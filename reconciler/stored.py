@@ -12,6 +12,7 @@ from reconciler.errors import DeclareError
 from reconciler.leases import Leases
 from reconciler.overlay import Json, Overlay
 from reconciler.resource import Depth, Edge, Gates, Needs
+from specs import namespaces
 
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
@@ -210,7 +211,8 @@ def with_needed(canonical: Json, services: Iterable[str], *, no_deps: bool) -> t
 
 def _needed(service: Json) -> set[str]:
     linked = (text.partition(":")[0] for text in (*service.get("links", ()), *service.get("volumes_from", ())))
-    return {*service.get("depends_on", {}), *linked}
+    shared = {namespaces.service_of(service.get(key)) for key in namespaces.KEYS} - {""}
+    return {*service.get("depends_on", {}), *linked, *shared}
 
 
 def without_needing(service: Json, unsaid: Set[str]) -> Json:

@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, values
+from specs import contents, folds, namespaces, values
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -62,6 +62,7 @@ def _service(node: Node, path: Path, context: Context) -> Node:
     folds.environment(fields, path, context)
     folds.dependencies(fields, path)
     folds.networks(fields, node, path, context)
+    namespaces.note_what_is_idle(fields, path, context)
     return node.with_value(fields)
 
 

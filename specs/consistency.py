@@ -48,8 +48,8 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
             for key, text in (("uid", use.uid), ("gid", use.gid)):
                 if not text.isdecimal() or int(text) > ID_MAX:
                     yield SpecError((*where, key), f"'{text}' is not a number of a user or group")
-    for dependency in service.depends_on:
-        if dependency not in project.services:
+    for dependency, how in service.depends_on.items():
+        if dependency not in project.services and not how.implied:
             yield SpecError((*path, "depends_on", dependency), f"there is no service {dependency}")
     for key, entries in (("links", service.links), ("volumes_from", service.volumes_from)):
         for index, text in enumerate(entries):

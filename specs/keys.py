@@ -110,9 +110,9 @@ LOGGING = Keys(
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
-annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus ipc isolation label_file mac_address models pid platform post_start pre_start
-pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
+attach build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
+develop extends external_links gpus isolation label_file mac_address models platform post_start pre_start
+pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -133,9 +133,12 @@ ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "annotations": PAIRS,
         "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
+        "cgroup": TEXT,
+        "cgroup_parent": TEXT,
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
@@ -162,6 +165,7 @@ SERVICE = Keys(
         "hostname": TEXT,
         "image": TEXT,
         "init": BOOLEAN,
+        "ipc": TEXT,
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
@@ -173,6 +177,7 @@ SERVICE = Keys(
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
         "oom_kill_disable": BOOLEAN,
         "oom_score_adj": INTEGER,
+        "pid": TEXT,
         "pids_limit": INTEGER,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
         "privileged": BOOLEAN,
@@ -191,6 +196,7 @@ SERVICE = Keys(
         "tty": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
+        "uts": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
         "working_dir": TEXT,

@@ -73,11 +73,12 @@ class ServiceVolume(strict.Model):
 
 class Dependency(strict.Model):
     """`required` False: a dependency that is not there or failed is only told about. `restart`: when it is restarted or
-    made anew on purpose, so is the dependent."""
+    made anew on purpose, so is the dependent. `implied`: not said by `depends_on`, but by a namespace that is the other's."""
 
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = "service_started"
     required: bool = True
     restart: bool = False
+    implied: bool = False
 
 
 class Healthcheck(strict.Model):
@@ -137,7 +138,8 @@ class Logging(strict.Model):
 class Service(strict.Model):
     """One service.
 
-    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
+    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`; it, `pid`,
+    `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`.
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
     file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
@@ -154,7 +156,12 @@ class Service(strict.Model):
     container_name: str | None = None
     user: str | None = None
     working_dir: str | None = None
-    network_mode: Literal["none", "host"] | None = None
+    network_mode: str | None = None
+    pid: str | None = None
+    ipc: str | None = None
+    uts: str | None = None
+    cgroup: str | None = None
+    cgroup_parent: str | None = None
     configs: tuple[Use, ...] = ()
     secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
@@ -195,6 +202,7 @@ class Service(strict.Model):
     device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    annotations: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     stop_signal: str | None = None
     stop_grace_period: float | None = None

@@ -281,6 +281,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
 
 
 _SERVICE: Mapping[str, Spell] = {
+    "annotations": _labels,
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,

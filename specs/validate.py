@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, consistency, names, published
+from specs import addresses, consistency, names, namespaces, published
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -20,6 +20,7 @@ def project(canonical: dict[str, Any]) -> Project:
     problems = [
         *names.problems(found),
         *consistency.problems(found),
+        *namespaces.problems(found),
         *addresses.problems(found),
         *published.problems(found),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, security_options, units
+from specs import block_io, confinement, contents, namespaces, security_options, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -93,13 +93,6 @@ def _image(node: Node, path: Path, context: Context) -> Node | None:
     if reference != "host" and not context.any_image:
         message = f"the image '{reference}' is not supported yet: images are host and rootfs:/a/directory"
         context.findings.error(node, path, message)
-    return node
-
-
-def _network_mode(node: Node, path: Path, context: Context) -> Node | None:
-    mode = str(node.value)
-    if mode not in ("none", "host", "bridge"):
-        context.findings.error(node, path, f"the network mode '{mode}' is not supported yet: none, host or bridge")
     return node
 
 
@@ -266,6 +259,7 @@ _CONVERT: Mapping[str, Convert] = {
     "blkio_config": block_io.canonical,
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
+    "cgroup_parent": namespaces.canonical,
     "configs": _contents,
     "cpu_period": _positive,
     "cpu_quota": _unless_minus_one,
@@ -276,14 +270,16 @@ _CONVERT: Mapping[str, Convert] = {
     "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
+    "ipc": namespaces.canonical,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,
     "mem_reservation": size,
     "mem_swappiness": _swappiness,
     "memswap_limit": _swap,
-    "network_mode": _network_mode,
+    "network_mode": namespaces.canonical,
     "networks": _networks,
+    "pid": namespaces.canonical,
     "pids_limit": pids,
     "ports": _ports,
     "secrets": _contents,
@@ -292,6 +288,7 @@ _CONVERT: Mapping[str, Convert] = {
     "stop_grace_period": duration,
     "sysctls": confinement.sysctl_values,
     "ulimits": confinement.ulimits,
+    "uts": namespaces.canonical,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

@@ -12,10 +12,9 @@ import time
 from typing import NamedTuple
 
 from engine import errors
-from engine.process import capabilities, children, durable, frames, identity, launch, program, rootfs, syscalls, wire
+from engine.process import capabilities, children, donors, durable, frames, identity, launch, program, rootfs, wire
 from engine.process.frames import Socket
 
-FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_PARENT
 CHILD, STARTED = b"child", b"started"
 
 
@@ -31,19 +30,20 @@ class Started(NamedTuple):
     entered: bool  # its cgroup can be entered by clone
     tty: bool
     stdin_open: bool
+    alone: bool = True  # its end is that of all in its cgroup: it is the first of a pid namespace
 
     def pack(self) -> bytes:
         """No part can hold a NUL: paths cannot, and JSON escapes it."""
-        flags = (self.entered, self.tty, self.stdin_open)
-        numbers = b"%d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
+        flags = (self.entered, self.tty, self.stdin_open, self.alone)
+        numbers = b"%d %d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
         return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, numbers))
 
 
 def unpack(data: bytes) -> Started:
     _, process, run_directory, log_path, numbers = data.split(b"\0")
     log_bytes, log_files, ooms, *flags = (int(number) for number in numbers.split())
-    entered, tty, stdin_open = (bool(flag) for flag in flags)
-    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open)
+    entered, tty, stdin_open, alone = (bool(flag) for flag in flags)
+    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open, alone)
 
 
 def start(report: Socket, data: bytes) -> None:
@@ -53,10 +53,12 @@ def start(report: Socket, data: bytes) -> None:
     ooms = count_ooms(spec.oom_counters)
     durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
     try:
+        found = donors.find(spec.namespaces)
+        donors.lead(found)
         try:
-            _attempt(report, spec, ooms, spec.cgroups.v2)
+            _attempt(report, spec, found, ooms, spec.cgroups.v2)
         except children.BornDeadError:
-            _attempt(report, spec, ooms, "")
+            _attempt(report, spec, found, ooms, "")
     except BaseException as error:
         durable.remove(os.path.join(spec.run_directory, wire.PROCESS_RECORD))
         if count_ooms(spec.oom_counters) > ooms:
@@ -103,15 +105,17 @@ def _check(spec: wire.StartSpec) -> None:
         raise errors.TerminalEngineError(str(error)) from error
 
 
-def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
+def _attempt(report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str) -> None:
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
     try:
         child = children.clone(
-            FLAGS,
+            donors.clone_flags(spec.namespaces),
             cgroup_v2,
-            theirs,
-            lambda channel, entered: launch.first(spec, become, streams=streams, enter_v2=not entered, channel=channel),
+            (*theirs, *shared.descriptors),
+            lambda channel, entered: launch.first(
+                spec, become, shared, streams=streams, enter_v2=not entered, channel=channel
+            ),
         )
         frames.close_all(theirs)
         frames.send_raw(report, CHILD, (child.pidfd,))
@@ -131,6 +135,7 @@ def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) ->
         child.entered,
         spec.tty,
         spec.stdin_open,
+        spec.namespaces.own_pid,
     )
     frames.send_raw(report, kept.pack(), (*ours, *masters))
 

@@ -14,27 +14,36 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from engine import errors
-from engine.process import dispositions, frames, mounting, namespaces, paths, program, rootfs, syscalls, wire
+from engine.process import dispositions, donors, frames, mounting, namespaces, paths, program, rootfs, syscalls, wire
 from engine.process.program import Program
 
 Streams = tuple[int, int, int]
+THE_CONTAINERS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 
 
 def first(
-    spec: wire.StartSpec, become: Program, *, streams: Streams | None, enter_v2: bool, channel: socket.socket
+    spec: wire.StartSpec,
+    become: Program,
+    shared: donors.Donors,
+    *,
+    streams: Streams | None,
+    enter_v2: bool,
+    channel: socket.socket,
 ) -> NoReturn:
-    """Be a container's first process. `streams`: stdin (-1: /dev/null), stdout, stderr; None for a pty. `enter_v2`: the clone
-    has not put us into the v2 cgroup."""
+    """Be a container's first process. The clone has put us into its pid namespace. `streams`: stdin (-1: /dev/null), stdout,
+    stderr; None for a pty. `enter_v2`: the clone has not put us into the v2 cgroup."""
 
     def prepare() -> None:
         program.limit(spec.confinement)
         _enter_cgroups(spec.cgroups, enter_v2)
+        donors.join(shared)
         for key, value in spec.sysctls:
             namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
         views = _own_cgroups()
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        if spec.namespaces.own_cgroup:
+            syscalls.unshare(syscalls.CLONE_NEWCGROUP)
         syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-        place = mounting.Mounting(spec.root_path, views)
+        place = mounting.Mounting(spec.root_path, views, shared.ipc)
         for operation in rootfs.operations(spec):
             place.perform(operation)
         if place.terminal is not None:
@@ -63,7 +72,7 @@ def joining(
     def prepare() -> None:
         program.limit(become.confinement)
         _enter_cgroups(cgroups, enter_v2)
-        syscalls.setns(pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWCGROUP)
+        syscalls.setns(pidfd, THE_CONTAINERS)
         if streams is not None:
             program.set_streams(streams, terminal=False)
             _report(channel)

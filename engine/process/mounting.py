@@ -13,7 +13,7 @@ import stat
 import struct
 
 from engine import errors
-from engine.process import copyup, paths, rootfs, syscalls
+from engine.process import copyup, donors, paths, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
 from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
 
@@ -23,15 +23,16 @@ SYSFS_MAGIC = 0x62656572  # linux/magic.h
 
 class Mounting:
     """`root_path`: where the root is put. `cgroups`: (controllers, path) lines of /proc/self/cgroup, from before the cgroup
-    namespace was left. Afterwards: `root` is the root directory as O_PATH, `null` our own /dev/null, `terminal` (master, slave)
-    where one was opened."""
+    namespace was left. `donor`: a pidfd of who shares its /dev/shm, -1 for nobody. Afterwards: `root` is the root directory as
+    O_PATH, `null` our own /dev/null, `terminal` (master, slave) where one was opened."""
 
-    def __init__(self, root_path: str, cgroups: Pairs) -> None:
+    def __init__(self, root_path: str, cgroups: Pairs, donor: int = -1) -> None:
         self.root = -1
         self.null = -1
         self.terminal: tuple[int, int] | None = None
         self._root_path = root_path
         self._cgroups = cgroups
+        self._donor = donor
         self._nothing = -1
         self._overlays: list[int] = []
 
@@ -59,6 +60,9 @@ class Mounting:
                 self._control_groups(syscalls.MOUNT_ATTR_RDONLY if read_only else 0)
             case rootfs.OpenTerminal():
                 self._open_terminal()
+            case rootfs.ShareMemory():
+                place = paths.make_directory(self.root, "/dev/shm", paths.STRICT)
+                self._attach(donors.shared_memory(self._donor), place)
             case rootfs.MountTmpfs(tmpfs):
                 self._tmpfs(tmpfs)
             case rootfs.MountBind(bind):

@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple, TypeVar
 
 from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
-from engine.process.wire import Bind, Confinement, Device, Overlay, Pairs, StartSpec, Tmpfs, Volume
+from engine.process.wire import Bind, Confinement, Device, Namespaces, Overlay, Pairs, StartSpec, Tmpfs, Volume
 
 NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -74,6 +74,10 @@ class MountCgroups(NamedTuple):
     read_only: bool = True
 
 
+class ShareMemory(NamedTuple):
+    """/dev/shm, as whose ipc namespace it is has it."""
+
+
 class MountTmpfs(NamedTuple):
     tmpfs: Tmpfs
 
@@ -111,6 +115,7 @@ Operation = (
     | MountDevices
     | MakeNode
     | MountCgroups
+    | ShareMemory
     | MountTmpfs
     | MountBind
     | OpenTerminal
@@ -129,7 +134,7 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
     return (
         *(MountOverlay(overlay) for overlay in spec.overlays),
         *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
-        *_kernel_file_systems(spec.shm_bytes, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
+        *_kernel_file_systems(spec, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
         *(MakeNode(_checked(device)) for device in spec.devices),
         *((OpenTerminal(),) if spec.tty else ()),
         *(_operation(mount) for mount in (*mounts, *(_checked(file) for file in spec.files))),
@@ -162,7 +167,15 @@ def describe(operation: Operation) -> str:
             return type(operation).__name__.lower()
 
 
-def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...]:
+def _shared_memory(namespaces: Namespaces, size_bytes: int) -> tuple[Operation, ...]:
+    if not namespaces.shared_memory:
+        return ()
+    if namespaces.own_ipc:
+        return (MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(size_bytes)))),)
+    return (ShareMemory() if namespaces.ipc_of else MountBind(Bind("/dev/shm", "/dev/shm")),)
+
+
+def _kernel_file_systems(spec: StartSpec, read_only: int) -> tuple[Operation, ...]:
     pts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
     return (
         MountFilesystem("proc", "/proc"),
@@ -170,7 +183,7 @@ def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...
         MountCgroups(bool(read_only)),
         MountDevices(),
         MountFilesystem("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
-        MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(shm_bytes)))),
+        *_shared_memory(spec.namespaces, spec.shm_bytes),
         MountFilesystem("mqueue", "/dev/mqueue"),
     )
 

@@ -61,7 +61,8 @@ class Running:
 
     def kill(self) -> None:
         """Kill everything in it, now: with its first process the kernel kills its pid namespace, and nothing forks in that any
-        more. All that is in the cgroup was cloned into that namespace."""
+        more. All that is in the cgroup was cloned into that namespace; where that is another's, the rest is killed after it
+        (`death.record`)."""
         self._must_die = True
         self.signal(signal.SIGKILL)
 
@@ -113,7 +114,8 @@ class Running:
         self._output.close()
         self._log.close()
         self._exit = b""
-        if self._is_planned:  # a stop on request is most often the sandbox's last: a fork would only cost 4 ms
+        if self._is_planned and self.kept is not None and self.kept.alone:
+            # a stop on request is most often the sandbox's last: a fork would only cost 4 ms
             self._exit = self._record()
             self._over()
         else:

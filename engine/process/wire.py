@@ -163,6 +163,19 @@ class Confinement(NamedTuple):
     writable_kernel: bool = False  # /sys and the cgroups
 
 
+class Namespaces(NamedTuple):
+    """Which namespaces a container has for itself. One that is not its own is that of the process named, the machine's where none
+    is; without `uts_of` it is the sandbox's. `shared_memory`: it has a /dev/shm, its own or the one of the ipc namespace."""
+
+    own_pid: bool = True
+    own_ipc: bool = True
+    own_cgroup: bool = True
+    shared_memory: bool = True
+    pid_of: Identity | None = None
+    ipc_of: Identity | None = None
+    uts_of: Identity | None = None
+
+
 class StartSpec(NamedTuple):
     """Everything a shim needs to start a container. All paths are absolute paths of the machine unless they say `target`.
 
@@ -198,6 +211,7 @@ class StartSpec(NamedTuple):
     stdin_open: bool = False
     log_bytes: int = 0
     log_files: int = 2
+    namespaces: Namespaces = Namespaces()
 
 
 class ExecSpec(NamedTuple):

@@ -16,6 +16,7 @@ from engine.types.parts import (
     Limits,
     Logging,
     Mount,
+    Namespaces,
     Pairs,
     PortMap,
     RestartPolicy,
@@ -101,7 +102,8 @@ class EndpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """One process tree with its own ipc, pid and mount namespaces, in a sandbox.
+    """One process tree with its own mount namespace, and `namespaces`, in a sandbox. `cgroup_parent`: names from the top, joined
+    by "/", of what its cgroup is in; "" is the project's. `annotations` are kept, and no more.
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
@@ -145,6 +147,9 @@ class ContainerConfig:
     stop_signal: int = 15
     stop_grace_s: float = 10.0
     labels: Pairs = ()
+    annotations: Pairs = ()
+    namespaces: Namespaces = field(default_factory=Namespaces)
+    cgroup_parent: str = ""
     nonce: int = 0
     paused: bool = False
 

@@ -71,9 +71,19 @@ class EndpointInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The run of another container whose namespace a running one is in; `started_at` names the run."""
+
+    slot: str
+    uid: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerInfo:
-    """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, not by
-    itself; `hasty`: exits in a row that came within 10 s of their start. Times are seconds since the epoch."""
+    """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, or the container
+    whose pid namespace it was in, not by itself; `hasty`: exits in a row that came within 10 s of their start; `joined`: while
+    it runs, in whose namespaces. Times are seconds since the epoch."""
 
     config: ContainerConfig
     uid: str
@@ -92,6 +102,7 @@ class ContainerInfo:
     ended_at: float = 0.0
     restarts: int = 0
     hasty: int = 0
+    joined: tuple[Joined, ...] = ()
 
 
 Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | ContainerInfo

@@ -156,6 +156,36 @@ class Security:
     privileged: bool = False
 
 
+class Scope(StrEnum):
+    """Whose a namespace is: the container's own, or the machine's; NONE is an ipc namespace of its own without /dev/shm."""
+
+    OWN = "own"
+    HOST = "host"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """The namespace of the container in another slot of the project."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Those beside network and mounts. `uts` OWN is the sandbox's."""
+
+    pid: Scope | Of = Scope.OWN
+    ipc: Scope | Of = Scope.OWN
+    uts: Scope = Scope.OWN
+    cgroup: Scope = Scope.OWN
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The slots whose running process it needs."""
+        return tuple(sorted({each.slot for each in (self.pid, self.ipc) if isinstance(each, Of)}))
+
+
 @dataclass(frozen=True, slots=True)
 class Logging:
     """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""

@@ -16,11 +16,12 @@ from engine.types.parts import (
     TmpfsMount,
     VolumeMount,
 )
-from reconciler import leases, naming
+from reconciler import leases, naming, sharing
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
 from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
+from specs import namespaces as spec_namespaces
 from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
@@ -34,7 +35,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         service=slot.service,
         number=slot.number,
         slot=slot.name,
-        sandbox=slot.name,
+        sandbox=sharing.sandbox_of(wish, slot),
         image=service.image,
         entrypoint=service.entrypoint,
         command=service.command,
@@ -65,6 +66,9 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         stop_signal=signal_of(service.stop_signal),
         stop_grace_s=DEFAULT_GRACE_S if service.stop_grace_period is None else service.stop_grace_period,
         labels=tuple(sorted(service.labels.items())),
+        annotations=tuple(sorted(service.annotations.items())),
+        namespaces=sharing.namespaces_of(wish, slot, service),
+        cgroup_parent="/".join(spec_namespaces.parent_parts(service.cgroup_parent or "")),
         nonce=wish.overlay.nonce.get(slot.service, 0),
         paused=slot.service in wish.overlay.paused,
     )

@@ -2,7 +2,7 @@
 shown."""
 
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit
+from engine.types.parts import BlockIo, Device, Limits, Logging, Namespaces, Of, PortMap, Security, Ulimit
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -41,6 +41,19 @@ SECURITY = {
     "privileged": Word("privileged"),
 }
 assert SECURITY.keys() == set(Security.__dataclass_fields__)
+
+
+def shown_scope(scope: object) -> str:
+    return scope.slot if isinstance(scope, Of) else str(scope)
+
+
+NAMESPACES = {
+    "pid": Word("pid", show=shown_scope),
+    "ipc": Word("ipc", show=shown_scope),
+    "uts": Word("uts"),
+    "cgroup": Word("cgroup"),
+}
+assert NAMESPACES.keys() == set(Namespaces.__dataclass_fields__)
 
 
 def shown_port(port: object) -> str:
@@ -103,6 +116,9 @@ WORDS = {
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),
+    "annotations": Word("annotations", live=True, members=True),
+    "namespaces": Word("namespaces", parts=NAMESPACES),
+    "cgroup_parent": Word("cgroup_parent"),
     "paused": Word("paused", live=True),
     "nonce": Word("asked to be made anew"),
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from engine.types.configs import Config, NetworkMode, SandboxConfig
 from engine.types.infos import Look, SandboxInfo
-from reconciler import difference, kind, naming
+from reconciler import difference, kind, naming, sharing
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
@@ -34,7 +34,9 @@ def id_of(slot_name: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
-    return (Resource(id_of(slot.name), config_of(wish, slot, service)) for slot, service in wish.members())
+    for slot, service in wish.members():
+        if sharing.has_sandbox(service):
+            yield Resource(id_of(slot.name), config_of(wish, slot, service))
 
 
 def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
@@ -59,7 +61,7 @@ def links_of(wish: Wish, service: Service) -> tuple[tuple[str, str], ...]:
     pairs = set()
     for text in service.links:
         target, _, alias = text.partition(":")
-        pairs |= {(alias or target, slot.name) for slot in wish.slots.get(target, ())}
+        pairs |= {(alias or target, sharing.sandbox_of(wish, slot)) for slot in wish.slots.get(target, ())}
     return tuple(sorted(pairs))
 
 

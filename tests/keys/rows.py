@@ -55,6 +55,7 @@ SERVICE = (
     Row("services.hostname", "[Names](#names)", {"hostname": "h"}),
     Row("services.domainname", "[Names](#names)", {"domainname": "d.example"}),
     Row("services.labels", "a map or a list", {"labels": {"l": "1"}}),
+    Row("services.annotations", "a map or a list: kept, and shown nowhere", {"annotations": {"l": "1"}}),
     Row(
         "services.profiles",
         "the service is active only with one of them",
@@ -108,8 +109,25 @@ SERVICE = (
     Row("services.networks.ipv4_address", "a static address", {"networks": {"default": {"ipv4_address": "10.9.0.9"}}}),
     Row(
         "services.network_mode",
-        "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network)",
+        "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network); `service:NAME`, `container:NAME`: [Shared namespaces](#shared-namespaces)",
         {"network_mode": "none"},
+    ),
+    Row(
+        "services.pid",
+        "`host`, `service:NAME`, `container:NAME`: [Shared namespaces](#shared-namespaces)",
+        {"pid": "service:b"},
+    ),
+    Row(
+        "services.ipc",
+        "`private`, `shareable`, `none` (no `/dev/shm`), `host`, `service:NAME`, `container:NAME` (of one that says `shareable`). `/dev/shm` goes with it",
+        {"ipc": "none"},
+    ),
+    Row("services.uts", "`host`: the machine's name, which `hostname` then cannot be given", {"uts": "host"}),
+    Row("services.cgroup", "`private`; `host`: the machine's cgroup namespace", {"cgroup": "host"}),
+    Row(
+        "services.cgroup_parent",
+        "names of cgroups, `a/b`, below corral's own: `corral/<instance>/_parents/a/b`. Shared by all who name it, gone with the last; what you write into it limits them together",
+        {"cgroup_parent": "a/b"},
     ),
     Row("services.ports", "[Ports](#ports)", {"ports": ["18080:80"]}),
     Row(

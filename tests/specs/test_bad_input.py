@@ -342,14 +342,14 @@ f: [*e,*e,*e]
   a:
     image: host
     build: .
-    ipc: host
+    isolation: host
     deploy: {mode: global}
 models: {x: {model: y}}
 networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.ipc: ipc is not supported yet",
+            "compose.yaml:5:5: services.a.isolation: isolation is not supported yet",
             "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
             "compose.yaml:7:1: models: models is not supported yet",
             "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",

@@ -10,6 +10,7 @@ MOUNTS = "tests/engine/test_process_mounts.py::"
 START = "tests/engine/test_process_start.py::"
 EXEC = "tests/engine/test_process_exec.py::"
 MACHINE = "tests/e2e/attacks/test_attack_machine.py::"
+NAMESPACES = "tests/e2e/attacks/test_attack_namespaces.py::"
 NETWORK = "tests/e2e/attacks/test_attack_network.py::"
 RESOURCES = "tests/e2e/attacks/test_attack_resources.py::"
 SPEC = "tests/e2e/attacks/test_attack_spec.py::"
@@ -301,5 +302,13 @@ OWN = {
     "the daemon's socket": (MACHINE + "test_the_daemons_socket_is_nowhere_to_be_found",),
     "another network": ("tests/e2e/test_networks.py::test_networks_are_isolated_from_each_other",),
     "the machine's 127.0.0.1 and its published ports": ROWS[36].tests,
+    "our processes, seen through pid: host": (
+        NAMESPACES + "test_who_sees_our_processes_opens_none_of_them",
+        NAMESPACES + "test_the_attack_on_our_processes_succeeds_on_what_is_its_own",
+    ),
+    "whoever comes into a shared pid namespace": (
+        NAMESPACES + "test_who_comes_into_a_pid_namespace_is_not_opened_on_its_way",
+        NAMESPACES + "test_what_is_hidden_in_proc_stays_hidden_in_anothers_pid_namespace",
+    ),
 }
 """What somebody tries who knows no hole."""
