@@ -238,7 +238,7 @@ class Containers:
         container = Container(record)
         self._keep(container)
         self._driver.create(config.project, record.uid[:12], config.limits, rules, config.block_io)
-        starting.make_directories(directory, layers)
+        starting.make_directories(directory, layers, starting.owner_of(0, config.ids))
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
         container.record = whole
@@ -300,7 +300,7 @@ class Containers:
             restarts=before.restarts + 1 if before and exited else 0,
             hasty=container.hasty,
         )
-        starting.write_files(directory, record.config.files)
+        starting.write_files(directory, record.config.files, record.config.ids)
         spec = starting.spec_of(
             record,
             run=run.run,
