@@ -7,7 +7,7 @@ import json
 import os
 import platform
 
-from engine import seccomp, store
+from engine import seccomp, store, strictness
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
 from engine.types.configs import ContainerConfig
@@ -61,7 +61,13 @@ def _program(config: ContainerConfig) -> bytes:
     """In a user namespace every capability can be had."""
     security, ours = config.security, capabilities.EVERY if config.ids else capabilities.ours()
     held = frozenset(f"CAP_{name}" for name in security.capabilities if ours & capabilities.mask((name,)))
-    profile = json.loads(security.seccomp) if security.seccomp else seccomp.default_profile()
+    match security.seccomp:
+        case "":
+            profile = seccomp.default_profile()
+        case "strict":
+            profile = strictness.profile()
+        case text:
+            profile = json.loads(text)
     return seccomp.compile(profile, held, platform.machine())
 
 

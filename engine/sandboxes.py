@@ -161,7 +161,7 @@ class Sandboxes:
                 domainname=config.domainname,
                 mode=str(config.mode),
                 sysctls=config.sysctls,
-                ids=wire.IdRange(config.ids.first, config.ids.count) if config.ids else None,
+                ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
             )
         )
         record = replace(record, whole=True)

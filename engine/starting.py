@@ -29,9 +29,9 @@ def owner_of(number: int, ids: IdRange | None) -> int:
     """The machine's id for a container's. Raises `TerminalEngineError`."""
     if ids is None:
         return number
-    if number >= ids.count:
+    if number >= ids.length:
         raise errors.TerminalEngineError(
-            f"cannot give a file to {number}: there are {ids.count} ids in a user namespace (userns_mode: host has all)"
+            f"cannot give a file to {number}: there are {ids.length} ids in a user namespace (userns_mode: host has all)"
         )
     return ids.first + number
 
@@ -128,5 +128,5 @@ def spec_of(
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,
-        ids=wire.IdRange(config.ids.first, config.ids.count) if config.ids else None,
+        ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
     )

@@ -1,8 +1,8 @@
 """How a container starts, as a worker of the shim does it: from the request to the execve.
 
 The container's first process is cloned as the shim's child, not the worker's. What the shim needs of it is told in
-datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made, or after an usher), then `STARTED` with the ends
-of its streams, or Failed.
+datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made, or after an usher), then
+`STARTED` with the ends of its streams, or Failed.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -62,7 +62,8 @@ def unpack(data: bytes) -> Started:
 
 
 def start(report: Socket, data: bytes, userns: int = -1) -> None:
-    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
+    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids. Raises `EngineError`,
+    `OSError`; then nothing is left but a child that the shim reaps."""
     spec: wire.StartSpec = frames.decode(data).body.spec
     _check(spec, userns)
     ooms = count_ooms(spec.oom_counters)
@@ -96,7 +97,7 @@ def program_of(spec: wire.StartSpec) -> program.Program:
         confinement,
         keep=capabilities.mask(confinement.capabilities) & had,
         seccomp=_read(confinement.seccomp_path) if confinement.seccomp_path else b"",
-        ids=spec.ids.count if spec.ids else users.ID_MAX + 1,
+        ids=spec.ids.length if spec.ids else users.ID_MAX + 1,
     )
 
 

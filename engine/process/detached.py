@@ -54,8 +54,8 @@ def open_source(bind: Bind) -> int:
 
 
 def mount_overlay(overlay: Overlay, place: int) -> None:
-    """Mount it at `place`. Layers are named through descriptors: an option of the new interface has room for 255 bytes, those of mount(2) together
-    for 4096, and neither has a clean way to write a `:`. `place` is closed."""
+    """Mount it at `place`, which is closed. Layers are named through descriptors: an option of the new interface has room for 255
+    bytes, those of mount(2) together for 4096, and neither has a clean way to write a `:`."""
     if not overlay.upper and len(overlay.lowers) == 1:
         _read_only_copy(overlay.lowers[0], place)
         return

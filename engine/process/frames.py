@@ -102,7 +102,7 @@ def join_fork(spec: wire.SandboxSpec) -> bytes:
 
 
 def split_fork(data: bytes) -> tuple[bytes, bool, bytes, bytes]:
-    """Give the shim's name, whether it has a network of its own, its ids ("first count", or nothing), and the frame."""
+    """Give the shim's name, whether it has a network of its own, its ids ("first length", or nothing), and the frame."""
     name, mode, ids, frame = data.split(b"\0", 3)
     return name, mode != b"host", ids, frame
 

@@ -54,7 +54,9 @@ class Mounting:
             case rootfs.CopyUp(source, destination):
                 self._copy_up(source, destination)
             case rootfs.MountFilesystem(kind, target, options, attributes):
-                self._attach(detached.new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT))
+                self._attach(
+                    detached.new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT)
+                )
             case rootfs.MountDevices():
                 self._devices()
             case rootfs.MakeNode(device):

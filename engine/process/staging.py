@@ -79,7 +79,7 @@ class _Stage:
     def _node(self, name: str, device: Device) -> None:
         kind = stat.S_IFCHR if device.kind == "c" else stat.S_IFBLK
         os.mknod(name, kind, os.makedev(device.major, device.minor))
-        os.chown(name, *(self._ids.first + min(number, self._ids.count - 1) for number in (device.uid, device.gid)))
+        os.chown(name, *(self._ids.first + min(number, self._ids.length - 1) for number in (device.uid, device.gid)))
         os.chmod(name, device.mode)
 
     def _put(self, tree: int, name: str, *, is_directory: bool) -> None:
@@ -99,7 +99,6 @@ class _Stage:
                 " (userns_mode: host does without one)"
             ) from error
         return tree
-
 
 
 def _attach(tree: int, path: str) -> None:

@@ -20,7 +20,7 @@ MADE = b"made"
 
 def enter(ids: bytes, has_network: bool) -> int:
     """Move this process into new uts and network namespaces that belong to a new user namespace with these ids ("first
-    count"), which it does not enter; gives a descriptor of that. Raises `EngineError`."""
+    length"), which it does not enter; gives a descriptor of that. Raises `EngineError`."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:

@@ -25,8 +25,8 @@ def clone(
     keep: tuple[int, ...],
     told: Callable[[int], None],
 ) -> children.Child:
-    """Run `prepare()` and, in the user namespace, `bear()`, which clones the child; both in the usher, which keeps the descriptors
-    `keep`. `told` hears of the usher's pidfd, for its parent to reap it. Raises `EngineError`."""
+    """Run `prepare()` and, in the user namespace, `bear()`, which clones the child; both in the usher, which keeps the
+    descriptors `keep`. `told` hears of the usher's pidfd, for its parent to reap it. Raises `EngineError`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:

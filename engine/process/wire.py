@@ -59,7 +59,7 @@ class IdRange(NamedTuple):
     """The user and group ids of the machine, from `first` on, that are 0, 1, 2 … in a user namespace."""
 
     first: int
-    count: int
+    length: int
 
 
 class SandboxSpec(NamedTuple):

@@ -108,8 +108,8 @@ class ContainerConfig:
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
-    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say.
-    `ids` are those of its sandbox. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
+    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `ids` are those of
+    its sandbox. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     """
 
     name: str  # unique in this corral

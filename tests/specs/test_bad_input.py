@@ -427,7 +427,7 @@ networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
-            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor",
+            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor, corral",
             "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported yet: corral applies no such profile (label=disable is how every container runs)",
             "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported yet: corral applies no such profile (apparmor=unconfined is how every container runs)",
             "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
