@@ -52,8 +52,8 @@ class Places(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What only the daemon reads. `group`: whose members may use the socket beside root; "" for nobody. `userns`: of services that
-    an `up` brings and that say nothing, "host" or "auto"."""
+    """What only the daemon reads. `group`: whose members may use the socket beside root; "" for nobody. `userns`: of
+    services that an `up` brings and that say nothing, "host" or "auto"."""
 
     group: str = ""
     userns: str = "host"

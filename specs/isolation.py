@@ -38,41 +38,41 @@ def has_user_namespace(service: Service) -> bool:
 def problems(service: Service, path: Path) -> Iterator[SpecError]:
     """Of a service whose security options are such."""
     if is_strict(service):
-        for key, why in _undone(service):
-            yield SpecError((*path, key), f"cannot be given with corral:strict: {why}", hint=_STRICT_WAY_OUT)
+        for where, why in _undone(service):
+            yield SpecError((*path, *where), f"cannot be given with corral:strict: {why}", hint=_STRICT_WAY_OUT)
     elif has_user_namespace(service):
-        for key, why in _impossible(service):
-            yield SpecError((*path, key), f"cannot be given in a user namespace: {why}", hint=_WAY_OUT)
+        for where, why in _impossible(service):
+            yield SpecError((*path, *where), f"cannot be given in a user namespace: {why}", hint=_WAY_OUT)
     if has_user_namespace(service):
         for where, number in _ids(service):
             message = f"{number} is not among the {IDS} ids of a user namespace"
             yield SpecError((*path, *where), message, hint="" if is_strict(service) else _WAY_OUT)
 
 
-def _impossible(service: Service) -> Iterator[tuple[str, str]]:
+def _impossible(service: Service) -> Iterator[tuple[Path, str]]:
     if service.privileged:
-        yield "privileged", "it is to be the machine's root"
+        yield ("privileged",), "it is to be the machine's root"
     if service.network_mode == HOST:
-        yield "network_mode", "the machine's network is its root's"
+        yield ("network_mode",), "the machine's network is its root's"
 
 
-def _undone(service: Service) -> Iterator[tuple[str, str]]:
+def _undone(service: Service) -> Iterator[tuple[Path, str]]:
     yield from _impossible(service)
-    options = security_options.parse(service.security_opt)
-    said = {security_options.key_of(text): text for text in service.security_opt}
     if service.userns_mode == HOST:
-        yield "userns_mode", "it has a user namespace"
+        yield ("userns_mode",), "it has a user namespace"
     if service.cap_add:
-        yield "cap_add", "it has few capabilities, and no others"
-    if service.devices or service.device_cgroup_rules:
-        yield "devices" if service.devices else "device_cgroup_rules", "it has no device of the machine's"
-    for key, contradicts in (
-        ("no-new-privileges", said.get("no-new-privileges", "").endswith("false")),
-        ("seccomp", bool(options.seccomp)),
-        ("systempaths", options.unmasked),
-    ):
-        if contradicts:
-            yield "security_opt", f"{key} is its own"
+        yield ("cap_add",), "it has few capabilities, and no others"
+    for key, given in (("devices", service.devices), ("device_cgroup_rules", service.device_cgroup_rules)):
+        if given:
+            yield (key,), "it has no device of the machine's"
+    for index, text in enumerate(service.security_opt):
+        options = security_options.parse((text,))
+        if options.seccomp:
+            yield ("security_opt", index), "it has a seccomp profile of its own"
+        if options.unmasked:
+            yield ("security_opt", index), "files of the kernel's stay hidden"
+        if security_options.key_of(text) == "no-new-privileges" and not options.no_new_privileges:
+            yield ("security_opt", index), "it gains no privileges"
 
 
 def _ids(service: Service) -> Iterator[tuple[Path, int]]:

@@ -57,18 +57,18 @@ def _make(ids: bytes, has_network: bool) -> tuple[int, ...]:
     """Give descriptors of a new user namespace, and of a uts and perhaps a network namespace made in it, once nobody is in
     them. Raises `OSError`."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    pid, _ = syscalls.clone3(syscalls.CLONE_NEWUSER)
+    pid = os.fork()
     if pid == 0:
         ours.close()
-        _be_first(theirs, has_network)
+        _be_first(theirs, int(ids.split()[0]), has_network)
     theirs.close()
     try:
+        _expect_made(ours)
         for name in ("uid_map", "gid_map"):
             with open(f"/proc/{pid}/{name}", "wb") as file:
                 file.write(b"0 " + ids)
         ours.send(MADE)
-        if (told := ours.recv(64)) != MADE:
-            raise OSError(int(told or b"0"), os.strerror(int(told or b"0")))
+        _expect_made(ours)
         kinds = ("user", "uts", "net") if has_network else ("user", "uts")
         return tuple(os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds)
     finally:
@@ -76,10 +76,24 @@ def _make(ids: bytes, has_network: bool) -> tuple[int, ...]:
         os.waitpid(pid, 0)
 
 
-def _be_first(channel: Socket, has_network: bool) -> None:
-    """Make the other namespaces as soon as the ids are known: some files in /proc and /sys get their owners now."""
+def _expect_made(channel: Socket) -> None:
+    told = channel.recv(64)
+    if told != MADE:
+        raise OSError(int(told or b"0"), os.strerror(int(told or b"0")))
+
+
+def _be_first(channel: Socket, owner: int, has_network: bool) -> None:
+    """Make the user namespace, and the others as soon as its ids are known: some files in /proc and /sys get their owners then.
+
+    What the kernel counts of each user (inotify instances, keys, namespaces …) it counts of who made the user namespace, too: that
+    is the root in it, `owner`, and not the machine's. The real uid stays the machine's root, or the number of its processes would
+    be limited by ours (kernel/fork.c, enforced_nproc_rlimit)."""
     try:
+        syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)  # the capabilities stay
+        os.setresuid(0, owner, 0)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        channel.send(MADE)
         if channel.recv(64):
             syscalls.unshare(syscalls.CLONE_NEWUTS | (syscalls.CLONE_NEWNET if has_network else 0))
             channel.send(MADE)

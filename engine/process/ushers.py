@@ -53,6 +53,7 @@ def _be(
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         prepare()
         syscalls.setns(userns, syscalls.CLONE_NEWUSER)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # once more: it goes with the capabilities
         child = bear()
         frames.send(channel, wire.Frame(0, wire.Born(child.pid, child.entered)), (child.pidfd, child.channel.fileno()))
     except errors.EngineError as error:
