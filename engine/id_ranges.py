@@ -9,7 +9,7 @@ from engine.types.parts import IdRange
 
 LOW = 65536
 """What is below is everybody's to know, and no range of ours."""
-LIVING_IS_FRESH_S = 30.0
+LIVING_IS_FRESH_S = 5.0
 
 
 class IdRanges:

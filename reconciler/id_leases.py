@@ -4,6 +4,7 @@ Ranges come from a part of the ids that nobody hands out: distributions give ran
 (login.defs, SUB_UID_MIN and SUB_UID_MAX), systemd its containers from 524288 to 1879048191, and it names what follows unused
 (systemd, docs/UIDS-GIDS.md). What somebody has of it all the same is left out."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 
 from engine.types.infos import Look, Taken
@@ -34,16 +35,13 @@ def assign(
         if (slot.name, kept) in standing or _number(kept) not in strangers:
             chosen[slot.name] = kept
     had = strangers | {_number(first) for first in (*chosen.values(), *before.values())}
-    position = 0
+    free = (number for number in _all_from(project.name) if number not in had)
     for service_name, slot in wanting:
         if slot.name in chosen:
             continue
-        while position in had:
-            position += 1
-        if position >= COUNT:
+        if (number := next(free, None)) is None:
             raise Conflict(f"no {isolation.IDS} user ids are free for {slot.name}", ("services", service_name))
-        chosen[slot.name] = POOL.first + position * isolation.IDS
-        had.add(position)
+        chosen[slot.name] = POOL.first + number * isolation.IDS
     past = {name: first for name, first in before.items() if name not in chosen}
     return {**dict(list(past.items())[-REMEMBERED:]), **chosen}
 
@@ -57,6 +55,12 @@ def _wanting(project: Project, slots: Mapping[str, tuple[Slot, ...]]) -> Iterato
         if isolation.has_user_namespace(service):
             for slot in slots[name]:
                 yield name, slot
+
+
+def _all_from(seed: str) -> Iterator[int]:
+    """Each project begins elsewhere: two corrals on one machine learn of each other's a little late."""
+    first = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) % COUNT
+    return ((first + number) % COUNT for number in range(COUNT))
 
 
 def _number(first: int) -> int:

@@ -221,9 +221,9 @@ def test_each_slot_in_a_user_namespace_has_ids_of_its_own_and_keeps_them():
 
 
 def test_nobody_elses_ids_are_taken_and_a_container_that_stands_keeps_its_own():
-    first = id_leases.POOL.first
-    taken = Taken(ids=((IdRange(first - 5, 10), "somebody"), (IdRange(first + 65536 * 2 - 1, 1), "somebody else")))
     document = project({"a": lonely()})
+    first = assigned(document).ids["a"]
+    taken = Taken(ids=((IdRange(first - 5, 10), "somebody"), (IdRange(first + 65536 * 2 - 1, 1), "somebody else")))
     assert assigned(document, taken=taken).ids == {"a": first + 65536 * 2}
     assert assigned(document, Leases(ids={"a": first}), taken).ids == {"a": first + 65536 * 2}
     standing = ContainerInfo(ContainerConfig("p-a-1", "p", "a", 1, "a", "a", "host", ids=IdRange(first)), "u", "host")

@@ -9,7 +9,7 @@ from engine.types.parts import IdRange
 def machine(top: pathlib.Path) -> IdRanges:
     for name in ("etc", "proc/self/ns", "proc/1/ns", "proc/7/ns", "proc/8/ns", "proc/9/ns"):
         (top / name).mkdir(parents=True)
-    (top / "etc/passwd").write_text("root:x:0:0::/:\nbig:x:1879048200:1::/:\nbroken:x:1879048300\n")
+    (top / "etc/passwd").write_text("root:x:0:0::/:\nbig:x:1879048200:1::/:\nbroken:x\n")
     (top / "etc/group").write_text("root:x:0:\nbig:x:70000:\n")
     (top / "etc/subuid").write_text("ann:100000:65536\nbroken:x:y\nnone:100000:0\n")
     for pid, namespace, text in (
