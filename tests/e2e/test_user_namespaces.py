@@ -89,7 +89,7 @@ def test_each_has_a_range_of_its_own_and_keeps_it(lab: Lab) -> None:
 SAYS = "services:\n  a: {image: IMAGE, command: sleep 1000, init: true%s}\n"
 
 
-@pytest.mark.key("services.userns_mode", "x-corral.userns")
+@pytest.mark.key("services.userns_mode", "x-corral", "x-corral.userns")
 def test_the_file_may_say_it_for_all_and_a_service_otherwise(lab: Lab) -> None:
     lab.up(
         "x-corral: {userns: auto}\nservices:\n  a: {image: IMAGE, command: sleep 1000, init: true}\n"
