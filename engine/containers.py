@@ -253,7 +253,7 @@ class Containers:
         container = Container(record)
         self._keep(container)
         self._driver.create(group_of(config), record.uid[:12], config.limits, rules, config.block_io)
-        starting.make_directories(directory, layers)
+        starting.make_directories(directory, layers, starting.owner_of(0, config.ids))
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
         container.record = whole
@@ -320,7 +320,7 @@ class Containers:
             hasty=container.hasty,
             joined=sharing.joined(record.config, in_slot),
         )
-        starting.write_files(directory, record.config.files)
+        starting.write_files(directory, record.config.files, record.config.ids)
         starting.write_hostname(record.config, directory)
         spec = starting.spec_of(
             record,

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -23,6 +24,7 @@ from engine import errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.machine import Machine
@@ -40,7 +42,7 @@ from engine.types.configs import (
     VolumeConfig,
 )
 from engine.types.infos import Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
@@ -94,6 +96,7 @@ class LinuxEngine:
         self._machine = await stack.enter_async_context(Machine.open(self._root, self._run, self._cgroup_root))
         self._tasks: anyio.abc.TaskGroup = await stack.enter_async_context(anyio.create_task_group())
         self.images = ImageStore(os.path.join(self._root, "images"))
+        self._ids = IdRanges()
         self.volumes = Volumes(os.path.join(self._root, "volumes"))
         self.networks = Networks(self._run, self._machine.links)
         remover = trees.Remover()
@@ -145,7 +148,13 @@ class LinuxEngine:
     @verb
     async def taken(self, project: str) -> Taken:
         await self.networks.refresh()
-        return self._wiring.taken(project)
+        return replace(self._wiring.taken(project), ids=await anyio.to_thread.run_sync(self._ids_elsewhere, project))
+
+    def _ids_elsewhere(self, project: str) -> tuple[tuple[IdRange, str], ...]:
+        """Of user namespaces, but the project's own."""
+        ours = [(each.config.project, each.config.ids) for each in (*self.containers, *self.sandboxes)]
+        others = ((ids, f"project {owner}") for owner, ids in ours if ids and owner != project)
+        return (*dict.fromkeys(others), *self._ids.elsewhere(ids for _, ids in ours if ids))
 
     @verb
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:

@@ -148,6 +148,8 @@ class Sandboxes:
         store.write(os.path.join(directory, "record.json"), record, durable=False)
         for name, text in self._texts(record.uid, config).items():
             _overwrite(os.path.join(directory, name), text)
+            if config.ids:
+                os.chown(os.path.join(directory, name), config.ids.first, config.ids.first)
         shim = await self.zygote.fork_shim(
             wire.SandboxSpec(
                 sandbox=record.uid,
@@ -159,6 +161,7 @@ class Sandboxes:
                 domainname=config.domainname,
                 mode=str(config.mode),
                 sysctls=config.sysctls,
+                ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
             )
         )
         record = replace(record, whole=True)

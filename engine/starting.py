@@ -11,24 +11,36 @@ from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BindMount, GivenFile, Mount, Scope, TmpfsMount, VolumeMount
+from engine.types.parts import BindMount, GivenFile, IdRange, Mount, Scope, TmpfsMount, VolumeMount
 
 
-def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
-    """Make what a container's directory, empty yet, must hold before it can start."""
+def make_directories(directory: str, layers: tuple[Layer, ...], owner: int) -> None:
+    """Make what a container's directory, empty yet, must hold before it can start. `owner`: who is root in the container."""
     for name in ("run", "root", "layers"):
         os.mkdir(f"{directory}/{name}", 0o700)
     for number, layer in enumerate(layers):
         for name in ("", "/upper", "/work"):
             os.mkdir(f"{directory}/layers/{number}{name}", 0o700)
+        os.chown(f"{directory}/layers/{number}/upper", owner, owner)
         os.chmod(f"{directory}/layers/{number}/upper", os.stat(layer.lowers[0]).st_mode & 0o7777)
+
+
+def owner_of(number: int, ids: IdRange | None) -> int:
+    """The machine's id for a container's. Raises `TerminalEngineError`."""
+    if ids is None:
+        return number
+    if number >= ids.length:
+        raise errors.TerminalEngineError(
+            f"cannot give a file to {number}: there are {ids.length} ids in a user namespace (userns_mode: host has all)"
+        )
+    return ids.first + number
 
 
 def given_file(directory: str, number: int) -> str:
     return f"{directory}/files/{number}"
 
 
-def write_files(directory: str, files: Sequence[GivenFile]) -> None:
+def write_files(directory: str, files: Sequence[GivenFile], ids: IdRange | None) -> None:
     """Make what a container finds as its configs and secrets what it should be. Others see nothing of it."""
     if not files:
         return
@@ -37,7 +49,7 @@ def write_files(directory: str, files: Sequence[GivenFile]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(given_file(directory, number), flags, 0o600), "wb") as stream:
             stream.write(base64.b64decode(file.data))
-            os.fchown(stream.fileno(), file.uid, file.gid)
+            os.fchown(stream.fileno(), owner_of(file.uid, ids), owner_of(file.gid, ids))
             os.fchmod(stream.fileno(), file.mode)
 
 
@@ -117,11 +129,11 @@ def spec_of(
         mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
         files=(
             *(
-                wire.Bind(file, f"/etc/{name}", config.read_only)
+                wire.Bind(file, f"/etc/{name}", config.read_only, is_ours=True)
                 for name, file in etc_files(config, directory, sandbox)
             ),
             *(
-                wire.Bind(given_file(directory, number), file.target, read_only=True)
+                wire.Bind(given_file(directory, number), file.target, read_only=True, is_ours=True)
                 for number, file in enumerate(config.files)
             ),
         ),
@@ -137,4 +149,5 @@ def spec_of(
         tty=config.tty,
         stdin_open=config.stdin_open,
         namespaces=namespaces,
+        ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
     )

@@ -19,6 +19,7 @@ from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
 from reconciler.stored import Stored, refuse_unknown
+from specs import user_namespace
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
     kept = projects.known_or_new(name)
     async with kept.lock:
         kept = projects.known_or_new(name)  # it may have been taken down while we waited
-        stored = _after_up(kept, request)
+        stored = _after_up(kept, request, projects.userns)
         declared = await kept.declare(stored, refuse_taken=True)
         kept.save(declared.stored)
         kept.watch.grace_s = request.timeout_s
@@ -49,7 +50,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
 async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str, Any]:
     """What `up` would do, as render.json says it, with `text` beside it. Changes nothing."""
     kept = projects.known_or_new(name)
-    declared = await kept.declare(_after_up(kept, request), refuse_taken=True)
+    declared = await kept.declare(_after_up(kept, request, projects.userns), refuse_taken=True)
     look, taken = await projects.engine.look(name), await projects.engine.taken(name)
     things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
     elsewhere = claims.elsewhere(taken, look, name)
@@ -57,14 +58,15 @@ async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str,
     return {**render.json(found), "text": render.text(found)}
 
 
-def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
+def _after_up(kept: keeper.Keeper, request: protocol.Up, userns: str) -> Stored:
+    """The machine's own default is kept with the project: another one counts from the next `up` on."""
     said = request.document.get("name")
     if said not in (None, kept.name):
         raise errors.Invalid(f"the document is of project {said}, not of {kept.name}")
     with keeper.refusals():
         return kept.stored.up(
             request.files,
-            request.document,
+            user_namespace.filled_in(request.document, userns),
             kept.clock(),
             services=request.services,
             no_deps=request.no_deps,

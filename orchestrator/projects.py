@@ -14,14 +14,15 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types.infos import State
-from orchestrator import chronicle, errors, health, keeper, records
+from orchestrator import chronicle, errors, health, keeper, records, watch
+from reconciler import id_leases
 from reconciler.stored import Stored
 
 log = logging.getLogger(__name__)
 
 
 class Projects:
-    """The registry. `serve` it in a task."""
+    """The registry. `serve` it in a task. `userns`: of services that say nothing (`settings.Access`)."""
 
     def __init__(
         self,
@@ -31,8 +32,10 @@ class Projects:
         chronicles: chronicle.Chronicles,
         *,
         clock: Callable[[], float],
+        userns: str = "host",
     ) -> None:
         self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
+        self.userns = userns
         self._records = kept
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
@@ -92,7 +95,18 @@ class Projects:
 
     def _keeper_of(self, stored: Stored) -> keeper.Keeper:
         told = self.chronicles.of(stored.name)
-        return keeper.Keeper(self.engine, stored, self.monitor, told, self._records.write, clock=self.clock)
+        return keeper.Keeper(
+            self.engine, stored, self.monitor, told, self._records.write, clock=self.clock, leased=self._leased
+        )
+
+    def _leased(self, name: str) -> watch.IdsHad:
+        """The user ids that all projects but this one were promised."""
+        others = (kept.stored for kept in self._keepers.values() if kept.name != name)
+        return tuple(
+            (id_leases.range_of(first), f"project {stored.name}")
+            for stored in others
+            for first in stored.leases.ids.values()
+        )
 
     def keep(self, kept: keeper.Keeper) -> None:
         """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""

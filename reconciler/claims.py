@@ -1,8 +1,8 @@
 """What only one can have: when two claims meet, and who outside of the project has one.
 
 Claims are indexed by their space ("subnet", "host port 80/tcp", "address in p_lab"); whether two of the same space
-meet is asked here: subnets overlap, a port on every address meets the same port on one, everything else meets what
-is equal."""
+meet is asked here: subnets and ranges of ids overlap, a port on every address meets the same port on one, everything else
+meets what is equal."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,11 +10,12 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 
 from engine.types.infos import Look, Taken
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 from reconciler.resource import Claim, Gates
 
 EVERY_ADDRESS = "0.0.0.0"
 SUBNET = "subnet"
+IDS = "user ids"
 
 
 def subnet(value: str) -> Claim:
@@ -37,6 +38,10 @@ def container_name(value: str) -> Claim:
     return Claim("container name", value)
 
 
+def user_ids(value: IdRange) -> Claim:
+    return Claim(IDS, f"{value.first}-{value.end - 1}")
+
+
 def data_of(volume_name: str) -> Claim:
     return Claim("data of volume", volume_name, Gates.START, shared=True)
 
@@ -53,6 +58,9 @@ def meet(one: Claim, other: Claim) -> bool:
         return False
     if one.space == SUBNET:
         return subnets_overlap(one.value, other.value)
+    if one.space == IDS:
+        (first, last), (other_first, other_last) = (map(int, each.value.split("-")) for each in (one, other))
+        return first <= other_last and other_first <= last
     if one.space.startswith("host port "):
         return one.value == other.value or EVERY_ADDRESS in (one.value, other.value)
     return one.value == other.value
@@ -83,6 +91,8 @@ def elsewhere(taken: Taken, look: Look | None = None, project: str = "") -> Inde
         index.add(host_port(port), who)
     for value, who in taken.names:
         index.add(container_name(value), who)
+    for ids, who in taken.ids:
+        index.add(user_ids(ids), who)
     for joined, value, who in taken.addresses:
         index.add(address(joined, value), who)
     for network in look.networks if look else ():

@@ -15,7 +15,7 @@ from typing import Any
 from engine.types.configs import NetworkConfig
 from engine.types.infos import Look, Taken
 from engine.types.parts import PortMap
-from reconciler import claims
+from reconciler import claims, id_leases
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
 from specs.network import Network
@@ -37,18 +37,25 @@ Slots = Mapping[str, tuple[Slot, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """`subnets`: network key -> subnet; `addresses`: endpoint id -> address; `ports`: `port_key` -> host port."""
+    """`subnets`: network key -> subnet; `addresses`: endpoint id -> address; `ports`: `port_key` -> host port; `ids`: slot name
+    -> first id of its user namespace (`reconciler.id_leases`)."""
 
     subnets: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {"subnets": dict(self.subnets), "addresses": dict(self.addresses), "ports": dict(self.ports)}
+        return {
+            "subnets": dict(self.subnets),
+            "addresses": dict(self.addresses),
+            "ports": dict(self.ports),
+            "ids": dict(self.ids),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Leases":
-        return cls(dict(value["subnets"]), dict(value["addresses"]), dict(value["ports"]))
+        return cls(dict(value["subnets"]), dict(value["addresses"]), dict(value["ports"]), dict(value.get("ids", {})))
 
 
 def endpoint_id(slot: Slot, network_key: str) -> str:
@@ -67,7 +74,8 @@ def assign(project: Project, slots: Slots, before: Leases, taken: Taken, look: L
     subnets = _subnets(project, before, taken, look)
     guests = frozenset((network, address) for network, address, _ in taken.addresses)
     addresses = _addresses(project, slots, before, subnets, look, guests)
-    return Leases(subnets, addresses, _ports(project, slots, before, taken))
+    ids = id_leases.assign(project, slots, before.ids, taken, look)
+    return Leases(subnets, addresses, _ports(project, slots, before, taken), ids)
 
 
 def gateway_of(subnet: str, given: str | None) -> str:

@@ -3,12 +3,12 @@
 `service:x` is x's first container, whoever else x has. Where that one is in another's namespace itself, it is that other's.
 A container is known by its name in its own project only: what another project has may go without a word to this one."""
 
-from engine.types.parts import Namespaces, Of, Scope
+from engine.types.parts import IdRange, Namespaces, Of, Scope
 from reconciler import naming
 from reconciler.errors import Conflict, DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import namespaces
+from specs import isolation, namespaces, user_namespace
 from specs.service import Service
 
 
@@ -28,6 +28,20 @@ def namespaces_of(wish: Wish, slot: Slot, service: Service) -> Namespaces:
         Scope.HOST if service.uts == "host" else Scope.OWN,
         Scope.HOST if service.cgroup == "host" else Scope.OWN,
     )
+
+
+def ids_of(wish: Wish, slot: Slot, service: Service) -> IdRange | None:
+    """The user ids of the sandbox that the slot's container runs in. Raises DeclareError where the service wants it otherwise."""
+    owner = owner_of(wish, slot, "network_mode")
+    ids = wish.ids_of(owner, wish.project.services[owner.service])
+    path = ("services", slot.service, "network_mode")
+    if ids and (service.privileged or service.userns_mode == user_namespace.HOST):
+        message = f"{owner.service} has a user namespace, and this service is to be the machine's root"
+        raise DeclareError(message, path, hint=f"say userns_mode: host at {owner.service}")
+    if not ids and isolation.has_user_namespace(service):
+        message = f"{owner.service} has no user namespace, and this service is to have one"
+        raise DeclareError(message, path, hint=f"say userns_mode: auto at {owner.service}")
+    return ids
 
 
 def owner_of(wish: Wish, slot: Slot, key: str) -> Slot:
@@ -66,6 +80,12 @@ def _scope_of(wish: Wish, slot: Slot, key: str) -> Scope | Of:
         return {"host": Scope.HOST, "none": Scope.NONE}.get(said, Scope.OWN)
     if said == "host":
         return Scope.HOST
+    if ids_of(wish, slot, wish.project.services[slot.service]) != ids_of(
+        wish, owner, wish.project.services[owner.service]
+    ):
+        message = f"{owner.service} has another user namespace"
+        hint = f"share its network too (network_mode: service:{owner.service}), or say userns_mode: host at both"
+        raise DeclareError(message, ("services", slot.service, key), hint)
     if key == "ipc" and said != "shareable":
         path = ("services", slot.service, key)
         hint = f"say ipc: shareable at {owner.service}"

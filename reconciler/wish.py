@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.types.configs import NetworkConfig, VolumeConfig
+from engine.types.parts import IdRange
+from reconciler import id_leases
 from reconciler.leases import Leases
 from reconciler.overlay import Overlay
 from reconciler.slots import Slot
+from specs import isolation
 from specs.project import Project
 from specs.service import Service
 
@@ -29,3 +32,8 @@ class Wish:
         for name, service in self.project.services.items():
             for slot in self.slots[name]:
                 yield slot, service
+
+    def ids_of(self, slot: Slot, service: Service) -> IdRange | None:
+        """Of the slot's user namespace, where it has one."""
+        has_one = isolation.has_user_namespace(service)
+        return id_leases.range_of(self.leases.ids[slot.name]) if has_one else None

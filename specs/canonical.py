@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, namespaces, values
+from specs import contents, folds, namespaces, user_namespace, values
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -15,8 +15,9 @@ from specs.node import Node, text_of
 def canonical(document: Node, context: Context) -> Node:
     """The canonical document. Deviations are in the context's findings."""
     services: dict[str, Node] = {}
+    userns = user_namespace.default(document, context)
     for name, node in _section(document, "services", context).items():
-        services[name] = _service(node, ("services", name), context)
+        services[name] = _service(node, ("services", name), context, userns)
     networks: dict[str, Node] = {}
     for name, node in _section(document, "networks", context).items():
         networks[name] = _network(name, node, ("networks", name), context)
@@ -51,7 +52,7 @@ def _section(document: Node, key: str, context: Context) -> dict[str, Node]:
     return section.mapping() if section is not None else {}
 
 
-def _service(node: Node, path: Path, context: Context) -> Node:
+def _service(node: Node, path: Path, context: Context, userns: Node | None) -> Node:
     if not isinstance(node.value, dict):
         context.findings.error(node, path, "is empty: a service needs an image")
         return node.with_value({})
@@ -63,6 +64,7 @@ def _service(node: Node, path: Path, context: Context) -> Node:
     folds.dependencies(fields, path)
     folds.networks(fields, node, path, context)
     namespaces.note_what_is_idle(fields, path, context)
+    user_namespace.fold(fields, userns)
     return node.with_value(fields)
 
 

@@ -112,7 +112,7 @@ ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 _SERVICE_LATER = """
 attach build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
 develop extends external_links gpus isolation label_file mac_address models platform post_start pre_start
-pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode
+pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -196,6 +196,7 @@ SERVICE = Keys(
         "tty": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
+        "userns_mode": TEXT,
         "uts": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
@@ -240,6 +241,7 @@ DOCUMENT = Keys(
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
+        "x-corral": Keys({"userns": TEXT}),
     },
     later=frozenset({"include", "models"}),
 )

@@ -143,8 +143,9 @@ class Service(strict.Model):
     `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
     file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
-    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`.
-    `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
+    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`;
+    `userns_mode`: see `specs.isolation`, None is host. `shm_size` None: Docker's default. `scale` None: the file gives neither
+    `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -155,6 +156,7 @@ class Service(strict.Model):
     domainname: str | None = None
     container_name: str | None = None
     user: str | None = None
+    userns_mode: Literal["host", "auto"] | None = None
     working_dir: str | None = None
     network_mode: str | None = None
     pid: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, namespaces, security_options, units
+from specs import block_io, confinement, contents, namespaces, security_options, units, user_namespace
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -288,6 +288,7 @@ _CONVERT: Mapping[str, Convert] = {
     "stop_grace_period": duration,
     "sysctls": confinement.sysctl_values,
     "ulimits": confinement.ulimits,
+    "userns_mode": user_namespace.mode,
     "uts": namespaces.canonical,
     "volumes": _volumes,
     "volumes_from": _volumes_from,

@@ -1,18 +1,33 @@
 """How a container starts, as a worker of the shim does it: from the request to the execve.
 
 The container's first process is cloned as the shim's child, not the worker's. What the shim needs of it is told in
-datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made), then `STARTED` with the ends
-of its streams, or Failed.
+datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made, or after an usher), then
+`STARTED` with the ends of its streams, or Failed.
 
 Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engine import errors
-from engine.process import capabilities, children, donors, durable, frames, identity, launch, program, rootfs, wire
+from engine.process import (
+    capabilities,
+    children,
+    donors,
+    durable,
+    frames,
+    identity,
+    launch,
+    program,
+    rootfs,
+    staging,
+    users,
+    ushers,
+    wire,
+)
 from engine.process.frames import Socket
 
 CHILD, STARTED = b"child", b"started"
@@ -46,19 +61,19 @@ def unpack(data: bytes) -> Started:
     return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open, alone)
 
 
-def start(report: Socket, data: bytes) -> None:
-    """Do what the Start in `data` asks. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
+def start(report: Socket, data: bytes, userns: int = -1) -> None:
+    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids. Raises `EngineError`,
+    `OSError`; then nothing is left but a child that the shim reaps."""
     spec: wire.StartSpec = frames.decode(data).body.spec
-    _check(spec)
+    _check(spec, userns)
     ooms = count_ooms(spec.oom_counters)
     durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
     try:
         found = donors.find(spec.namespaces)
-        donors.lead(found)
         try:
-            _attempt(report, spec, found, ooms, spec.cgroups.v2)
+            _attempt(report, spec, found, ooms, spec.cgroups.v2, userns)
         except children.BornDeadError:
-            _attempt(report, spec, found, ooms, "")
+            _attempt(report, spec, found, ooms, "", userns)
     except BaseException as error:
         durable.remove(os.path.join(spec.run_directory, wire.PROCESS_RECORD))
         if count_ooms(spec.oom_counters) > ooms:
@@ -69,7 +84,9 @@ def start(report: Socket, data: bytes) -> None:
 
 
 def program_of(spec: wire.StartSpec) -> program.Program:
+    """In a user namespace every capability can be had, and counts there."""
     confinement = spec.confinement
+    had = capabilities.EVERY if spec.ids else capabilities.ours()
     return program.Program(
         spec.argv,
         spec.environment,
@@ -79,8 +96,9 @@ def program_of(spec: wire.StartSpec) -> program.Program:
         spec.tty,
         spec.init,
         confinement,
-        keep=capabilities.mask(confinement.capabilities) & capabilities.ours(),
+        keep=capabilities.mask(confinement.capabilities) & had,
         seccomp=_read(confinement.seccomp_path) if confinement.seccomp_path else b"",
+        ids=spec.ids.length if spec.ids else users.ID_MAX + 1,
     )
 
 
@@ -95,8 +113,10 @@ def count_ooms(counters: tuple[wire.OomCounter, ...]) -> int:
     return total
 
 
-def _check(spec: wire.StartSpec) -> None:
+def _check(spec: wire.StartSpec, userns: int) -> None:
     """Refuse what no child needs to be made for."""
+    if spec.ids and userns < 0:
+        raise errors.TerminalEngineError("cannot start a container: its sandbox has no user namespace")
     if not spec.argv:
         raise errors.TerminalEngineError("cannot start a container: it has no command")
     try:
@@ -105,11 +125,15 @@ def _check(spec: wire.StartSpec) -> None:
         raise errors.TerminalEngineError(str(error)) from error
 
 
-def _attempt(report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str) -> None:
+def _attempt(
+    report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int
+) -> None:
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
-    try:
-        child = children.clone(
+
+    def bear() -> children.Child:
+        donors.lead(shared)
+        return children.clone(
             donors.clone_flags(spec.namespaces),
             cgroup_v2,
             (*theirs, *shared.descriptors),
@@ -117,6 +141,16 @@ def _attempt(report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: 
                 spec, become, shared, streams=streams, enter_v2=not entered, channel=channel
             ),
         )
+
+    def prepare() -> None:
+        program.limit(spec.confinement)
+        if spec.ids:
+            program.own(theirs, spec.ids.first)
+        staging.build(spec, userns)
+
+    try:
+        keep = (*theirs, *shared.descriptors)
+        child = _usher(report, userns, prepare, bear, keep) if spec.ids else bear()
         frames.close_all(theirs)
         frames.send_raw(report, CHILD, (child.pidfd,))
         process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
@@ -138,6 +172,19 @@ def _attempt(report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: 
         spec.namespaces.own_pid,
     )
     frames.send_raw(report, kept.pack(), (*ours, *masters))
+
+
+def _usher(
+    report: Socket,
+    userns: int,
+    prepare: Callable[[], None],
+    bear: Callable[[], children.Child],
+    keep: tuple[int, ...],
+) -> children.Child:
+    def told(pidfd: int) -> None:
+        frames.send_raw(report, CHILD, (pidfd,))
+
+    return ushers.clone(userns, prepare, bear, keep=keep, told=told)
 
 
 def _streams(spec: wire.StartSpec) -> tuple[tuple[int, ...], tuple[int, ...], launch.Streams | None]:

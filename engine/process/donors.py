@@ -65,16 +65,19 @@ def join(donors: Donors) -> None:
 
 def shared_memory(donor: int) -> int:
     """Give a detached copy of the mount that a process has at /dev/shm. A mount is copied in its own mount namespace only: this
-    one goes there, and comes back to its own."""
+    one goes there, and comes back to its own, and to its working directory."""
     home = os.open(OURS, os.O_RDONLY | os.O_CLOEXEC)
+    place = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         syscalls.setns(donor, syscalls.CLONE_NEWNS)
         try:
             return _copy_of("/dev/shm")
         finally:
             syscalls.setns(home, syscalls.CLONE_NEWNS)
+            os.fchdir(place)
     finally:
         os.close(home)
+        os.close(place)
 
 
 def _copy_of(path: str) -> int:

@@ -43,7 +43,7 @@ def _live() -> None:
     reading, writing = os.pipe2(os.O_CLOEXEC)
     child = _child()
     with ours:
-        _, has_network, data = frames.split_fork(frames.join_fork(SPEC))
+        _, has_network, _, data = frames.split_fork(frames.join_fork(SPEC))
         start = _start(child, writing)
         shim = Shim(loop, data, Socket(fileno=theirs.detach()), has_network, Jobs(_set_up, start))
         client = _Client(loop, ours)

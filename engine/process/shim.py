@@ -14,7 +14,19 @@ from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.network import netlink
-from engine.process import birth, commands, connections, durable, frames, identity, namespaces, title, wire, workers
+from engine.process import (
+    birth,
+    commands,
+    connections,
+    durable,
+    frames,
+    identity,
+    namespaces,
+    title,
+    user_namespaces,
+    wire,
+    workers,
+)
 from engine.process.connections import Connection, Server
 from engine.process.frames import Socket
 from engine.process.loop import Loop
@@ -34,10 +46,15 @@ def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
     """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
     try:
         os.setsid()
-        name, has_network, data = frames.split_fork(data)
+        name, has_network, ids, data = frames.split_fork(data)
         title.show(area, b"corral shim " + name)
-        namespaces.enter(has_network)
-        Shim(Loop(), data, first, has_network, JOBS).run()
+        jobs = JOBS
+        if ids:
+            userns = user_namespaces.enter(ids, has_network)
+            jobs = Jobs(set_up, lambda report, data: birth.start(report, data, userns))
+        else:
+            namespaces.enter(has_network)
+        Shim(Loop(), data, first, has_network, jobs).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:

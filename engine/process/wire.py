@@ -57,10 +57,18 @@ class Exit(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------- sandboxes
 
 
+class IdRange(NamedTuple):
+    """The user and group ids of the machine, from `first` on, that are 0, 1, 2 … in a user namespace."""
+
+    first: int
+    length: int
+
+
 class SandboxSpec(NamedTuple):
     """What a shim is made from. `directory` is the sandbox's own, absolute, 0700, and exists: the shim puts `shim.sock` and
     `shim.json` there. `mode` is "private" | "none" (a network namespace of its own with lo up) or "host" (uts only).
-    `sysctls` are ("net.…", value) pairs, applied after the defaults; refused in mode host."""
+    `sysctls` are ("net.…", value) pairs, applied after the defaults; refused in mode host. `ids`: its namespaces belong to a
+    user namespace of its own with these ids, and so do its containers; not in mode host."""
 
     sandbox: str  # uid
     name: str
@@ -71,6 +79,7 @@ class SandboxSpec(NamedTuple):
     domainname: str = ""
     mode: str = "private"
     sysctls: Pairs = ()
+    ids: IdRange | None = None
 
 
 # --------------------------------------------------------------------------------------------------------- containers
@@ -87,12 +96,14 @@ class Overlay(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the machine at `target`: a directory, a file or a socket."""
+    """A path of the machine at `target`: a directory, a file or a socket. `is_ours`: a file of corral's, whose owners are the
+    container's already; others are shown in a user namespace as if its ids were the machine's."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    is_ours: bool = False
 
 
 class Volume(NamedTuple):
@@ -183,7 +194,7 @@ class StartSpec(NamedTuple):
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` (0: never) it becomes `LOG_PATH.1`, and so on up to `log_files` files.
     `files` are bound over /etc/hosts and the like, after everything else. `sysctls` are those of the ipc namespace. `user` is
-    "", "name", "uid", or either with ":group".
+    "", "name", "uid", or either with ":group". `ids` are those of the sandbox's user namespace, which the container is in too.
     """
 
     container: str  # uid
@@ -212,6 +223,7 @@ class StartSpec(NamedTuple):
     log_bytes: int = 0
     log_files: int = 2
     namespaces: Namespaces = Namespaces()
+    ids: IdRange | None = None
 
 
 class ExecSpec(NamedTuple):
@@ -368,6 +380,14 @@ class Exited(NamedTuple):
 class Prepared(NamedTuple):
     """From a child to its shim: what can be set up is set up. Comes with the pty's master where it opened one. Then follows
     Failed, or the end of the connection, which is the execve. The child waits for Go before it goes on."""
+
+
+class Born(NamedTuple):
+    """From an usher to its shim's worker, with two descriptors: the child's pidfd and our end of its channel. `entered`: the
+    clone has put it into its v2 cgroup."""
+
+    pid: int
+    entered: bool
 
 
 class Go(NamedTuple):

@@ -13,6 +13,7 @@ from engine.types.parts import (
     Device,
     GivenFile,
     Healthcheck,
+    IdRange,
     Limits,
     Logging,
     Mount,
@@ -67,7 +68,8 @@ class SandboxConfig:
     """A network namespace and a uts namespace, held by a shim. `sysctls` are the network's ("net.…").
 
     `links` are (alias, sandbox name) pairs: names that only this sandbox sees. `extra_hosts` are (name, address) pairs
-    for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's.
+    for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's. `ids`: its namespaces belong to a user namespace
+    with these, None: to the machine's.
     """
 
     name: str  # unique in its project; the slot's name
@@ -81,6 +83,7 @@ class SandboxConfig:
     dns_options: tuple[str, ...] = ()
     links: Pairs = ()
     sysctls: Pairs = ()
+    ids: IdRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,8 @@ class ContainerConfig:
 
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
-    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say.
-    `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
+    are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `ids` are those of
+    its sandbox. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
     """
 
     name: str  # unique in this corral
@@ -136,6 +139,7 @@ class ContainerConfig:
     oom_score_adj: int = 0
     sysctls: Pairs = ()
     security: Security = field(default_factory=Security)
+    ids: IdRange | None = None
     devices: tuple[Device, ...] = ()
     device_rules: tuple[str, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)

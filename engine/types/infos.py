@@ -18,7 +18,7 @@ from engine.types.configs import (
     SandboxConfig,
     VolumeConfig,
 )
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 
 
 class State(StrEnum):
@@ -165,10 +165,12 @@ class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 
     `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who);
-    `addresses`: (network's full name, address, who): projects may join each other's networks.
+    `addresses`: (network's full name, address, who): projects may join each other's networks. `ids`: (range, who), of user
+    and group ids.
     """
 
     subnets: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[PortMap, str], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     addresses: tuple[tuple[str, str, str], ...] = ()
+    ids: tuple[tuple[IdRange, str], ...] = ()

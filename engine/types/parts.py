@@ -18,6 +18,22 @@ DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class IdRange:
+    """User and group ids of the machine that are 0, 1, 2 … in a user namespace."""
+
+    first: int
+    length: int = 65536
+
+    @property
+    def end(self) -> int:
+        """The first one beyond."""
+        return self.first + self.length
+
+    def overlaps(self, other: "IdRange") -> bool:
+        return self.first < other.end and other.first < self.end
+
+
 @dataclass(frozen=True, slots=True)
 class BindMount:
     """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
@@ -145,8 +161,8 @@ class Device:
 class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
     itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
-    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
-    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+    none, "strict" the strict one, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is
+    hidden or read-only that otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False

@@ -173,6 +173,7 @@ def claims(config: Config) -> tuple[Claim, ...]:
     data = {m.volume for m in config.mounts if isinstance(m, VolumeMount) and not m.read_only}
     return (
         claiming.container_name(config.name),
+        *((claiming.user_ids(config.ids),) if config.ids and config.sandbox == config.slot else ()),
         *(claiming.host_port(port) for port in config.ports),
         *(claiming.data_of(volume) for volume in sorted(data)),
     )

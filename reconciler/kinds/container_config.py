@@ -20,12 +20,16 @@ from reconciler import leases, naming, sharing
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
+from specs import capabilities, content, isolation, log_options, security_options, sysctls, tmpfs
 from specs import namespaces as spec_namespaces
 from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
 DEFAULT_TMPFS_MODE = 0o1777
+STRICT = "strict"
+STRICT_CAPABILITIES = (  # what start scripts of common images need to become their user; they count inside only
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"),
+)
 
 
 def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
@@ -43,7 +47,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         user=service.user or "",
         groups=service.group_add,
         working_dir=service.working_dir or "",
-        read_only=service.read_only,
+        read_only=service.read_only or isolation.is_strict(service),
         shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
         mounts=mounts_of(wish, slot.service),
         files=tuple(files_of(wish, service)),
@@ -55,6 +59,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
         security=security_of(service),
+        ids=sharing.ids_of(wish, slot, service),
         devices=tuple(parts.Device(it.source, it.target, it.permissions) for it in service.devices),
         device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
@@ -105,9 +110,13 @@ def block_io_of(said: BlockIo) -> parts.BlockIo:
 
 
 def security_of(service: Service) -> parts.Security:
-    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
+    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given. The strict profile has
+    nothing that could be added to."""
     add = (capabilities.ALL,) if service.privileged else service.cap_add
     options = security_options.parse(service.security_opt)
+    if options.strict:
+        kept = capabilities.selected(STRICT_CAPABILITIES, (), service.cap_drop)
+        return parts.Security(kept, no_new_privileges=True, seccomp=STRICT)
     return parts.Security(
         capabilities.selected(parts.DEFAULT_CAPABILITIES, add, service.cap_drop),
         capabilities.ALL in add,

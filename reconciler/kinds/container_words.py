@@ -105,6 +105,7 @@ WORDS = {
     "oom_score_adj": Word("oom_score_adj"),
     "sysctls": Word("sysctls", members=True),
     "security": Word("security", parts=SECURITY),
+    "ids": Word("userns_mode", show=difference.id_range),
     "devices": Word("devices", members=True, show=shown_device),
     "device_rules": Word("device_cgroup_rules", live=True, members=True),
     "restart": Word("restart", live=True, show=restart.policy_of),

@@ -26,6 +26,7 @@ WORDS = {
     "dns_options": Word("dns_opt", live=True),
     "links": Word("links", live=True, members=True, show="=".join),
     "sysctls": Word("sysctls", members=True),
+    "ids": Word("userns_mode", show=difference.id_range),
 }
 
 
@@ -53,6 +54,7 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         service.dns_opt,
         links_of(wish, service),
         tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_network(key))),
+        wish.ids_of(slot, service),
     )
 
 

@@ -319,9 +319,14 @@ SERVICE = (
     Row("services.cap_drop", "likewise", {"cap_drop": ["ALL"]}),
     Row(
         "services.security_opt",
-        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`; `label=disable` and "
+        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`, `corral:strict` ([the strict profile](#user-namespaces)); `label=disable` and "
         "`apparmor=unconfined`, which change nothing: no such profile is ever applied",
         {"security_opt": ["no-new-privileges"]},
+    ),
+    Row(
+        "services.userns_mode",
+        "`auto`: a user namespace of its own, with 65,536 ids; `host`: none. Unless given, what `x-corral` or the machine says: [User namespaces](#user-namespaces)",
+        {"userns_mode": "auto"},
     ),
     Row(
         "services.privileged",
@@ -390,6 +395,8 @@ CONTENT = (
 TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
     Row("version", "noted, means nothing", {}),
+    Row("x-corral", "what only corral knows", {}),
+    Row("x-corral.userns", "`userns_mode` of the services that say nothing", {}),
     Row("services", "", {}),
     Row("networks", "those that no active service uses are not made", {}),
     Row("volumes", "likewise", {}),

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import port, project, service, static, subnet
 
-from engine.types.configs import NetworkConfig
-from engine.types.infos import Look, NetworkInfo, Taken
-from engine.types.parts import PortMap
-from reconciler import leases, slots
+from engine.types.configs import ContainerConfig, NetworkConfig
+from engine.types.infos import ContainerInfo, Look, NetworkInfo, Taken
+from engine.types.parts import IdRange, PortMap
+from reconciler import id_leases, leases, slots
 from reconciler.errors import Conflict
 from reconciler.leases import Leases
 from specs import validate
@@ -202,3 +202,32 @@ def test_an_address_that_another_project_has_in_the_same_network_is_left_to_it()
 def test_an_external_network_that_nobody_has_made_is_refused():
     shared = {"name": "p", "services": {"b": service()}, "networks": {"lab": {"name": "theirs", "external": True}}}
     assert "network theirs is external, and nobody has made it" in refused(shared, NOBODY)
+
+
+def lonely(**fields: Any) -> Any:
+    return service(userns_mode="auto", **fields)
+
+
+def test_each_slot_in_a_user_namespace_has_ids_of_its_own_and_keeps_them():
+    first = assigned(project({"a": lonely(), "b": lonely(), "c": service()}), a=2).ids
+    assert first.keys() == {"a", "a-2", "b"}
+    assert len(set(first.values())) == 3
+    assert all(number in range(id_leases.POOL.first, id_leases.POOL.end, 65536) for number in first.values())
+    more = assigned(project({"0": lonely(), "b": lonely(), "a": lonely()}), Leases(ids=first), a=2).ids
+    assert {name: more[name] for name in first} == first
+    assert more["0"] not in first.values()
+    assert Leases.from_json(Leases(ids=first).to_json()).ids == first
+    assert Leases.from_json({"subnets": {}, "addresses": {}, "ports": {}}).ids == {}
+
+
+def test_nobody_elses_ids_are_taken_and_a_container_that_stands_keeps_its_own():
+    document = project({"a": lonely()})
+    first = assigned(document).ids["a"]
+    taken = Taken(ids=((IdRange(first - 5, 10), "somebody"), (IdRange(first + 65536 * 2 - 1, 1), "somebody else")))
+    assert assigned(document, taken=taken).ids == {"a": first + 65536 * 2}
+    assert assigned(document, Leases(ids={"a": first}), taken).ids == {"a": first + 65536 * 2}
+    standing = ContainerInfo(ContainerConfig("p-a-1", "p", "a", 1, "a", "a", "host", ids=IdRange(first)), "u", "host")
+    assert assigned(document, Leases(ids={"a": first}), taken, Look(containers=(standing,))).ids == {"a": first}
+    everything = Taken(ids=((IdRange(0, 2**32 - 1), "a greedy one"),))
+    with pytest.raises(Conflict, match="no 65536 user ids are free for a"):
+        assigned(document, taken=everything)

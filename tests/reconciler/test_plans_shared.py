@@ -244,3 +244,37 @@ def test_an_edit_that_turns_round_who_needs_whom_waits_for_nobody_in_a_ring():
         container:x  start    has not run yet
         """,
     )
+
+
+# ------------------------------------------------------------------------------------------------ with user namespaces
+
+
+def refusal(canonical: Any) -> str:
+    with pytest.raises(DeclareError) as caught:
+        Scene().up(canonical)
+    return str(caught.value)
+
+
+def ids_of(scene: Scene, slot: str) -> Any:
+    return scene.desired.wanted[f"container:{slot}"].config.ids  # type: ignore[union-attr]
+
+
+def test_who_joins_a_sandbox_is_in_its_user_namespace():
+    scene = standing(in_network({"userns_mode": "auto"}, pid="service:x"))
+    assert ids_of(scene, "y") == ids_of(scene, "x") is not None
+    assert scene.seen()["container:y"].state.value == "running"
+
+
+@pytest.mark.parametrize(
+    ("canonical", "said"),
+    [
+        (in_network({"userns_mode": "auto"}, userns_mode="host"), "x has a user namespace, and this service is to be"),
+        (in_network({"userns_mode": "auto"}, privileged=True), "x has a user namespace, and this service is to be"),
+        (in_network(userns_mode="auto"), "x has no user namespace, and this service is to have one"),
+        (in_pid({"userns_mode": "auto"}), "x has another user namespace"),
+        (in_pid({"userns_mode": "auto"}, userns_mode="auto"), "x has another user namespace"),
+        (in_ipc(userns_mode="auto"), "x has another user namespace"),
+    ],
+)
+def test_what_cannot_be_shared_between_user_namespaces(canonical: Any, said: str):
+    assert said in refusal(canonical)
