@@ -118,8 +118,13 @@ STUBBORN = f'{{image: IMAGE, command: [sh, -c, "{FAMILY}"], stop_grace_period: 3
 
 
 def family(lab: Lab, name: str) -> dict[int, str]:
-    """The processes of a container, once they are all there."""
-    return eventually(lambda: len(found := in_cgroup_of(lab, lab.pid(name))) >= 4 and found)
+    """The processes of a container that stay, once they are all there."""
+
+    def found() -> dict[int, str]:
+        lines = in_cgroup_of(lab, lab.pid(name))
+        return {pid: line for pid, line in lines.items() if line.startswith(("sh ", "sleep 100"))}
+
+    return eventually(lambda: len(mine := found()) >= 4 and mine)
 
 
 @pytest.mark.key("services.pid")
@@ -148,7 +153,7 @@ def test_what_shares_a_pid_namespace_ends_whole_and_alone(lab: Lab, said: str, h
         assert eventually(lambda: lab.states()["y-1"] == "exited")
         assert lab.ps()["y-1"]["ExitCode"] == 137
     if how == "shim":
-        assert eventually(lambda: len(in_cgroup_of(lab, lab.pid("y"))) >= 4)
+        assert family(lab, "y")
 
 
 @pytest.mark.key("services.pid")
