@@ -206,7 +206,7 @@ class LinuxEngine:
         sandbox = self.sandboxes.named(config.project, config.sandbox)
         with self.sandboxes.rewired(sandbox.record.uid):
             await self.networks.attach(config, sandbox)
-        await self._wiring.publish_endpoints(sandbox.record.uid)
+        await self._wiring.publish_endpoints(sandbox.record.uid, rules=bool(config.link_local))
 
     @verb
     async def update(self, uid: str, config: Updatable) -> None:
@@ -247,10 +247,10 @@ class LinuxEngine:
         if container := self.containers.find(uid):
             await self._remove_container(container)
         elif self.networks.has_endpoint(uid):
-            sandbox_uid = self.networks.endpoint(uid).sandbox_uid
+            sandbox_uid, had = self.networks.endpoint(uid).sandbox_uid, self.networks.endpoint(uid).config.link_local
             with self.sandboxes.rewired(sandbox_uid):
                 await self.networks.detach(uid)
-            await self._wiring.publish_endpoints(sandbox_uid)
+            await self._wiring.publish_endpoints(sandbox_uid, rules=bool(had))
         elif self.sandboxes.has(uid):
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, consistency, names, published
+from specs import addresses, consistency, endpoints, names, published, stand_ins
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -20,12 +20,14 @@ def project(canonical: dict[str, Any]) -> Project:
     problems = [
         *names.problems(found),
         *consistency.problems(found),
+        *stand_ins.problems(found),
         *addresses.problems(found),
+        *endpoints.problems(found),
         *published.problems(found),
     ]
     if problems:
         raise SpecErrors(problems)
-    return found
+    return stand_ins.resolved(found)
 
 
 def _spec_error(details: Any) -> SpecError:

@@ -66,6 +66,10 @@ class DnsProcess:
             changed = self._write(tables)
             in_step, self._in_step = self._in_step, False
             failed = await self._tell(changed if in_step else None)
+            if failed and not self._child:  # found, not started by us: it may not know what we write
+                await self._end()
+                await self._ensure()
+                failed = await self._tell(None)
             self._in_step = True
             if failed:
                 words = "; ".join(f"{name.removesuffix('.json')}: {why}" for name, why in sorted(failed.items()))
@@ -239,6 +243,7 @@ def _replace(path: str, text: str) -> None:
 
 def _free_port() -> int:
     for port in PORTS:
+        # who listens on [::] is on 0.0.0.0 too
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,

@@ -14,7 +14,19 @@ from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.network import netlink
-from engine.process import birth, commands, connections, durable, frames, identity, namespaces, title, wire, workers
+from engine.process import (
+    birth,
+    commands,
+    connections,
+    durable,
+    frames,
+    identity,
+    interfaces,
+    namespaces,
+    title,
+    wire,
+    workers,
+)
 from engine.process.connections import Connection, Server
 from engine.process.frames import Socket
 from engine.process.loop import Loop
@@ -64,8 +76,8 @@ def perform(report: Socket, data: bytes, has_network: bool) -> None:
             namespaces.name(hostname, domainname)
         case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
             raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
-        case wire.ConfigureInterface(name, address, prefix_length, gateway):
-            netlink.configure_interface(name, address, prefix_length, gateway)
+        case wire.ConfigureInterface():
+            interfaces.configure(body)
         case wire.UnconfigureInterface(name):
             netlink.unconfigure_interface(name)
         case _:

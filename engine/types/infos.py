@@ -154,10 +154,12 @@ class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 
     `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who);
-    `addresses`: (network's full name, address, who): projects may join each other's networks.
+    `addresses`: (network's full name, address, who): projects may join each other's networks; `bridges`: (interface of the
+    machine, who).
     """
 
     subnets: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[PortMap, str], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     addresses: tuple[tuple[str, str, str], ...] = ()
+    bridges: tuple[tuple[str, str], ...] = ()
