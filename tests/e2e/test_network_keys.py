@@ -1,4 +1,4 @@
-"""The keys of networks and of services in them, of IPv4: what the kernel has of what the file says."""
+"""The keys of networks and of services in them, whatever the family: what the kernel has of what the file says."""
 
 import json
 import re
@@ -283,3 +283,21 @@ networks: {{its: {{driver: host}}, nothing: {{driver: none}}, host: {{external: 
     assert {each["ifname"] for each in json.loads(lab.place("n").sh("ip -j link"))} == {"lo"}
     lab.up(f"services: {{a: {{{SLEEPER}}}}}\nnetworks: {{default: {{driver: default}}}}\n", "--remove-orphans")
     assert set(interfaces(lab, "a")) == {"eth0"}
+
+
+@pytest.mark.key("networks.enable_ipv6")
+def test_an_interface_that_believes_routers_goes_on_and_all_is_put_back(lab: Lab) -> None:
+    """A router of IPv6 forgets what others told it, unless it is told to go on believing."""
+    setting = "cat /proc/sys/net/ipv6/conf/ext0/accept_ra /proc/sys/net/ipv6/conf/all/forwarding"
+    lab.machine.sh("ip -6 route add 2001:db8:77::/48 via fe80::1 dev ext0 proto ra")
+    try:
+        assert lab.machine.sh(setting).split() == ["1", "0"]
+        lab.up(
+            f"services: {{a: {{{SLEEPER}, networks: [n]}}, b: {{{SLEEPER}}}}}\nnetworks: {{n: {{enable_ipv6: true}}}}\n"
+        )
+        assert lab.machine.sh(setting).split() == ["2", "1"]
+        lab.up(f"services: {{b: {{{SLEEPER}}}}}\n", "--remove-orphans")
+        assert lab.machine.sh(setting).split() == ["1", "0"], "with the last network of IPv6"
+        assert "CORRAL" not in lab.machine.sh("ip6tables-save")
+    finally:
+        lab.machine.sh("ip -6 route del 2001:db8:77::/48")
