@@ -125,7 +125,8 @@ class LinuxEngine:
         host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
-        self._tasks.start_soon(self._watch_names)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -193,6 +194,7 @@ class LinuxEngine:
             case VolumeConfig():
                 self.volumes.create(config)
             case NetworkConfig():
+                self._wiring.refuse_unable(config)
                 await self.networks.create_network(config)
                 await self._wiring.publish()
             case SandboxConfig():
@@ -380,9 +382,9 @@ class LinuxEngine:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
 
-    async def _watch_names(self) -> None:
+    async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self._quietly(self._wiring.keep_answering())
+            await self._quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
 
     async def _warm(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from engine import errors, store, sysctls
+from engine import errors, store
 from engine.batch import Batch
 from engine.network import bridges, conntrack, links, routes
 from engine.process import wire
@@ -142,8 +142,6 @@ class Networks:
                 return
             if other.config.name == config.name:
                 raise errors.EngineError(f"cannot create network {config.name}: project {other.config.project} has one")
-        if config.subnet6 and not sysctls.path_exists("net.ipv6"):
-            raise errors.TerminalEngineError(f"cannot create network {config.name}: this machine's kernel has no IPv6")
         if config.bridge and links.index_of(config.bridge) is not None:
             raise errors.EngineError(f"cannot create network {config.name}: there is an interface {config.bridge}")
         uid = store.new_uid()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
+from engine import errors, sysctls
 from engine.batch import Batch
 from engine.containers import Containers
 from engine.dns import names
@@ -18,10 +19,11 @@ from engine.dns.process import DnsProcess
 from engine.machine import Machine
 from engine.network import conntrack, ports
 from engine.network.firewall import Firewall, Rules
-from engine.network.portmap import Member, Published
+from engine.network.portmap import RELAYED, Member, Published
 from engine.networks import Networks
+from engine.relay.process import Relay
 from engine.sandboxes import Sandbox, Sandboxes
-from engine.types.configs import NetworkMode, SandboxConfig
+from engine.types.configs import NetworkConfig, NetworkMode, SandboxConfig
 from engine.types.infos import Taken
 from engine.types.parts import PortMap
 
@@ -35,6 +37,7 @@ class Wiring:
     ) -> None:
         self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
         self._dns = DnsProcess(run)
+        self._relay = Relay(run)
         self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
         self._names = Batch(self._publish_names, gather_s=0.002)
         self._forgotten = Batch(self._forget_together, gather_s=0.002)
@@ -117,6 +120,24 @@ class Wiring:
         else:
             self._applied = None
             await self._firewall.remove([record.bridge for record in self._networks.records()])
+        await self._relay.publish(self._applied.reached6 if self._applied else ())
+
+    async def keep_relaying(self) -> None:
+        """Return when the relay process has ended and another one relays in its place, if one is needed."""
+        await self._relay.keep()
+
+    def refuse_unable(self, config: NetworkConfig) -> None:
+        """Raises `TerminalEngineError` for a network of a family that this machine has not, before anything of it is made."""
+        if not config.subnet6:
+            return
+        why = ""
+        if not sysctls.path_exists("net.ipv6"):
+            why = "IPv6 is switched off in its kernel (ipv6.disable=1)"
+        elif problem := self._firewall.cannot_ipv6():
+            why = problem
+        if why:
+            message = f"cannot create network {config.name}: this machine has no IPv6: {why}"
+            raise errors.TerminalEngineError(f"{message} (leave out enable_ipv6)")
 
     async def mend(self, *, sure: bool = True) -> None:
         """Put right what somebody else has changed of the rules. Not `sure`: what we did ourselves is believed."""
@@ -247,6 +268,7 @@ class Wiring:
         if found != self._listeners[0]:
             self._listeners = (found, ports.taken())
         held = {key.partition(" ")[2] for keys in self._held.values() for key in keys}
+        held |= {key.replace("[::]", f"[{RELAYED}]") for key in held}  # our relay
         seen = [(port, who) for port, who in self._listeners[1] if ports.shown(port) not in held]
         return (*seen, *((port, "a program that has it bound") for port in self._bound_unseen(held)))
 

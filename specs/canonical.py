@@ -78,7 +78,8 @@ def _network(name: str, node: Node, path: Path, context: Context) -> Node:
         options = ipam.get("options")
         if options is not None and options.mapping():
             context.findings.note(options, (*path, "ipam", "options"), "the driver 'default' has no options")
-        fields["ipam"] = ipam.with_value({"config": (pools or ipam).with_value(items)})
+        driver = {key: child for key, child in ipam.mapping().items() if key == "driver" and child.value is not None}
+        fields["ipam"] = ipam.with_value({**driver, "config": (pools or ipam).with_value(items)})
     return node.with_value(fields)
 
 

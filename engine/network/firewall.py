@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import anyio
 
-from engine import sysctls
+from engine import errors, sysctls
 from engine.batch import gathered
-from engine.network import links, portmap
+from engine.network import iptables, links, portmap
 from engine.network.chains import Asked, Chains
 from engine.network.portmap import IPV4, IPV6, Family, Member, Published
 from engine.network.rulesets import Saved
@@ -50,6 +50,12 @@ class Rules:
     published6: tuple[Published, ...] = ()
     bridges: tuple[str, ...] = ()
 
+    @property
+    def reached6(self) -> tuple[Published, ...]:
+        """The ports of IPv6 that lead into a network which is not internal."""
+        reached = {member.bridge for member in self.networks6 if not member.internal}
+        return tuple(port for port in self.published6 if port.bridge in reached)
+
     def of(self, family: Family) -> tuple[tuple[Member, ...], tuple[Published, ...]]:
         return (self.networks6, self.published6) if family is IPV6 else (self.networks, self.published)
 
@@ -61,10 +67,10 @@ class Firewall:
         self._instance = instance
         self._dns_port = dns_port
         self._sysctls = sysctls.Recorded(run_directory)
-        program6 = program.replace("iptables", "ip6tables", 1)
+        self._program6 = program.replace("iptables", "ip6tables", 1)
         self._chains = {
             IPV4: Chains(instance, os.path.join(run_directory, "firewall.json"), program=program),
-            IPV6: Chains(instance, os.path.join(run_directory, "firewall6.json"), program=program6, ipv6=True),
+            IPV6: Chains(instance, os.path.join(run_directory, "firewall6.json"), program=self._program6, ipv6=True),
         }
         self._lock = anyio.Lock()
         self._asked = 0
@@ -82,6 +88,14 @@ class Firewall:
                 for family in self._chains:
                     await self._swap(family, rules)
                 self._done = asked
+
+    def cannot_ipv6(self) -> str:
+        """Why no rules of IPv6 can be set; "": they can."""
+        try:
+            iptables.find(self._program6)
+        except errors.EngineError as error:
+            return str(error)
+        return ""
 
     async def drift(self, asked: Callable[[], Rules | None], *, sure: bool = True) -> tuple[str, ...]:
         """Say in words what of `asked()`, as it is when no swap is under way, is not in force. While nothing was changed:

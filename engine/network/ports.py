@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from engine import errors
 from engine.network import sock_diag
+from engine.network.portmap import RELAYED
 from engine.types.parts import PortMap
 
 LISTEN, UDP_UNCONNECTED = "0A", "07"  # linux/tcp_states.h, as /proc/net/tcp and /proc/net/udp write them
@@ -47,13 +48,16 @@ def hold(port: PortMap) -> socket.socket:
     try:
         try:
             holder.bind((port.host_ip, port.host_port))
+            if (port.host_ip, port.protocol) == (RELAYED, "udp"):  # to itself, so that our relay hears all others
+                holder.connect((port.host_ip, port.host_port))
         except OSError:
             if port.protocol != "tcp" or find(port):
                 raise
             # only what is left of ended connections: listening takes the port all the same, and nothing ever arrives
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind((port.host_ip, port.host_port))
-            holder.listen(1)
+            if port.host_ip != RELAYED:  # there our relay listens
+                holder.listen(1)
     except OSError as error:
         holder.close()
         listener = find(port)

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -196,6 +197,65 @@ def test_while_a_container_runs_its_port_is_taken_on_both_families(lab: Lab) -> 
             f"services: {{a: {{{SLEEPER}, networks: [n], ports: ['8062:80']}}}}\nnetworks: {{n: {{enable_ipv6: true}}}}\n"
         )
         assert "8062" in lab.refusal("up", "-d")
+
+
+@pytest.mark.key("services.ports.host_ip")
+def test_the_machine_itself_reaches_ports_at_its_own_loopback(cluster: Lab) -> None:
+    for port in (8066, 8067):
+        assert cluster.machine.tcp("::1", port) == GATEWAY6
+    assert cluster.machine.tcp("::1", 8065) not in (REFUSED, SILENCE), "of a network of IPv6 alone"
+    for port in (8063, 8064, 8068, 8069):
+        assert cluster.machine.tcp("::1", port, timeout=1) == REFUSED, port
+    assert cluster.machine.tcp("127.0.0.1", 8066) == "10.78.1.1"
+    cluster.kill("corral daemon")
+    assert cluster.machine.tcp("::1", 8067) == GATEWAY6, "while the daemon is dead"
+    cluster.corral("ps")
+    killed = cluster.kill("corral relay")
+    eventually(lambda: cluster.process("corral relay") != killed)
+    eventually(lambda: cluster.machine.tcp("::1", 8067, timeout=1) == GATEWAY6)
+
+
+def test_what_is_relayed_arrives_whole_and_both_sides_may_end_first(lab: Lab) -> None:
+    lab.up(
+        f"""
+services:
+  a:
+    {SLEEPER.replace(", ", chr(10) + "    ")}
+    networks: [n]
+    ports: ["[::1]:8059:90", "[::1]:8058:91/udp", "8057:91/udp"]
+networks: {{n: {{enable_ipv6: true}}}}
+"""
+    )
+    place = lab.place("a")
+    big = b"0123456789abcdef" * 500_000
+
+    def echo(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard = b""
+            while data := connection.recv(1 << 16):
+                heard += data
+            connection.sendall(heard[::-1])
+
+    server = place.open(socket.SOCK_STREAM, ("::", 90))
+    server.listen()
+    serving = threading.Thread(target=echo, args=(server,))
+    serving.start()
+    with lab.machine.inside(), socket.create_connection(("::1", 8059)) as caller:
+        caller.sendall(big)
+        caller.shutdown(socket.SHUT_WR)
+        with caller.makefile("rb") as stream:
+            assert stream.read() == big[::-1]
+    serving.join()
+    place.serve(91, socket.SOCK_DGRAM, "::")
+    for port in (8058, 8057):
+        for _ in range(20):
+            assert lab.machine.udp("::1", port, timeout=1).startswith("fd"), port
+    assert outside(lab).udp(EXTERNAL6, 8057) == LAN6
+    place.close_sockets()
+    assert lab.machine.tcp("::1", 8059, timeout=1) in ("", "ConnectionResetError", REFUSED), "nobody listens inside"
+    lab.corral("stop", "-t", "0")
+    assert lab.machine.tcp("::1", 8059, timeout=1) == REFUSED
 
 
 # ----------------------------------------------------------------------------------------------------------- isolation

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -301,3 +302,33 @@ def test_an_interface_that_believes_routers_goes_on_and_all_is_put_back(lab: Lab
         assert "CORRAL" not in lab.machine.sh("ip6tables-save")
     finally:
         lab.machine.sh("ip -6 route del 2001:db8:77::/48")
+
+
+def test_a_machine_without_ip6tables_refuses_only_networks_that_ask_for_ipv6(lab: Lab) -> None:
+    at = ("nsenter", "-t", str(lab.machine.pid), "-m", "sh", "-ec")
+    hide = "cp -a /etc/alternatives /run/alternatives; rm /run/alternatives/ip6tables*; mount --bind /run/alternatives /etc/alternatives"
+    machine.run(*at, hide)
+    try:
+        lab.write(f"services: {{a: {{{SLEEPER}, networks: [n]}}}}\nnetworks: {{n: {{enable_ipv6: true}}}}\n")
+        said = lab.refusal("up", "-d")
+        assert "this machine has no IPv6: cannot set up networks: there is no ip6tables on this machine" in said
+        assert not json.loads(lab.machine.sh("ip -j link show type bridge"))
+        lab.up(f"services: {{a: {{{SLEEPER}}}}}\n")
+        assert interfaces(lab, "a")["eth0"]
+    finally:
+        machine.run(*at, "umount /etc/alternatives; rm -r /run/alternatives")
+
+
+@pytest.mark.key("services.ports.protocol")
+def test_sctp_is_mapped_where_the_kernel_has_it(lab: Lab) -> None:
+    text = f"services: {{a: {{{SLEEPER}, networks: [lab], ports: ['8055:80/sctp']}}}}\n" + networks("")
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, socket.IPPROTO_SCTP).close()
+    except OSError:
+        lab.write(text)
+        said = lab.refusal("up", "-d")
+        assert "cannot publish 0.0.0.0:8055/sctp: this machine's kernel has no sctp" in said
+        return
+    lab.up(text)
+    rules = lab.machine.sh("iptables-save -t nat")
+    assert "-p sctp -m sctp --dport 8055 -j DNAT --to-destination 10.91.0.2:80" in rules
