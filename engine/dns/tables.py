@@ -98,7 +98,7 @@ class Tables:
         self._networks = sorted(networks, key=lambda network: network.name)
         self._of_sandbox: dict[tuple[str, str], list[Network]] = {}
         for network in self._networks:
-            for member in network.members.values():
+            for member in dict.fromkeys(network.members.values()):
                 self._of_sandbox.setdefault(member.sandbox, []).append(network)
 
     def answer(self, asked: Network, source: bytes, question: packets.Question) -> Answer | None:

@@ -3,8 +3,8 @@
 A `Machine` is a network and a mount namespace of the suite's own, with a neighbour: what a lab does to links, rules and
 ports is seen exactly, whatever else runs on the real machine, and a test may flush and forbid what it likes.
 
-    machine   203.0.113.1 and 2001:db8:cafe::1 on ext0, the way out; resolv.conf names the neighbour
-    lan       203.0.113.2 and 2001:db8:cafe::2, another machine in its network
+    machine   203.0.113.1 and 3fff:c::1 on ext0, the way out; resolv.conf names the neighbour
+    lan       203.0.113.2 and 3fff:c::2, another machine in its network
 
 A process in a namespace is a `Place`: `with place.inside()` makes sockets there, in the test's own process.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from engine.process import syscalls
 
 EXTERNAL, LAN = "203.0.113.1", "203.0.113.2"
-EXTERNAL6, LAN6 = "2001:db8:cafe::1", "2001:db8:cafe::2"
+EXTERNAL6, LAN6 = "3fff:c::1", "3fff:c::2"
 REFUSED, SILENCE = "ConnectionRefusedError", "TimeoutError"
 NAMESPACES = (("mnt", syscalls.CLONE_NEWNS), ("net", syscalls.CLONE_NEWNET))
 

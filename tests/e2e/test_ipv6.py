@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import dns, machine
+from tests.e2e.attacks import inside
 from tests.e2e.conftest import Corrals
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.machine import EXTERNAL, EXTERNAL6, LAN, LAN6, REFUSED, SILENCE
@@ -290,16 +291,32 @@ def test_an_internal_network_has_no_way_out(cluster: Lab) -> None:
     lan = outside(cluster)
     lan.serve(80, address="::")
     try:
-        inside = cluster.place("shut2")
-        assert inside.tcp(address6(cluster, "shut"), 80) == address6(cluster, "shut2")
-        assert inside.tcp(LAN6, 80, timeout=1) in (SILENCE, REFUSED, "OSError")
-        assert inside.sh("ip -6 route show default") == ""
-        inside.sh("ip -6 route add default via fd77:3::ffff")
-        assert inside.tcp(LAN6, 80, timeout=1) in (SILENCE, REFUSED, "OSError")
-        inside.sh("ip -6 route del default")
+        member = cluster.place("shut2")
+        assert member.tcp(address6(cluster, "shut"), 80) == address6(cluster, "shut2")
+        assert member.tcp(LAN6, 80, timeout=1) in (SILENCE, REFUSED, "OSError")
+        assert member.sh("ip -6 route show default") == ""
+        member.sh("ip -6 route add default via fd77:3::ffff")
+        assert member.tcp(LAN6, 80, timeout=1) in (SILENCE, REFUSED, "OSError")
+        member.sh("ip -6 route del default")
         assert lan.tcp(EXTERNAL6, 8064, timeout=1) in (SILENCE, REFUSED)
     finally:
         lan.close_sockets()
+
+
+def test_a_member_that_plays_a_router_gets_no_followers(cluster: Lab) -> None:
+    """CVE-2020-13401, in a network that has IPv6: an advertisement is for all of a network, the machine among them."""
+    near, web = cluster.place("client"), cluster.place("web")
+    mac = json.loads(web.sh("ip -j link show dev eth0"))[0]["address"]
+    with near.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD)) as listener:
+        listener.bind(("eth0", 0x86DD))
+        listener.settimeout(5)
+        with web.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as liar:
+            liar.bind(("eth0", 0))
+            liar.send(bytes.fromhex(inside.advertisement().replace("MINE", mac.replace(":", ""))))
+        assert b"\x86\x00" in listener.recv(2000), "it arrives"
+    for place in (near, cluster.machine):
+        assert "2001:db8" not in place.sh("ip -6 addr; ip -6 route")
+        assert "fe80::bad" not in place.sh("ip -6 route")
 
 
 def test_what_the_machine_offers_to_itself_only_no_container_reaches(cluster: Lab) -> None:
