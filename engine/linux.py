@@ -128,7 +128,8 @@ class LinuxEngine:
         host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
-        self._tasks.start_soon(self._watch_names)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -203,6 +204,7 @@ class LinuxEngine:
             case VolumeConfig():
                 self.volumes.create(config)
             case NetworkConfig():
+                self._wiring.refuse_unable(config)
                 await self.networks.create_network(config)
                 await self._wiring.publish()
             case SandboxConfig():
@@ -216,7 +218,7 @@ class LinuxEngine:
         sandbox = self.sandboxes.named(config.project, config.sandbox)
         with self.sandboxes.rewired(sandbox.record.uid):
             await self.networks.attach(config, sandbox)
-        await self._wiring.publish_endpoints(sandbox.record.uid)
+        await self._wiring.publish_endpoints(sandbox.record.uid, rules=bool(config.link_local))
 
     @verb
     async def update(self, uid: str, config: Updatable) -> None:
@@ -257,10 +259,10 @@ class LinuxEngine:
         if container := self.containers.find(uid):
             await self._remove_container(container)
         elif self.networks.has_endpoint(uid):
-            sandbox_uid = self.networks.endpoint(uid).sandbox_uid
+            sandbox_uid, had = self.networks.endpoint(uid).sandbox_uid, self.networks.endpoint(uid).config.link_local
             with self.sandboxes.rewired(sandbox_uid):
                 await self.networks.detach(uid)
-            await self._wiring.publish_endpoints(sandbox_uid)
+            await self._wiring.publish_endpoints(sandbox_uid, rules=bool(had))
         elif self.sandboxes.has(uid):
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)
@@ -390,9 +392,9 @@ class LinuxEngine:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
 
-    async def _watch_names(self) -> None:
+    async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self._quietly(self._wiring.keep_answering())
+            await self._quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
 
     async def _warm(self) -> None:

@@ -165,8 +165,8 @@ class Shim:
         stopped: wire.Stopped = await self._request(wire.Stop(container, number, grace_s), grace_s + REQUEST_S)
         return stopped.exit
 
-    async def configure_interface(self, name: str, address: str, prefix_length: int, gateway: str | None) -> None:
-        await self._request(wire.ConfigureInterface(name, address, prefix_length, gateway))
+    async def configure_interface(self, asked: wire.ConfigureInterface) -> None:
+        await self._request(asked)
 
     async def unconfigure_interface(self, name: str) -> None:
         await self._request(wire.UnconfigureInterface(name))

@@ -139,20 +139,22 @@ class FakeEngine:
 
     async def taken(self, project: str) -> Taken:
         subnets, ports, names = list(self.strangers.subnets), list(self.strangers.ports), list(self.strangers.names)
-        addresses = list(self.strangers.addresses)
+        addresses, bridges = list(self.strangers.addresses), list(self.strangers.bridges)
         for info in self.infos.values():
             who = f"project {project_of(info.config)}"
             if project_of(info.config) == project:
                 continue
             if isinstance(info, NetworkInfo):
-                subnets.append((info.config.subnet, who))
+                subnets.extend((subnet, who) for subnet in (info.config.subnet, info.config.subnet6) if subnet)
+                bridges.extend((name, who) for name in (info.config.bridge,) if name)
             if isinstance(info, EndpointInfo):
-                addresses.append((info.config.network, info.config.address, f"{info.config.sandbox} of {who}"))
+                had = (each for each in (info.config.address, info.config.address6) if each)
+                addresses.extend((info.config.network, each, f"{info.config.sandbox} of {who}") for each in had)
             if isinstance(info, ContainerInfo):
                 names.append((info.config.name, who))
                 held = info.config.ports if info.state is State.RUNNING else ()
                 ports.extend((replace(port, container_port=0), who) for port in held)
-        return Taken(tuple(subnets), tuple(ports), tuple(names), tuple(addresses))
+        return Taken(tuple(subnets), tuple(ports), tuple(names), tuple(addresses), bridges=tuple(bridges))
 
     async def changes(self) -> AsyncIterator[str]:
         while True:

@@ -70,24 +70,40 @@ def _service(node: Node, path: Path, context: Context, userns: Node | None) -> N
 
 def _network(name: str, node: Node, path: Path, context: Context) -> Node:
     fields = _resource(name, node, path, context)
-    _only(fields, "driver", "bridge", path, context)
+    _driver(fields, path, context)
+    if "driver_opts" in fields:
+        fields["driver_opts"] = values.option_texts(fields["driver_opts"])
     ipam = fields.get("ipam")
     if ipam is not None:
         _only(dict(ipam.mapping()), "driver", "default", (*path, "ipam"), context)
         pools = ipam.get("config")
-        items = [_pool(pool, (*path, "ipam", "config", i), context) for i, pool in enumerate(_items(pools))]
-        if len(items) > 1:
-            context.findings.error(items[1], (*path, "ipam", "config", 1), "a second subnet is not supported yet")
-        fields["ipam"] = ipam.with_value({"config": (pools or ipam).with_value(items)})
+        items = [_pool(pool) for pool in _items(pools)]
+        options = ipam.get("options")
+        if options is not None and options.mapping():
+            context.findings.note(options, (*path, "ipam", "options"), "the driver 'default' has no options")
+        driver = {key: child for key, child in ipam.mapping().items() if key == "driver" and child.value is not None}
+        fields["ipam"] = ipam.with_value({**driver, "config": (pools or ipam).with_value(items)})
     return node.with_value(fields)
 
 
-def _pool(pool: Node, path: Path, context: Context) -> Node:
-    fields = {key: child for key, child in pool.mapping().items() if child.value is not None}
-    for key, child in fields.items():
-        if ":" in str(child.value):
-            context.findings.error(child, (*path, key), f"{child.value}: IPv6 is not supported yet")
-    return pool.with_value(fields)
+def _pool(pool: Node) -> Node:
+    return pool.with_value({key: child for key, child in pool.mapping().items() if child.value is not None})
+
+
+_DRIVERS = ("bridge", "default", "host", "none")
+_OTHER_DRIVERS = {
+    "overlay": "its networks span machines, and corral is one machine's",
+    "macvlan": "its members would be machines of your network, past corral's names, ports and isolation",
+    "ipvlan": "its members would be machines of your network, past corral's names, ports and isolation",
+}
+
+
+def _driver(fields: dict[str, Node], path: Path, context: Context) -> None:
+    node = fields.get("driver")
+    if node is not None and node.value not in _DRIVERS:
+        why = _OTHER_DRIVERS.get(str(node.value), "corral has no plugins")
+        message = f"the driver '{node.value}' is not supported: {why}"
+        context.findings.error(node, (*path, "driver"), message, f"there are {', '.join(_DRIVERS)}")
 
 
 def _volume(name: str, node: Node, path: Path, context: Context) -> Node:

@@ -91,10 +91,10 @@ def _replicas(service: Service, path: Path) -> Iterator[SpecError]:
         message = f"'{service.container_name}' cannot be the name of {service.scale} containers"
         yield SpecError((*path, "container_name"), message, hint=f"scale is {service.scale}")
     for network, joined in service.networks.items():
-        if joined.ipv4_address is not None:
-            where = (*path, "networks", network, "ipv4_address")
-            message = f"{joined.ipv4_address} cannot be the address of {service.scale} containers"
-            yield SpecError(where, message, hint=f"scale is {service.scale}")
+        for key in ("ipv4_address", "ipv6_address", "mac_address"):
+            if (address := getattr(joined, key)) is not None:
+                message = f"{address} cannot be the address of {service.scale} containers"
+                yield SpecError((*path, "networks", network, key), message, hint=f"scale is {service.scale}")
     for index, port in enumerate(service.ports):
         available = port.published_range()
         if available is not None and available[1] - available[0] + 1 < service.scale:

@@ -54,19 +54,20 @@ MOUNT = Keys(
 
 DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
 
+_OPTIONS = Entries(QUANTITY)  # of a driver
+
 SERVICE_NETWORK = Keys(
-    {"aliases": TEXTS, "ipv4_address": TEXT},
-    later=frozenset(
-        {
-            "driver_opts",
-            "gw_priority",
-            "interface_name",
-            "ipv6_address",
-            "link_local_ips",
-            "mac_address",
-            "priority",
-        }
-    ),
+    {
+        "aliases": TEXTS,
+        "driver_opts": _OPTIONS,
+        "gw_priority": INTEGER,
+        "interface_name": TEXT,
+        "ipv4_address": TEXT,
+        "ipv6_address": TEXT,
+        "link_local_ips": TEXTS,
+        "mac_address": TEXT,
+        "priority": INTEGER,
+    }
 )
 
 HEALTHCHECK = Keys(
@@ -111,7 +112,7 @@ ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 _SERVICE_LATER = """
 attach build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus isolation label_file mac_address models platform post_start pre_start
+develop extends external_links gpus isolation label_file models platform post_start pre_start
 pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket
 """
 
@@ -169,6 +170,7 @@ SERVICE = Keys(
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
+        "mac_address": TEXT,
         "mem_limit": QUANTITY,
         "mem_reservation": QUANTITY,
         "mem_swappiness": INTEGER,
@@ -207,18 +209,21 @@ SERVICE = Keys(
 
 _EXTERNAL = Either((BOOLEAN, Keys({"name": TEXT})))
 
-POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT}, later=frozenset({"aux_addresses"}))
+POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT, "aux_addresses": Entries(TEXT)})
 
 NETWORK = Keys(
     {
         "name": TEXT,
+        "attachable": BOOLEAN,
         "driver": TEXT,
+        "driver_opts": _OPTIONS,
+        "enable_ipv4": BOOLEAN,
+        "enable_ipv6": BOOLEAN,
         "external": _EXTERNAL,
         "internal": BOOLEAN,
-        "ipam": Keys({"driver": TEXT, "config": Items(POOL)}, later=frozenset({"options"})),
+        "ipam": Keys({"driver": TEXT, "config": Items(POOL), "options": Entries(TEXT)}),
         "labels": PAIRS,
-    },
-    later=frozenset({"attachable", "driver_opts", "enable_ipv4", "enable_ipv6"}),
+    }
 )
 
 VOLUME = Keys(

@@ -13,10 +13,18 @@ from specs.content import Use
 
 
 class ServiceNetwork(strict.Model):
-    """How a service is joined to a network. `aliases` are names beside the service's own."""
+    """How a service is joined to a network. `aliases` are names beside the service's own. `gw_priority`: the highest carries the
+    default route; `priority`: the highest is joined first. `driver_opts`: see `specs.bridge_options`."""
 
     aliases: tuple[str, ...] = ()
     ipv4_address: str | None = None
+    ipv6_address: str | None = None
+    link_local_ips: tuple[str, ...] = ()
+    mac_address: str | None = None
+    interface_name: str | None = None
+    gw_priority: int = 0
+    priority: int = 0
+    driver_opts: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class Port(strict.Model):
@@ -27,7 +35,7 @@ class Port(strict.Model):
     target: int
     published: str = ""
     host_ip: str = ""
-    protocol: Literal["tcp", "udp"] = "tcp"
+    protocol: Literal["tcp", "udp", "sctp"] = "tcp"
     mode: Literal["ingress", "host"] = "ingress"
     name: str = ""
     app_protocol: str = ""
@@ -164,6 +172,7 @@ class Service(strict.Model):
     uts: str | None = None
     cgroup: str | None = None
     cgroup_parent: str | None = None
+    mac_address: str | None = None
     configs: tuple[Use, ...] = ()
     secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)

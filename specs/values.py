@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, namespaces, security_options, units, user_namespace
+from specs import block_io, confinement, contents, namespaces, scalars, security_options, units, user_namespace
 from specs.context import Context
 from specs.errors import Path
-from specs.node import Node, text_of
+from specs.node import Node, Scalar, text_of
 
 Convert: TypeAlias = Callable[[Node, Path, Context], "Node | None"]
 
@@ -98,9 +98,23 @@ def _image(node: Node, path: Path, context: Context) -> Node | None:
 
 def _networks(node: Node, path: Path, context: Context) -> Node | None:
     empty: dict[str, Node] = {}
-    return node.with_value(
-        {key: child if child.value is not None else child.with_value(empty) for key, child in node.mapping().items()}
-    )
+    found = {}
+    for key, child in node.mapping().items():
+        fields = {word: value for word, value in child.mapping().items() if value.value is not None}
+        if "driver_opts" in fields:
+            fields["driver_opts"] = option_texts(fields["driver_opts"])
+        found[key] = child.with_value(fields or empty)
+    return node.with_value(found)
+
+
+def option_texts(node: Node) -> Node:
+    """The options of a driver, all as text."""
+    given = {key: child for key, child in node.mapping().items() if child.value is not None}
+    return node.with_value({key: child.with_value(scalars.as_text(scalar(child))) for key, child in given.items()})
+
+
+def scalar(node: Node) -> Scalar:
+    return None if isinstance(node.value, dict | list) else node.value
 
 
 def _ports(node: Node, path: Path, context: Context) -> Node | None:

@@ -5,12 +5,13 @@ networks that the sandbox is in, the asked one first, and its own links before t
 
     web         a name in one of its networks; several members with that name are all answered, each time another one first
     web.lab     the same, in any domain of the member (its project, its own)
+    AAAA        a name has addresses of IPv4 and of IPv6, or of one of them; by whichever of them it was asked
     PTR         the FQDN that the member calls itself, for an address in one of its networks
     unknown     in the domain of its project, in a subnet of its networks, or where none of its networks may reach
                 outside: there is no such name. Else: somebody else may know, ask the servers
     not a member    refused; and no answer at all to who is not in the subnet of the network
 
-A name that is known has an address and nothing else: other types are answered with nothing, so nobody asks outside for them.
+A name that is known has addresses and nothing else: other types are answered with nothing, so nobody asks outside for them.
 
 Runs in the dns process: the listed stdlib modules only.
 """
@@ -39,18 +40,19 @@ class Answer:
 class Network:
     """One table. Raises ValueError where the text is none."""
 
-    __slots__ = ("gateway", "internal", "mask", "members", "name", "names", "subnet", "turn")
+    __slots__ = ("gateways", "internal", "members", "name", "names", "subnets", "turn")
 
     def __init__(self, text: str) -> None:
         try:
             content = json.loads(text)
             self.name = str(content["network"])
-            self.gateway = str(content["gateway"])
-            base, _, bits = content["subnet"].partition("/")
-            self.mask = 0xFFFFFFFF << (32 - int(bits)) & 0xFFFFFFFF
-            self.subnet = _number(base) & self.mask
+            self.gateways = _texts(content["gateways"])
+            self.subnets = [_subnet(text) for text in _texts(content["subnets"])]
             self.internal = bool(content["internal"])
-            self.members = {_packed(member["address"]): Member(member) for member in content["members"]}
+            self.members: dict[bytes, Member] = {}
+            for each in content["members"]:
+                member = Member(each)
+                self.members |= {packed(address): member for address in _texts(each["addresses"])}
         except (KeyError, TypeError, AttributeError, OSError, struct.error) as error:
             raise ValueError(f"not a table: {error!r}") from None
         self.names: dict[str, list[bytes]] = {}
@@ -60,7 +62,9 @@ class Network:
                 self.names.setdefault(name, []).append(address)
 
     def has(self, address: bytes) -> bool:
-        return int.from_bytes(address, "big") & self.mask == self.subnet
+        """Whether it is in a subnet of the network."""
+        number = int.from_bytes(address, "big")
+        return any(size == len(address) and number & mask == base for size, mask, base in self.subnets)
 
 
 class Member:
@@ -94,7 +98,7 @@ class Tables:
         self._networks = sorted(networks, key=lambda network: network.name)
         self._of_sandbox: dict[tuple[str, str], list[Network]] = {}
         for network in self._networks:
-            for member in network.members.values():
+            for member in dict.fromkeys(network.members.values()):
                 self._of_sandbox.setdefault(member.sandbox, []).append(network)
 
     def answer(self, asked: Network, source: bytes, question: packets.Question) -> Answer | None:
@@ -109,7 +113,7 @@ class Tables:
         name = question.name
         found = self._linked(member, networks, name) or self._named(networks, name)
         if found:
-            return Answer(packets.NOERROR, found if question.kind in (packets.A, packets.ANY) else ())
+            return Answer(packets.NOERROR, _of_kind(found, question.kind))
         address = packets.reverse_address(name)
         if address is not None and any(network.has(address) for network in networks):
             return self._reverse(networks, address, question.kind)
@@ -135,8 +139,7 @@ class Tables:
         for network in networks:
             if found := network.names.get(name):
                 network.turn += 1
-                first = network.turn % len(found)
-                return found[first:] + found[:first]
+                return [each for size in (4, 16) for each in _turned(found, size, network.turn)]
         return []
 
     def _reverse(self, networks: list[Network], address: bytes, kind: int) -> Answer:
@@ -153,9 +156,29 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(text) for text in value)
 
 
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET, address)
+def _turned(found: list[bytes], size: int, turn: int) -> list[bytes]:
+    """The addresses of one family, another one first each time."""
+    alike = [address for address in found if len(address) == size]
+    first = turn % len(alike) if alike else 0
+    return alike[first:] + alike[:first]
 
 
-def _number(address: str) -> int:
-    return int.from_bytes(_packed(address), "big")
+def _of_kind(found: Sequence[bytes], kind: int) -> Sequence[bytes]:
+    """The addresses of the kind that is asked for. ANY: of one kind, as an answer has one (RFC 8482, 4.1)."""
+    if kind == packets.ANY:
+        return [address for address in found if len(address) == len(found[0])]
+    size = {packets.A: 4, packets.AAAA: 16}.get(kind)
+    return [address for address in found if len(address) == size]
+
+
+def packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _subnet(text: str) -> tuple[int, int, int]:
+    """Bytes of an address, mask, and what is left under the mask."""
+    base, _, bits = text.partition("/")
+    address = packed(base)
+    width = 8 * len(address)
+    mask = (1 << width) - (1 << (width - int(bits)))
+    return len(address), mask, int.from_bytes(address, "big") & mask

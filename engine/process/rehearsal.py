@@ -49,7 +49,7 @@ def _live() -> None:
         client = _Client(loop, ours)
         client.hear()
         client.ask(wire.Subscribe())
-        client.ask(wire.ConfigureInterface("", "", 0, None))
+        client.ask(wire.ConfigureInterface("", ()))
         client.ask(wire.Hold("c 0.0.0.0:80/tcp"), (reading,))
         client.ask(wire.Start(wire.StartSpec("c", "r", NOWHERE, NOWHERE, NOWHERE, ("true",), ())))
         client.ask(wire.Subscribe())

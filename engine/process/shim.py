@@ -21,6 +21,7 @@ from engine.process import (
     durable,
     frames,
     identity,
+    interfaces,
     namespaces,
     title,
     user_namespaces,
@@ -81,8 +82,8 @@ def perform(report: Socket, data: bytes, has_network: bool) -> None:
             namespaces.name(hostname, domainname)
         case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
             raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
-        case wire.ConfigureInterface(name, address, prefix_length, gateway):
-            netlink.configure_interface(name, address, prefix_length, gateway)
+        case wire.ConfigureInterface():
+            interfaces.configure(body)
         case wire.UnconfigureInterface(name):
             netlink.unconfigure_interface(name)
         case _:

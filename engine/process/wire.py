@@ -285,12 +285,14 @@ class ExecSignal(NamedTuple):
 
 
 class ConfigureInterface(NamedTuple):
-    """In the sandbox's network namespace: rename nothing, bring `name` up with this address and default route. Answer: Done."""
+    """In the sandbox's network namespace: rename nothing, bring `name` up with these addresses ("a/n"), a default route for each
+    gateway, this mtu and these settings, in whose names the interface is IFNAME. Answer: Done."""
 
     name: str
-    address: str
-    prefix_length: int
-    gateway: str | None = None
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    mtu: int = 0
+    sysctls: Pairs = ()
 
 
 class UnconfigureInterface(NamedTuple):

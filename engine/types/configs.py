@@ -51,7 +51,10 @@ class VolumeConfig:
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it."""
+    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it; `subnet6` and `gateway6` are the
+    same of IPv6; "": the network has none of that family. `bridge` is the name that the kernel's interface gets, "": any.
+    `icc`: members reach each other. `masquerade`: who goes out of it has an address of the machine's. `interface_prefix`: of
+    the names of its members' interfaces. `reserved` addresses are given to nobody."""
 
     name: str  # full: unique in this corral
     project: str
@@ -61,6 +64,14 @@ class NetworkConfig:
     internal: bool = False
     mtu: int = 1500
     labels: Pairs = ()
+    subnet6: str = ""
+    gateway6: str = ""
+    bridge: str = ""
+    icc: bool = True
+    masquerade: bool = True
+    host_ip: str = ""  # where its ports are published, unless they say so; "": everywhere
+    interface_prefix: str = "eth"
+    reserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,10 @@ class SandboxConfig:
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
     """Joins a sandbox to a network. `names`: what the other members of the network may call it (shared names are
-    answered in turn); `fqdn` is what its address resolves back to. `primary`: it carries the default route."""
+    answered in turn); `fqdn` is what its address resolves back to. `primary`: it carries the default route, `primary6` that of
+    IPv6. `address6`, `prefix_length6` and `gateway6` are those of IPv6, and either family may be missing ("", 0). `mac` "": one
+    that follows from the address. `interface` is the name asked for, "": `likely_interface` where that is free. `link_local`
+    addresses come on top. `sysctls` are of the interface, whose name stands in them as IFNAME."""
 
     project: str
     sandbox: str
@@ -101,6 +115,16 @@ class EndpointConfig:
     fqdn: str
     names: tuple[str, ...] = ()
     primary: bool = False
+    address6: str = ""
+    prefix_length6: int = 0
+    gateway6: str = ""
+    primary6: bool = False
+    mtu: int = 1500
+    mac: str = ""
+    interface: str = ""
+    likely_interface: str = "eth0"
+    link_local: tuple[str, ...] = ()
+    sysctls: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,8 +165,8 @@ class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 
     `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who);
-    `addresses`: (network's full name, address, who): projects may join each other's networks. `ids`: (range, who), of user
-    and group ids.
+    `addresses`: (network's full name, address, who): projects may join each other's networks; `bridges`: (interface of the
+    machine, who); `ids`: (range, who), of user and group ids.
     """
 
     subnets: tuple[tuple[str, str], ...] = ()
@@ -174,3 +174,4 @@ class Taken:
     names: tuple[tuple[str, str], ...] = ()
     addresses: tuple[tuple[str, str, str], ...] = ()
     ids: tuple[tuple[IdRange, str], ...] = ()
+    bridges: tuple[tuple[str, str], ...] = ()

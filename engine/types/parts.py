@@ -83,12 +83,13 @@ class GivenFile:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortMap:
-    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
+    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every IPv4 address of the machine,
+    "::": every IPv6 address. The container is reached by the same family."""
 
     host_ip: str
     host_port: int
     container_port: int
-    protocol: str = "tcp"  # tcp | udp
+    protocol: str = "tcp"  # tcp | udp | sctp
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from engine.types.parts import (
     TmpfsMount,
     VolumeMount,
 )
-from reconciler import leases, naming, sharing
+from reconciler import host_ports, naming, sharing
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
@@ -172,8 +172,11 @@ def signal_of(text: str | None) -> int:
 
 
 def ports_of(wish: Wish, slot: Slot, service: Service) -> tuple[PortMap, ...]:
-    ports = {leases.port_map(port, wish.leases.ports[leases.port_key(slot, port)]) for port in service.ports}
-    return tuple(sorted(ports))
+    found = set()
+    for port in service.ports:
+        hosts = host_ports.host_ips(wish.project, service, port, wish.external)
+        found |= set(host_ports.port_maps(port, hosts, wish.leases.ports[host_ports.port_key(slot, port)]))
+    return tuple(sorted(found))
 
 
 # ------------------------------------------------------------------------------------------------------------- mounts

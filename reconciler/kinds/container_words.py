@@ -58,7 +58,8 @@ assert NAMESPACES.keys() == set(Namespaces.__dataclass_fields__)
 
 def shown_port(port: object) -> str:
     assert isinstance(port, PortMap)
-    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
+    host = f"[{port.host_ip}]:" if ":" in port.host_ip else f"{port.host_ip}:"
+    host = "" if port.host_ip == claiming.EVERY_ADDRESS else host
     return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
 
 

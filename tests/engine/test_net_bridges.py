@@ -155,7 +155,7 @@ def test_inside_configured_and_taken_back(host: Host) -> None:
     netlink.loopback_up()
     host.sh("ip addr add 10.9.9.9/24 dev eth0")
     for address, gateway in [("10.10.0.2", "10.10.0.1"), ("10.10.0.2", "10.10.0.1"), ("10.10.0.7", "10.10.0.254")]:
-        netlink.configure_interface("eth0", address, 24, gateway)
+        netlink.configure_interface("eth0", [f"{address}/24"], [gateway])
         assert [each["local"] for each in show(host, "-4 addr show eth0")["addr_info"]] == [address]  # type: ignore[union-attr]
         assert show(host, "route show default")["gateway"] == gateway
     netlink.unconfigure_interface("eth0")
@@ -163,9 +163,9 @@ def test_inside_configured_and_taken_back(host: Host) -> None:
     netlink.unconfigure_interface("eth0")
     netlink.unconfigure_interface("gone")
     with pytest.raises(OSError, match="gone"):
-        netlink.configure_interface("gone", "10.10.0.2", 24, None)
+        netlink.configure_interface("gone", ["10.10.0.2/24"])
     with pytest.raises(OSError, match="invalid gateway"):
-        netlink.configure_interface("eth0", "10.10.0.2", 24, "203.0.113.1")
+        netlink.configure_interface("eth0", ["10.10.0.2/24"], ["203.0.113.1"])
     host.sh("ip link del eth0")
 
 

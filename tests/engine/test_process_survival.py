@@ -255,7 +255,7 @@ async def test_the_network_namespace_is_its_own_with_lo_up(lab: Lab) -> None:
     async with lab.sandbox("host", mode="host") as sandbox:
         assert os.readlink(f"/proc/{sandbox.pid}/ns/net") == os.readlink("/proc/self/ns/net")
         with pytest.raises(errors.TerminalEngineError, match="the sandbox uses the machine's network"):
-            await sandbox.shim.configure_interface("eth0", "10.0.0.1", 24, None)
+            await sandbox.shim.configure_interface(wire.ConfigureInterface("eth0", ("10.0.0.1/24",)))
 
 
 @pytest.mark.parametrize("key", ["kernel.core_pattern", "net.ipv4.../kernel/core_pattern", "net.ipv4.a\nb", "net"])

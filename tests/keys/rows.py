@@ -108,6 +108,54 @@ SERVICE = (
     Row("services.networks.aliases", "more names in this network", {"networks": {"default": {"aliases": ["x"]}}}),
     Row("services.networks.ipv4_address", "a static address", {"networks": {"default": {"ipv4_address": "10.9.0.9"}}}),
     Row(
+        "services.networks.ipv6_address",
+        "the same of IPv6, in a network with `enable_ipv6`",
+        {"networks": {"six": {"ipv6_address": "fd12::9"}}},
+        {"networks": ["six"]},
+    ),
+    Row(
+        "services.networks.link_local_ips",
+        "addresses of 169.254.0.0/16 or fe80::/10 beside its own",
+        {"networks": {"default": {"link_local_ips": ["169.254.1.1"]}}},
+    ),
+    Row(
+        "services.networks.mac_address",
+        "unless given, one that follows from the address",
+        {"networks": {"default": {"mac_address": "02:42:ac:11:00:02"}}},
+    ),
+    Row(
+        "services.networks.interface_name",
+        "unless given, eth0, eth1 … in the order of joining",
+        {"networks": {"default": {"interface_name": "lan0"}}},
+    ),
+    Row(
+        "services.networks.gw_priority",
+        "the highest carries the default route and the published ports; else the first by name that leads outside",
+        {"networks": {"default": {}, "other": {"gw_priority": 5}}},
+        {"networks": ["default", "other"]},
+    ),
+    Row(
+        "services.networks.priority",
+        "the highest is joined first: its interface has the lowest number. Counts for interfaces made from then on",
+        {"networks": {"default": {"priority": 5}}},
+    ),
+    Row(
+        "services.networks.driver_opts",
+        "`com.docker.network.endpoint.sysctls` (`net.ipv4.conf.IFNAME.log_martians=1,…`), `…endpoint.ifname`",
+        {
+            "networks": {
+                "default": {
+                    "driver_opts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1"}
+                }
+            }
+        },
+    ),
+    Row(
+        "services.mac_address",
+        "of its interface in the network that it joins first",
+        {"mac_address": "02:42:ac:11:00:02"},
+    ),
+    Row(
         "services.network_mode",
         "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network); `service:NAME`, `container:NAME`: [Shared namespaces](#shared-namespaces)",
         {"network_mode": "none"},
@@ -148,7 +196,12 @@ SERVICE = (
         {"ports": ["127.0.0.1:18080:80"]},
         {"ports": ["18080:80"]},
     ),
-    Row("services.ports.protocol", "`tcp`, `udp`", {"ports": ["18080:80/udp"]}, {"ports": ["18080:80"]}),
+    Row(
+        "services.ports.protocol",
+        "`tcp`, `udp`; `sctp` where the kernel has it",
+        {"ports": ["18080:80/udp"]},
+        {"ports": ["18080:80"]},
+    ),
     Row(
         "services.ports.mode",
         "kept, means nothing on one machine",
@@ -347,7 +400,20 @@ SERVICE = (
 
 NETWORK = (
     Row("networks.name", "`PROJECT_KEY` unless given", {"name": "n"}),
-    Row("networks.driver", "`bridge`", {"driver": "bridge"}),
+    Row(
+        "networks.driver",
+        "`bridge` or `default`; who joins one of `host` or `none` has that `network_mode`",
+        {"driver": "bridge"},
+    ),
+    Row("networks.driver_opts", "[Networks](#networks)", {"driver_opts": {"com.docker.network.driver.mtu": "1400"}}),
+    Row("networks.attachable", "changes nothing: others may always join", {"attachable": True}),
+    Row(
+        "networks.enable_ipv4",
+        "unless `false`; then `enable_ipv6` is needed",
+        {"enable_ipv4": False, "enable_ipv6": True, "ipam": None},
+        {"enable_ipv6": True},
+    ),
+    Row("networks.enable_ipv6", "[Networks](#networks)", {"enable_ipv6": True}),
     Row(
         "networks.external",
         "one that another project has made: joined, never made, changed or removed",
@@ -355,7 +421,7 @@ NETWORK = (
     ),
     Row("networks.internal", "no way out, and nothing is published into it", {"internal": True}),
     Row("networks.labels", "", {"labels": {"l": "1"}}),
-    Row("networks.ipam", "`config` with one pool", {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}}),
+    Row("networks.ipam", "`config` with one pool of each family", {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}}),
     Row("networks.ipam.driver", "`default`", {"ipam": {"driver": "default"}}),
     Row(
         "networks.ipam.config.subnet",
@@ -371,6 +437,17 @@ NETWORK = (
         "networks.ipam.config.ip_range",
         "from where addresses are chosen",
         {"ipam": {"config": [{"subnet": "10.9.0.0/24", "ip_range": "10.9.0.128/25"}]}},
+    ),
+    Row(
+        "networks.ipam.config.aux_addresses",
+        "given to nobody",
+        {"ipam": {"config": [{"subnet": "10.9.0.0/24", "aux_addresses": {"printer": "10.9.0.9"}}]}},
+    ),
+    Row(
+        "networks.ipam.options",
+        "none change anything, which a note says",
+        {"ipam": {"options": {"x": "y"}}},
+        {"ipam": {}},
     ),
 )
 VOLUME = (

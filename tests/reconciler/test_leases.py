@@ -11,7 +11,7 @@ from scenes import port, project, service, static, subnet
 from engine.types.configs import ContainerConfig, NetworkConfig
 from engine.types.infos import ContainerInfo, Look, NetworkInfo, Taken
 from engine.types.parts import IdRange, PortMap
-from reconciler import id_leases, leases, slots
+from reconciler import addressing, host_ports, id_leases, leases, slots
 from reconciler.errors import Conflict
 from reconciler.leases import Leases
 from specs import validate
@@ -41,7 +41,7 @@ def test_a_subnet_is_the_same_each_time_and_another_for_another_project():
     other = assigned(project({"a": service()}, name="q"))
     assert one == again
     assert one.subnets != other.subnets
-    assert IPv4Network(one.subnets["lab"]).subnet_of(IPv4Network(leases.POOLS[0]))
+    assert IPv4Network(one.subnets["lab"]).subnet_of(IPv4Network(addressing.POOLS[0]))
 
 
 def test_a_subnet_avoids_routes_and_other_networks_and_stays_where_it_stands():
@@ -57,7 +57,7 @@ def test_a_subnet_avoids_routes_and_other_networks_and_stays_where_it_stands():
 def test_when_a_pool_is_taken_whole_the_next_one_serves():
     taken = Taken(subnets=(("10.0.0.0/8", "vpn"),))
     assert IPv4Network(assigned(project({"a": service()}), taken=taken).subnets["lab"]).subnet_of(
-        IPv4Network(leases.POOLS[1])
+        IPv4Network(addressing.POOLS[1])
     )
     with pytest.raises(Conflict, match=r"networks.lab: cannot choose a subnet"):
         assigned(project({"a": service()}), taken=Taken(subnets=(("128.0.0.0/1", "x"), ("0.0.0.0/1", "y"))))
@@ -135,7 +135,7 @@ def test_ports_left_to_us_are_chosen_once_and_move_only_away_from_somebody_else(
     document = project({"a": service(ports=[port("")]), "b": service(ports=[port("")])})
     first = assigned(document)
     assert len(set(first.ports.values())) == 2
-    assert all(leases.OUR_PORTS[0] <= number <= leases.OUR_PORTS[1] for number in first.ports.values())
+    assert all(host_ports.OUR_PORTS[0] <= number <= host_ports.OUR_PORTS[1] for number in first.ports.values())
     assert assigned(document, first) == first
     lost = first.ports["a 0.0.0.0::80/tcp"]
     moved = assigned(document, first, Taken(ports=((PortMap("0.0.0.0", lost, 0), "x"),)))

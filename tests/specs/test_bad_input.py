@@ -345,14 +345,14 @@ f: [*e,*e,*e]
     isolation: host
     deploy: {mode: global}
 models: {x: {model: y}}
-networks: {x: {enable_ipv6: true}}
+volumes: {v: {driver_opts: {type: nfs}}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
             "compose.yaml:5:5: services.a.isolation: isolation is not supported yet",
             "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
             "compose.yaml:7:1: models: models is not supported yet",
-            "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",
+            "compose.yaml:8:15: volumes.v.driver_opts: driver_opts is not supported yet",
         ],
     ),
     "rights that are half said": (
@@ -665,11 +665,9 @@ services:
 """,
         [
             "compose.yaml:4:13: services.a.ports[0]: 'a' is not a host port or range",
-            "compose.yaml:4:21: services.a.ports[1]: '80:80': IPv6 is not supported yet",
+            "compose.yaml:4:21: services.a.ports[1]: '80:80' is not an address",
             "compose.yaml:4:36: services.a.ports[2]: the ranges 8000-8002 and 80-81 are not equally long",
             "compose.yaml:4:55: services.a.ports[3]: host port 70000 is not between 1 and 65535",
-            "compose.yaml:4:67: services.a.ports[4]: the protocol sctp is not supported yet",
-            "compose.yaml:4:78: services.a.ports[5]: '::1': IPv6 is not supported yet",
             "compose.yaml:4:93: services.a.ports[6]: '' is not a container port or range",
             "compose.yaml:4:100: services.a.ports[7]: target is missing",
             "compose.yaml:4:117: services.a.ports[8]: container port 0 is not between 1 and 65535",
@@ -797,7 +795,7 @@ networks: {x: {driver: overlay}}
 volumes: {v: {driver: nfs}}
 """,
         [
-            "compose.yaml:5:16: networks.x.driver: the driver 'overlay' is not supported yet: bridge",
+            "compose.yaml:5:16: networks.x.driver: the driver 'overlay' is not supported: its networks span machines, and corral is one machine's (there are bridge, default, host, none)",
             "compose.yaml:6:15: volumes.v.driver: the driver 'nfs' is not supported yet: local",
         ],
     ),

@@ -222,7 +222,10 @@ ROWS = (
         40,
         "CVE-2024-32473, CVE-2020-13401",
         "IPv6 where there should be none",
-        (NETWORK + "test_a_container_that_plays_an_ipv6_router_gets_no_followers",),
+        (
+            NETWORK + "test_a_container_that_plays_an_ipv6_router_gets_no_followers",
+            "tests/e2e/test_ipv6.py::test_a_member_that_plays_a_router_gets_no_followers",
+        ),
     ),
     Row(
         41,
