@@ -15,10 +15,9 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from engine import errors, store
+from engine import errors, inside, store
 from engine.batch import Batch
-from engine.network import bridges, conntrack, links, routes
-from engine.process import wire
+from engine.network import bridges, conntrack, interfaces, links, routes
 from engine.sandboxes import Sandbox
 from engine.types.configs import EndpointConfig, NetworkConfig
 from engine.types.infos import EndpointInfo, NetworkInfo
@@ -215,18 +214,14 @@ class Networks:
         config = record.config
         addresses = ((config.address, config.prefix_length), (config.address6, config.prefix_length6))
         gateways = ((config.gateway, config.primary), (config.gateway6, config.primary6))
-        await sandbox.shim.configure_interface(
-            wire.ConfigureInterface(
-                record.interface,
-                (
-                    *(f"{address}/{bits}" for address, bits in addresses if address),
-                    *map(_with_prefix, config.link_local),
-                ),
-                tuple(each for each, is_primary in gateways if each and is_primary and not network.config.internal),
-                config.mtu,
-                config.sysctls,
-            )
+        interface = interfaces.Interface(
+            record.interface,
+            (*(f"{address}/{bits}" for address, bits in addresses if address), *map(_with_prefix, config.link_local)),
+            tuple(each for each, is_primary in gateways if each and is_primary and not network.config.internal),
+            config.mtu,
+            config.sysctls,
         )
+        await inside.act(sandbox.directory, inside.NETWORK, lambda: interfaces.configure(interface))
 
     def _free_interface(self, config: EndpointConfig, sandbox: Sandbox) -> str:
         """The name asked for, or the likely one, or the next one like it."""

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import errors, shims, store, trees
-from engine.process import wire
+from engine import errors, inside, shims, store, trees
+from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import SandboxInfo
 
@@ -175,7 +175,9 @@ class Sandboxes:
             raise errors.TerminalEngineError(f"cannot update sandbox {config.name}: its mode does not change live")
         record = replace(sandbox.record, config=config)
         if (config.hostname, config.domainname) != (sandbox.config.hostname, sandbox.config.domainname):
-            await sandbox.shim.set_hostname(config.hostname, config.domainname)
+            await inside.act(
+                sandbox.directory, inside.NAMES, lambda: namespaces.name(config.hostname, config.domainname)
+            )
         store.write(sandbox.file("record.json"), record, durable=False)
         self._living[uid] = replace(sandbox, record=record)
         self.write_files(self._living[uid])

@@ -165,21 +165,12 @@ class Shim:
         stopped: wire.Stopped = await self._request(wire.Stop(container, number, grace_s), grace_s + REQUEST_S)
         return stopped.exit
 
-    async def configure_interface(self, asked: wire.ConfigureInterface) -> None:
-        await self._request(asked)
-
-    async def unconfigure_interface(self, name: str) -> None:
-        await self._request(wire.UnconfigureInterface(name))
-
     async def hold(self, key: str, descriptors: Sequence[int]) -> None:
         """Let the shim keep copies of these descriptors; ours stay ours."""
         await self._request(wire.Hold(key), descriptors=tuple(descriptors))
 
     async def release(self, keys: Sequence[str]) -> None:
         await self._request(wire.Release(tuple(keys)))
-
-    async def set_hostname(self, hostname: str, domainname: str = "") -> None:
-        await self._request(wire.SetHostname(hostname, domainname))
 
     async def list(self) -> wire.Listing:
         listing: wire.Listing = await self._request(wire.List())

@@ -109,17 +109,6 @@ def new_address(index: int, packed: bytes, prefix_length: int) -> bytes:
     return message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
-def unconfigure_interface(name: str) -> None:
-    """Take the addresses off `name`, their routes with them, and bring it down. Idempotent; one that is gone is done."""
-    try:
-        index = _index(name)
-    except OSError:
-        return
-    messages = [message(RTM_DELADDR, 0, body) for body in _addresses_of(index)]
-    messages.append(message(RTM_NEWLINK, 0, LINK.pack(0, 0, index, 0, IFF_UP)))
-    transact(*messages)
-
-
 def announce(name: str, packed: bytes) -> None:
     """Send one gratuitous ARP, or its like of IPv6, so that whoever remembers another owner of the address learns the new one at
     once.

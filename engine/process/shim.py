@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from engine import errors
-from engine.network import netlink
 from engine.process import (
     birth,
     commands,
@@ -21,7 +20,6 @@ from engine.process import (
     durable,
     frames,
     identity,
-    interfaces,
     namespaces,
     title,
     user_namespaces,
@@ -55,7 +53,7 @@ def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
             jobs = Jobs(set_up, lambda report, data: birth.start(report, data, userns))
         else:
             namespaces.enter(has_network)
-        Shim(Loop(), data, first, has_network, jobs).run()
+        Shim(Loop(), data, first, jobs).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:
@@ -74,31 +72,14 @@ def set_up(report: Socket, data: bytes, listening: Socket, pid: int) -> None:
     frames.send_raw(report, frames.encode(wire.Ready(who)))
 
 
-def perform(report: Socket, data: bytes, has_network: bool) -> None:
-    """Do what needs nothing of the shim but its namespaces. A worker's job; reports the answer, encoded."""
-    body = frames.decode(data).body
-    match body:
-        case wire.SetHostname(hostname, domainname):
-            namespaces.name(hostname, domainname)
-        case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
-            raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
-        case wire.ConfigureInterface():
-            interfaces.configure(body)
-        case wire.UnconfigureInterface(name):
-            netlink.unconfigure_interface(name)
-        case _:
-            raise errors.TerminalEngineError(f"cannot {type(body).__name__}: this shim does not know how")
-    frames.send_raw(report, DONE)
-
-
 JOBS = Jobs(set_up, birth.start)
 
 
 class Shim:
     """`_ended`: the encoded last exit of each container that ran here and rests."""
 
-    def __init__(self, loop: Loop, data: bytes, first: Socket, has_network: bool, jobs: Jobs) -> None:
-        self._loop, self._has_network, self._jobs = loop, has_network, jobs
+    def __init__(self, loop: Loop, data: bytes, first: Socket, jobs: Jobs) -> None:
+        self._loop, self._jobs = loop, jobs
         self._running: dict[str, Running] = {}
         self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
@@ -184,15 +165,7 @@ class Shim:
             case "Quit":
                 self._quit(connection, number)
             case _:
-                self._delegate(connection, number, data)
-
-    def _delegate(self, connection: Connection, number: int, data: bytes) -> None:
-        workers.fork(
-            self._loop,
-            "do what was asked of the shim",
-            lambda report: perform(report, data, self._has_network),
-            lambda answer, _descriptors: connection.send(number, answer),
-        )
+                raise errors.TerminalEngineError(f"cannot {kind}: this shim does not know how")
 
     # ------------------------------------------------------------------------------------------------------ containers
 

@@ -284,23 +284,6 @@ class ExecSignal(NamedTuple):
     number: int
 
 
-class ConfigureInterface(NamedTuple):
-    """In the sandbox's network namespace: rename nothing, bring `name` up with these addresses ("a/n"), a default route for each
-    gateway, this mtu and these settings, in whose names the interface is IFNAME. Answer: Done."""
-
-    name: str
-    addresses: tuple[str, ...]
-    gateways: tuple[str, ...] = ()
-    mtu: int = 0
-    sysctls: Pairs = ()
-
-
-class UnconfigureInterface(NamedTuple):
-    """Take addresses and routes off `name` and bring it down; one that is gone is done. Answer: Done."""
-
-    name: str
-
-
 class Hold(NamedTuple):
     """Keep the descriptors that come with this under `key`, until released or the shim's end. Answer: Done."""
 
@@ -311,11 +294,6 @@ class Release(NamedTuple):
     """Close what is held under these keys; unknown ones are released already. Answer: Done."""
 
     keys: tuple[str, ...]
-
-
-class SetHostname(NamedTuple):
-    hostname: str
-    domainname: str = ""
 
 
 class List(NamedTuple):

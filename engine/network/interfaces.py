@@ -1,14 +1,14 @@
 """An interface of a sandbox, as it is asked for: its addresses, routes and settings. IPv6 is shut in a sandbox, and opened for
 the interfaces that get an address of it.
 
-Runs in forks of shims: the listed stdlib modules only.
+Done in the sandbox's network namespace (`engine.inside`).
 """
 
 import os
+from typing import NamedTuple
 
 from engine import errors
 from engine.network import netlink
-from engine.process import wire
 
 CONF = "/proc/sys/net/ipv6/conf/"
 OPEN = (
@@ -18,7 +18,18 @@ OPEN = (
 )
 
 
-def configure(asked: wire.ConfigureInterface) -> None:
+class Interface(NamedTuple):
+    """It is up, with exactly these addresses ("a/n"), and for each gateway the default route of its family. `mtu` 0: as it is. In
+    the names of `sysctls` it is IFNAME."""
+
+    name: str
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    mtu: int = 0
+    sysctls: tuple[tuple[str, str], ...] = ()
+
+
+def configure(asked: Interface) -> None:
     """Raises `TerminalEngineError` for a setting that the kernel refuses."""
     if any(":" in address for address in asked.addresses):
         _open_ipv6(asked.name)
