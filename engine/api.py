@@ -19,13 +19,15 @@ Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | V
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to run in a running container. `user`, `working_dir`: None means the container's."""
+    """A command to run in a running container. `user`, `working_dir`: None means the container's. `privileged`: with every
+    capability that corral has."""
 
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     user: str | None = None
     working_dir: str | None = None
     tty: bool = False
+    privileged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,14 @@ class Engine(Protocol):
     # --------------------------------------------------------------- containers
     async def start(self, uid: str) -> None:
         """Start the container's process in its sandbox; returns when the program was executed. Takes its host ports.
-        A program that does not exist, a user that does not, a limit the kernel refuses: TerminalEngineError."""
+        A program that does not exist, a user that does not, a limit the kernel refuses: TerminalEngineError. Its `post_start`
+        follow by themselves, also when another engine takes over meanwhile: then all of them again."""
         ...
 
     async def stop(self, uid: str) -> None:
-        """Stop the container on purpose: its stop signal, its grace, then SIGKILL to everything in it. It is MADE
-        afterwards, and gives back its host ports. A paused one goes on first. Does nothing to one that has exited by itself."""
+        """Stop the container on purpose: its `pre_stop`, whose failures are only told, its stop signal, its grace, then SIGKILL
+        to everything in it. It is MADE afterwards, and gives back its host ports. A paused one goes on first. Does nothing to
+        one that has exited by itself."""
         ...
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:

@@ -16,13 +16,13 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, nodes, sharing, starting, store, trees
+from engine import confinement, errors, log_sending, nodes, sharing, starting, store, trees
 from engine.cgroups import devices
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
@@ -31,6 +31,7 @@ from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Limits, PortMap, Restart, Scope
+from engine.volumes import Content
 
 HASTY_S = 10.0
 GONE = ".gone"
@@ -141,16 +142,17 @@ class Containers:
             sandbox_uid=run.sandbox_uid if run and container.process else "",
             whole=container.record.whole,
             pid=container.process.identity.pid if container.process else 0,
-            code=ended.code if ended and not container.process else None,
+            code=_code_of(ended, run) if ended and not container.process else None,
             oom=bool(ended and ended.oom and not container.process),
             lost=container.is_lost,
-            error=container.error,
+            error=container.error or (run.failed if run else ""),
             created_at=container.record.created_at,
             started_at=run.started_at if run else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
             hasty=container.hasty,
             joined=run.joined if run and container.process else (),
+            hooked=run.hooked if run else True,
         )
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
@@ -243,6 +245,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
+        log_sending.check(config)
         rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
@@ -294,8 +297,8 @@ class Containers:
         container.record = replace(container.record, config=replace(container.config, ports=ports))
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
 
-    async def start(self, container: Container, sandbox: Sandbox, volume_data: Callable[[str], str]) -> None:
-        """Start the process; the caller holds the container's lock and has taken its ports."""
+    async def start(self, container: Container, sandbox: Sandbox, content: Mapping[str, Content]) -> None:
+        """Start the process; the caller holds the container's lock and has taken its ports. `content`: of its volumes."""
         exited, before = container.state is State.EXITED, container.run
 
         def in_slot(name: str) -> Container | None:
@@ -319,6 +322,7 @@ class Containers:
             restarts=before.restarts + (not container.is_lost) if before and exited else 0,
             hasty=container.hasty,
             joined=sharing.joined(record.config, in_slot),
+            hooked=not record.config.post_start,
         )
         starting.write_files(directory, record.config.files, record.config.ids)
         starting.write_hostname(record.config, directory)
@@ -330,7 +334,7 @@ class Containers:
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
             seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
-            volume_data=volume_data,
+            content=content,
             namespaces=sharing.namespaces_of(record.config, in_slot),
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)
@@ -341,6 +345,12 @@ class Containers:
         except errors.EngineError as error:
             self._not_started(container, before, error)
             raise
+
+    def mark(self, container: Container, *, hooked: bool = False, failed: str = "") -> None:
+        """Note of its present run that its `post_start` are done, or why it is to end."""
+        assert container.run is not None
+        container.run = replace(container.run, hooked=hooked, failed=failed)
+        store.write(os.path.join(self.directory(container.record.uid), "run.json"), container.run, durable=False)
 
     def _not_started(self, container: Container, before: store.RunRecord | None, error: errors.EngineError) -> None:
         """A start that failed is no run: what was before is again."""
@@ -372,10 +382,8 @@ class Containers:
             path = os.path.join(self.directory(container.record.uid), "run.json")
             store.write(path, container.run, durable=False)
 
-    async def stop(self, container: Container, sandbox: Sandbox) -> None:
-        config = container.config
-        await self.pause(container, on=False)
-        found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
+    async def stop(self, container: Container, sandbox: Sandbox, grace_s: float) -> None:
+        found = await sandbox.shim.stop(container.record.uid, container.config.stop_signal, grace_s)
         if found:
             self.ended(found)
 
@@ -423,3 +431,8 @@ class Containers:
 def group_of(config: ContainerConfig) -> str:
     """What a container's cgroup is in: the project's, or the parent that the file names, which projects share."""
     return f"{PARENTS}/{config.cgroup_parent}" if config.cgroup_parent else config.project
+
+
+def _code_of(ended: wire.Exit, run: store.RunRecord | None) -> int:
+    """A run that was ended for its `post_start` is no success, whatever the program makes of its stop signal."""
+    return 1 if run and run.failed and not ended.code else ended.code

@@ -24,6 +24,8 @@ from engine import errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.forwarding import Forwarding
+from engine.hooks import Hooks
 from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
@@ -119,11 +121,17 @@ class LinuxEngine:
         self._wiring = Wiring(
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
+        self._hooks = Hooks(self._tasks, self.containers, self._note)
+        self._forwarding = Forwarding(self._tasks, self.containers)
         self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
         await self.sandboxes.load()
         self.containers.load({run.container: run for sandbox in self.sandboxes for run in sandbox.shim.listing.running})
+        for container in self.containers:
+            if container.process:
+                self._hooks.begin(container, self._sandbox_of(container))
+            self._forwarding.begin(container)
         await self._wiring.open()
         host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
@@ -202,7 +210,7 @@ class LinuxEngine:
             case ImageConfig():
                 self.images.ensure(config)
             case VolumeConfig():
-                self.volumes.create(config)
+                await self.volumes.create(config)
             case NetworkConfig():
                 self._wiring.refuse_unable(config)
                 await self.networks.create_network(config)
@@ -279,6 +287,7 @@ class LinuxEngine:
         async with container.lock:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self._forwarding.finish(container)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -293,11 +302,14 @@ class LinuxEngine:
             ports = container.config.ports if is_private(sandbox.config) else ()
             await self._wiring.hold(sandbox, uid, ports)
             try:
-                await self.containers.start(container, sandbox, self.volumes.data)
+                content = await self.volumes.content(container.config.mounts)
+                await self.containers.start(container, sandbox, content)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._wiring.hold_only(sandbox, uid, ())
                 raise
+            self._hooks.begin(container, sandbox)
+            self._forwarding.begin(container)
         if ports:
             await self._wiring.publish_ports()
         await self._wiring.forget_connections(_flows(ports))
@@ -308,7 +320,9 @@ class LinuxEngine:
         if not container.process:
             return
         sandbox = self._sandbox_of(container)
-        await self.containers.stop(container, sandbox)
+        self._hooks.end(uid)
+        await self.containers.pause(container, on=False)
+        await self.containers.stop(container, sandbox, await self._hooks.pre_stop(container, sandbox))
         await self._give_back(container, sandbox)
 
     @verb
@@ -365,13 +379,15 @@ class LinuxEngine:
         container = self.containers.ended(ended)
         if container is None:
             return
+        self._hooks.end(container.record.uid)
         self._note(container.config.project)
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
         if sandbox:
             self._tasks.start_soon(self._quietly, self._give_back(container, sandbox, after_s=SOON_BACK_S))
 
     async def _on_death(self, sandbox_uid: str, config: SandboxConfig) -> None:
-        await self.containers.kill_lost(sandbox_uid)
+        for container in await self.containers.kill_lost(sandbox_uid):
+            self._hooks.end(container.record.uid)
         self._wiring.forget_sandbox(sandbox_uid)
         self._note(config.project)
 

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine import confinement, errors, nodes, store
 from engine.cgroups.driver import Paths
@@ -12,6 +12,7 @@ from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
 from engine.types.configs import ContainerConfig
 from engine.types.parts import BindMount, GivenFile, IdRange, Mount, Scope, TmpfsMount, VolumeMount
+from engine.volumes import Content
 
 
 def make_directories(directory: str, layers: tuple[Layer, ...], owner: int) -> None:
@@ -79,12 +80,21 @@ def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
     return argv
 
 
-def mount_of(mount: Mount, volume_data: Callable[[str], str]) -> wire.Bind | wire.Volume | wire.Tmpfs:
+def mount_of(mount: Mount, content: Mapping[str, Content]) -> wire.Bind | wire.Volume | wire.Tmpfs:
     match mount:
         case BindMount():
-            return wire.Bind(mount.source, mount.target, mount.read_only, mount.create_host_path)
+            return wire.Bind(
+                mount.source,
+                mount.target,
+                mount.read_only,
+                mount.create_host_path,
+                mount.propagation,
+                mount.recursive,
+            )
         case VolumeMount():
-            return wire.Volume(volume_data(mount.volume), mount.target, mount.read_only, not mount.no_copy)
+            copy_up = not (mount.no_copy or mount.subpath)
+            path, filesystem = content[mount.volume]
+            return wire.Volume(path, mount.target, mount.read_only, copy_up, mount.subpath, filesystem)
         case TmpfsMount():
             return wire.Tmpfs(
                 mount.target, mount.size_bytes, mount.mode, mount.uid, mount.gid, mount.read_only, mount.no_exec
@@ -104,7 +114,7 @@ def spec_of(
     cgroups: Paths,
     defaults: Defaults,
     seccomp_path: str,
-    volume_data: Callable[[str], str],
+    content: Mapping[str, Content],
     namespaces: wire.Namespaces,
 ) -> wire.StartSpec:
     """Raises `TerminalEngineError` for a Config that names nothing to run."""
@@ -126,7 +136,7 @@ def spec_of(
         environment=environment_of(config, defaults),
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,
-        mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
+        mounts=tuple(mount_of(mount, content) for mount in config.mounts),
         files=(
             *(
                 wire.Bind(file, f"/etc/{name}", config.read_only, is_ours=True)

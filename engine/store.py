@@ -76,7 +76,8 @@ class ContainerRecord:
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """The last run of a container, as the daemon began it. `run` names it in the shim's records. `taken_along`: it ended because
-    the pid namespace did that it was in."""
+    the pid namespace did that it was in. `hooked` False: its `post_start` have not all succeeded; `failed`: why it was ended, or
+    is to be, by us without a stop being asked for."""
 
     run: str
     sandbox_uid: str
@@ -86,6 +87,8 @@ class RunRecord:
     hasty: int = 0
     joined: tuple[Joined, ...] = ()
     taken_along: bool = False
+    hooked: bool = True
+    failed: str = ""
 
 
 Record = TypeVar("Record")

@@ -54,6 +54,11 @@ def data_of(volume_name: str) -> Claim:
     return Claim("data of volume", volume_name, Gates.START, shared=True)
 
 
+def life_of(name: str, *, is_alone: bool) -> Claim:
+    """Of a service, or of a slot of one. `is_alone`: nobody else of it runs beside."""
+    return Claim("life of", name, Gates.START if is_alone else Gates.FIRST_START, shared=not is_alone)
+
+
 @lru_cache(maxsize=4096)
 def subnets_overlap(one: str, other: str) -> bool:
     """False where either is not given, or they are of two families."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.types.infos import Look, Taken
-from reconciler import addressing, claims, host_ports, id_leases
+from reconciler import addressing, claims, host_ports, id_leases, volume_leases
 from reconciler.addressing import IPV4, IPV6
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
@@ -26,7 +26,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Leases:
     """`subnets`: network key -> subnet; `addresses`: endpoint id -> address; both again for IPv6; `ports`: `port_key` -> host
-    port; `ids`: slot name -> first id of its user namespace (`reconciler.id_leases`)."""
+    port; `ids`: slot name -> first id of its user namespace (`reconciler.id_leases`); `volumes`: `volume_key` -> full name of
+    an anonymous volume (`reconciler.volume_leases`)."""
 
     subnets: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Leases:
     subnets6: Mapping[str, str] = field(default_factory=dict)
     addresses6: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +45,7 @@ class Leases:
             "subnets6": dict(self.subnets6),
             "addresses6": dict(self.addresses6),
             "ids": dict(self.ids),
+            "volumes": dict(self.volumes),
         }
 
     @classmethod
@@ -54,6 +57,7 @@ class Leases:
             dict(value.get("subnets6", {})),
             dict(value.get("addresses6", {})),
             dict(value.get("ids", {})),
+            dict(value.get("volumes", {})),
         )
 
 
@@ -77,6 +81,7 @@ def assign(project: Project, slots: Slots, before: Leases, taken: Taken, look: L
         subnets6,
         _with_past(before.addresses6, addresses6),
         id_leases.assign(project, slots, before.ids, taken, look),
+        volume_leases.assign(project, slots, before.volumes, look),
     )
 
 

@@ -120,7 +120,8 @@ class Stored:
         parts = tuple(part for part in self.parts if files is not None and not part.shares_a_file_with(files))
         if parts:
             return replace(self, parts=parts)
-        return replace(self, parts=(), overlay=Overlay(), asked={}, purge=purge)
+        leases = replace(self.leases, volumes={})  # who comes after a `down` is nobody's successor
+        return replace(self, parts=(), overlay=Overlay(), asked={}, leases=leases, purge=purge)
 
     def stop(self, services: Iterable[str] = ()) -> "Stored":
         """`stop [SERVICE…]`, and `kill`: wanted, but not running, also after a restart of the daemon. None named:

@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, namespaces, user_namespace, values
+from specs import contents, deployment, folds, namespaces, user_namespace, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -59,7 +59,9 @@ def _service(node: Node, path: Path, context: Context, userns: Node | None) -> N
     fields = values.convert(node.value, path, context)
     if not text_of(node, "image"):
         context.findings.error(node, path, "a service needs an image")
+    deployment.fold(fields, path, context)
     folds.limits(fields, path, context)
+    folds.labels(fields, path, context)
     folds.environment(fields, path, context)
     folds.dependencies(fields, path)
     folds.networks(fields, node, path, context)
@@ -109,6 +111,8 @@ def _driver(fields: dict[str, Node], path: Path, context: Context) -> None:
 def _volume(name: str, node: Node, path: Path, context: Context) -> Node:
     fields = _resource(name, node, path, context)
     _only(fields, "driver", "local", path, context)
+    if (options := fields.get("driver_opts")) is not None:
+        fields["driver_opts"] = volume_options.canonical(options, (*path, "driver_opts"), context)
     return node.with_value(fields)
 
 

@@ -34,7 +34,7 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
         if network not in project.networks:
             yield SpecError((*path, "networks", network), f"there is no network {network}", hint=_add("networks"))
     for index, mount in enumerate(service.volumes):
-        if mount.type == "volume" and mount.source not in project.volumes:
+        if mount.type == "volume" and mount.source and mount.source not in project.volumes:
             where = (*path, "volumes", index)
             yield SpecError(where, f"there is no volume {mount.source}", hint=_add("volumes"))
     for section, uses, declared in (

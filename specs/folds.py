@@ -70,6 +70,40 @@ def environment(fields: dict[str, Node], path: Path, context: Context) -> None:
         fields["environment"] = place.with_value(found)
 
 
+def labels(fields: dict[str, Node], path: Path, context: Context) -> None:
+    """`labels`, and below them what the files of `label_file` say, the later ones above the earlier."""
+    files, own = fields.pop("label_file", None), fields.get("labels")
+    found: dict[str, Node] = {}
+    for index, item in enumerate(files.sequence() if files is not None else []):
+        if (text := _text(item, (*path, "label_file", index), context, "label")) is not None:
+            found |= {name: item.with_value(value) for name, value in _parsed(text, item, path, context).items()}
+    place = own or files
+    if found and place is not None:
+        fields["labels"] = place.with_value(found | (dict(own.mapping()) if own is not None else {}))
+
+
+def _parsed(text: str, item: Node, path: Path, context: Context) -> dict[str, str]:
+    try:
+        return dotenv.parse(text, {})
+    except dotenv.DotenvError as error:
+        context.findings.errors.append(SpecError(path, str(error), context.absolute(str(item.value)), error.line, 1))
+        return {}
+
+
+def _text(item: Node, path: Path, context: Context, kind: str) -> str | None:
+    """What is in a file, read with the rights of whoever runs this."""
+    file = context.absolute(str(item.value))
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        context.findings.error(item, path, f"the {kind} file {file} does not exist")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        context.findings.error(item, path, f"cannot read the {kind} file {file}: {reason}")
+    return None
+
+
 def _file(item: Node, path: Path, given: dict[str, str], context: Context) -> dict[str, str]:
     """The variables of one file, read with the rights of whoever runs this."""
     where, kind = item.get("path"), item.get("format")

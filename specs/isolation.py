@@ -55,6 +55,9 @@ def _impossible(service: Service) -> Iterator[tuple[Path, str]]:
     for key in ("network_mode", "pid", "ipc", "uts"):
         if getattr(service, key) == HOST:
             yield (key,), "the machine's is its root's"
+    for index, mount in enumerate(service.volumes):
+        if mount.type == "bind" and mount.bind.propagation.removeprefix("r") in ("shared", "slave"):
+            yield ("volumes", index, "bind", "propagation"), "it hears nothing of the machine's mounts"
 
 
 def _undone(service: Service) -> Iterator[tuple[Path, str]]:

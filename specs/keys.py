@@ -7,6 +7,7 @@ out its short forms in `short_forms`, give it to the model.
 import re
 
 from specs.shapes import (
+    ANY_SCALAR,
     BOOLEAN,
     INTEGER,
     NUMBER,
@@ -45,11 +46,12 @@ MOUNT = Keys(
         "source": TEXT,
         "target": TEXT,
         "read_only": BOOLEAN,
-        "bind": Keys({"create_host_path": BOOLEAN}, later=frozenset({"propagation", "recursive", "selinux"})),
-        "volume": Keys({"nocopy": BOOLEAN}, later=frozenset({"labels", "subpath"})),
+        "consistency": TEXT,
+        "bind": Keys({"create_host_path": BOOLEAN, "propagation": TEXT, "recursive": TEXT, "selinux": TEXT}),
+        "volume": Keys({"labels": PAIRS, "nocopy": BOOLEAN, "subpath": TEXT}),
         "tmpfs": Keys({"size": QUANTITY, "mode": QUANTITY}),
     },
-    later=frozenset({"consistency", "image"}),
+    later=frozenset({"image"}),
 )
 
 DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
@@ -82,38 +84,68 @@ HEALTHCHECK = Keys(
     }
 )
 
+GPU = Keys(
+    {"capabilities": TEXTS, "driver": TEXT, "count": _INTEGER_OR_TEXT, "device_ids": TEXTS, "options": PAIRS},
+)
+_ROLL = Keys(
+    {
+        "parallelism": INTEGER,
+        "delay": TEXT,
+        "failure_action": TEXT,
+        "monitor": TEXT,
+        "max_failure_ratio": NUMBER,
+        "order": TEXT,
+    }
+)
 DEPLOY = Keys(
     {
+        "endpoint_mode": TEXT,
+        "labels": PAIRS,
+        "mode": TEXT,
+        "placement": Keys(
+            {
+                "constraints": TEXTS,
+                "preferences": Items(Keys({"spread": TEXT})),
+                "max_replicas_per_node": INTEGER,
+            }
+        ),
         "replicas": INTEGER,
         "resources": Keys(
-            {"limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER})}, later=frozenset({"reservations"})
+            {
+                "limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER}),
+                "reservations": Keys(
+                    {
+                        "cpus": NUMBER,
+                        "memory": TEXT,
+                        "devices": Items(GPU),
+                        "generic_resources": Items(
+                            Keys({"discrete_resource_spec": Keys({"kind": TEXT, "value": QUANTITY})})
+                        ),
+                    }
+                ),
+            }
         ),
-    },
-    later=frozenset(
-        {"endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"}
-    ),
+        "restart_policy": Keys({"condition": TEXT, "delay": TEXT, "max_attempts": INTEGER, "window": TEXT}),
+        "rollback_config": _ROLL,
+        "update_config": _ROLL,
+    }
 )
 
 CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
 
-LOGGING = Keys(
-    {
-        "driver": TEXT,
-        "options": Keys(
-            {"max-size": _INTEGER_OR_TEXT, "max-file": _INTEGER_OR_TEXT},
-            later=frozenset(
-                {"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
-            ),
-        ),
-    }
-)
+_LOG_OPTIONS = """
+cache-compress cache-disabled cache-max-file cache-max-size compress env env-regex labels labels-regex max-buffer-size
+max-file max-size mode syslog-address syslog-facility syslog-format tag
+"""
+LOGGING = Keys({"driver": TEXT, "options": Keys(dict.fromkeys(_LOG_OPTIONS.split(), ANY_SCALAR))})
 
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
+HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
+INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
+
 _SERVICE_LATER = """
-attach build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus isolation label_file models platform post_start pre_start
-pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket
+build develop extends external_links models provider pull_refresh_after
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -135,6 +167,7 @@ ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 SERVICE = Keys(
     {
         "annotations": PAIRS,
+        "attach": BOOLEAN,
         "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
@@ -143,11 +176,16 @@ SERVICE = Keys(
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
+        "cpu_count": _INTEGER_OR_TEXT,
+        "cpu_percent": QUANTITY,
         "cpu_period": INTEGER,
         "cpu_quota": INTEGER,
+        "cpu_rt_period": QUANTITY,
+        "cpu_rt_runtime": QUANTITY,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
         "cpuset": TEXT,
+        "credential_spec": Keys({"config": TEXT, "file": TEXT, "registry": TEXT}),
         "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
         "deploy": DEPLOY,
         "device_cgroup_rules": TEXTS,
@@ -161,12 +199,15 @@ SERVICE = Keys(
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "gpus": Either((TEXT, Items(GPU))),
         "group_add": Items(_INTEGER_OR_TEXT, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT,
         "image": TEXT,
         "init": BOOLEAN,
         "ipc": TEXT,
+        "isolation": TEXT,
+        "label_file": TEXT_OR_TEXTS,
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
@@ -181,11 +222,17 @@ SERVICE = Keys(
         "oom_score_adj": INTEGER,
         "pid": TEXT,
         "pids_limit": INTEGER,
+        "platform": TEXT,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "post_start": Items(HOOK),
+        "pre_start": Items(INIT_STEP),
+        "pre_stop": Items(HOOK),
         "privileged": BOOLEAN,
         "profiles": TEXTS,
+        "pull_policy": TEXT,
         "read_only": BOOLEAN,
         "restart": TEXT,
+        "runtime": TEXT,
         "scale": INTEGER,
         "secrets": Items(Either((TEXT, CONTENT_USE))),
         "security_opt": Items(TEXT, unique=True),
@@ -193,9 +240,11 @@ SERVICE = Keys(
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
+        "storage_opt": Entries(_INTEGER_OR_TEXT),
         "sysctls": PAIRS,
         "tmpfs": TEXT_OR_TEXTS,
         "tty": BOOLEAN,
+        "use_api_socket": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
         "userns_mode": TEXT,
@@ -227,8 +276,13 @@ NETWORK = Keys(
 )
 
 VOLUME = Keys(
-    {"name": TEXT, "driver": TEXT, "external": _EXTERNAL, "labels": PAIRS},
-    later=frozenset({"driver_opts"}),
+    {
+        "name": TEXT,
+        "driver": TEXT,
+        "driver_opts": Entries(_INTEGER_OR_TEXT),
+        "external": _EXTERNAL,
+        "labels": PAIRS,
+    }
 )
 
 CONTENT = Keys(

@@ -49,15 +49,21 @@ class Port(strict.Model):
 
 
 class BindOptions(strict.Model):
-    """Of a mount of type bind."""
+    """Of a mount of type bind. `selinux` changes nothing: no profile is ever applied."""
 
     create_host_path: bool = False
+    propagation: Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"] = "rprivate"
+    recursive: Literal["enabled", "disabled", "writable", "readonly"] = "enabled"
+    selinux: Literal["", "z", "Z"] = ""
 
 
 class VolumeOptions(strict.Model):
-    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there."""
+    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there. `subpath`: the part of
+    the volume that is mounted. `labels`: of an anonymous one."""
 
     nocopy: bool = False
+    subpath: str = ""
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class TmpfsOptions(strict.Model):
@@ -68,12 +74,14 @@ class TmpfsOptions(strict.Model):
 
 
 class ServiceVolume(strict.Model):
-    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs)."""
+    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs, and a volume that
+    is anonymous). `consistency` means nothing on this machine."""
 
     type: Literal["bind", "volume", "tmpfs"]
     source: str = ""
     target: str
     read_only: bool = False
+    consistency: str = ""
     bind: BindOptions = BindOptions()
     volume: VolumeOptions = VolumeOptions()
     tmpfs: TmpfsOptions = TmpfsOptions()
@@ -143,6 +151,29 @@ class Logging(strict.Model):
     options: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
+class Hook(strict.Model):
+    """A command run in a running container. What is None is as the container's. `privileged`: with every capability."""
+
+    command: tuple[str, ...]
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+class InitStep(strict.Model):
+    """A container that runs to its end before the service's first start. `image` None: the service's. `command` (): the
+    image's. What is None is as the service's. `per_replica`: once for each container of the service, not once for all."""
+
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    per_replica: bool = False
+
+
 class Service(strict.Model):
     """One service.
 
@@ -152,8 +183,9 @@ class Service(strict.Model):
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
     file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
     are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`;
-    `userns_mode`: see `specs.isolation`, None is host. `shm_size` None: Docker's default. `scale` None: the file gives neither
-    `scale` nor `deploy.replicas`.
+    `userns_mode`: see `specs.isolation`, None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean
+    nothing; `attach` False: `up` does not show its output. `shm_size` None: Docker's default. `scale` None: the file gives
+    neither `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -212,9 +244,17 @@ class Service(strict.Model):
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
+    attach: bool = True
+    isolation: str | None = None
+    platform: str | None = None
+    pull_policy: str | None = None
+    runtime: str | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     annotations: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
+    pre_start: tuple[InitStep, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
     stop_signal: str | None = None
     stop_grace_period: float | None = None
     tty: bool = False

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from engine import errors
 from engine.process import (
+    backing,
     capabilities,
     children,
     donors,
@@ -128,6 +129,7 @@ def _check(spec: wire.StartSpec, userns: int) -> None:
 def _attempt(
     report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int
 ) -> None:
+    trees = backing.trees(spec)
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
 
@@ -136,9 +138,9 @@ def _attempt(
         return children.clone(
             donors.clone_flags(spec.namespaces),
             cgroup_v2,
-            (*theirs, *shared.descriptors),
+            (*theirs, *shared.descriptors, *trees.values()),
             lambda channel, entered: launch.first(
-                spec, become, shared, streams=streams, enter_v2=not entered, channel=channel
+                spec, become, shared, streams=streams, trees=trees, enter_v2=not entered, channel=channel
             ),
         )
 
@@ -146,12 +148,13 @@ def _attempt(
         program.limit(spec.confinement)
         if spec.ids:
             program.own(theirs, spec.ids.first)
-        staging.build(spec, userns)
+        staging.build(spec, userns, trees)
 
     try:
-        keep = (*theirs, *shared.descriptors)
+        keep = (*theirs, *shared.descriptors, *trees.values())
         child = _usher(report, userns, prepare, bear, keep) if spec.ids else bear()
         frames.close_all(theirs)
+        frames.close_all(trees.values())
         frames.send_raw(report, CHILD, (child.pidfd,))
         process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
         durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)

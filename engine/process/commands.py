@@ -11,7 +11,7 @@ import os
 import signal
 
 from engine import errors
-from engine.process import birth, children, frames, launch, program, syscalls, wire
+from engine.process import birth, capabilities, children, frames, launch, program, syscalls, wire
 from engine.process.frames import Socket
 from engine.process.loop import Loop
 
@@ -135,4 +135,5 @@ def _program(spec: wire.ExecSpec, container: program.Program) -> program.Program
         working_dir=container.working_dir if spec.working_dir is None else spec.working_dir,
         tty=spec.tty,
         init=False,
+        keep=capabilities.ours() if spec.privileged else container.keep,
     )

@@ -8,7 +8,7 @@ import os
 import stat
 
 from engine import errors
-from engine.process import rootfs, syscalls
+from engine.process import paths, rootfs, syscalls
 from engine.process.wire import Bind, Overlay, Pairs
 
 
@@ -36,21 +36,36 @@ def devices_tree(owner: int = 0) -> int:
     return tree
 
 
-def close_off(tree: int, *, read_only: bool) -> None:
-    """Keep what is mounted in a detached tree later to itself, and let nobody write to it."""
-    attributes = syscalls.MOUNT_ATTR_RDONLY if read_only else 0
-    syscalls.mount_setattr(tree, attributes=attributes, propagation=syscalls.MS_PRIVATE, recursive=True)
+def copy_of(bind: Bind, source: int) -> int:
+    """A detached copy of the bind's source, with what is mounted below it unless the bind says otherwise."""
+    return syscalls.open_tree(source, "", recursive=bind.recursive != "disabled")
 
 
-def open_source(bind: Bind) -> int:
+def make_read_only(tree: int, bind: Bind) -> None:
+    """If the bind says so: what is mounted below it too, unless it says otherwise."""
+    if bind.read_only:
+        everywhere = bind.recursive != "writable"
+        syscalls.mount_setattr(tree, attributes=syscalls.MOUNT_ATTR_RDONLY, recursive=everywhere)
+
+
+def open_source(bind: Bind, subpath: str = "") -> int:
+    """What the bind shows: of a directory what is at `subpath`, for whose links it takes the place of the root."""
     if bind.create_host_path:
         os.makedirs(bind.source, 0o755, exist_ok=True) if not os.path.lexists(bind.source) else None
     try:
-        return os.open(bind.source, os.O_PATH | os.O_CLOEXEC)
+        source = os.open(bind.source, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise errors.TerminalEngineError(
             f"cannot mount {bind.source} at {bind.target}: the machine has no such path"
         ) from error
+    if not subpath:
+        return source
+    try:
+        return paths.find(source, subpath)
+    except FileNotFoundError as error:
+        raise errors.TerminalEngineError(f"cannot mount {subpath} of a volume: it has no such path") from error
+    finally:
+        os.close(source)
 
 
 def mount_overlay(overlay: Overlay, place: int) -> None:

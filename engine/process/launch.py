@@ -39,12 +39,13 @@ def first(
     shared: donors.Donors,
     *,
     streams: Streams | None,
+    trees: dict[str, int],
     enter_v2: bool,
     channel: socket.socket,
 ) -> NoReturn:
     """Be a container's first process. The clone has put us into its pid namespace. `streams`: stdin (-1: /dev/null), stdout,
-    stderr; None for a pty. `enter_v2`: the clone has not put us into the v2 cgroup. In a user namespace an usher has done what
-    takes the machine's rights."""
+    stderr; None for a pty. `trees`: what its volumes are made of. `enter_v2`: the clone has not put us into the v2 cgroup. In a
+    user namespace an usher has done what takes the machine's rights."""
 
     def prepare() -> None:
         if not spec.ids:
@@ -55,9 +56,10 @@ def first(
         views = _own_cgroups()
         if spec.namespaces.own_cgroup:
             syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        place = mounting.Mounting(spec.root_path, views, trees, shared.ipc, is_staged=bool(spec.ids))
         if not spec.ids:
+            place.keep_peers(spec)
             syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-        place = mounting.Mounting(spec.root_path, views, shared.ipc, is_staged=bool(spec.ids))
         for operation in rootfs.operations(spec):
             place.perform(operation)
         if place.terminal is not None:

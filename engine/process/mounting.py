@@ -14,9 +14,9 @@ import stat
 import struct
 
 from engine import errors
-from engine.process import copyup, detached, donors, paths, rootfs, syscalls
+from engine.process import copyup, detached, donors, paths, propagation, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
-from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
+from engine.process.wire import Bind, Device, Overlay, Pairs, StartSpec, Tmpfs
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h
 SYSFS_MAGIC = 0x62656572  # linux/magic.h
@@ -24,21 +24,31 @@ SYSFS_MAGIC = 0x62656572  # linux/magic.h
 
 class Mounting:
     """`root_path`: where the root is put. `cgroups`: (controllers, path) lines of /proc/self/cgroup, from before the cgroup
-    namespace was left. `donor`: a pidfd of who shares its /dev/shm, -1 for nobody. `is_staged`: the working directory is the
-    stage. Afterwards: `root` is the root directory as O_PATH, `null` our own /dev/null, `terminal` (master, slave) where one was
-    opened."""
+    namespace was left. `trees`: what volumes are made of (`engine.process.backing`). `donor`: a pidfd of who shares its /dev/shm,
+    -1 for nobody. `is_staged`: the working directory is the stage. Afterwards: `root` is the root directory as O_PATH, `null` our
+    own /dev/null, `terminal` (master, slave) where one was opened."""
 
-    def __init__(self, root_path: str, cgroups: Pairs, donor: int = -1, *, is_staged: bool = False) -> None:
+    def __init__(
+        self, root_path: str, cgroups: Pairs, trees: dict[str, int], donor: int = -1, *, is_staged: bool = False
+    ) -> None:
         self.root = -1
         self.null = -1
         self.terminal: tuple[int, int] | None = None
         self._root_path = root_path
+        self._trees = trees
         self._cgroups = cgroups
         self._donor = donor
         self._is_staged = is_staged
         self._number = -1
         self._nothing = -1
         self._overlays: list[int] = []
+        self._shared: dict[str, int] = {}
+
+    def keep_peers(self, spec: StartSpec) -> None:
+        """Take copies of what is to stay a peer of the machine's mounts, before this namespace stops to be one."""
+        for bind in spec.mounts:
+            if isinstance(bind, Bind) and bind.propagation in propagation.SHARED:
+                self._shared[bind.target] = propagation.shared_tree(bind, detached.open_source(bind))
 
     def perform(self, operation: Operation) -> None:
         """The next one. Raises `EngineError` in the operation's words."""
@@ -53,6 +63,9 @@ class Mounting:
         match operation:
             case rootfs.MountOverlay(overlay):
                 self._overlay(overlay)
+            case rootfs.MountVolume(_, place):
+                if not self._is_staged:
+                    self._attach(self._trees[place], os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             case rootfs.CopyUp(source, destination):
                 self._copy_up(source, destination)
             case rootfs.MountFilesystem(kind, target, options, attributes):
@@ -68,12 +81,12 @@ class Mounting:
             case rootfs.OpenTerminal():
                 self._open_terminal()
             case rootfs.ShareMemory():
-                place = paths.make_directory(self.root, "/dev/shm", paths.STRICT)
-                self._attach(donors.shared_memory(self._donor), place)
+                memory = paths.make_directory(self.root, "/dev/shm", paths.STRICT)
+                self._attach(donors.shared_memory(self._donor), memory)
             case rootfs.MountTmpfs(tmpfs):
                 self._tmpfs(tmpfs)
-            case rootfs.MountBind(bind):
-                self._bind(bind)
+            case rootfs.MountBind(bind, subpath):
+                self._bind(bind, subpath)
             case rootfs.MakeDirectory(path):
                 os.close(paths.make_directory(self.root, path))
             case rootfs.Mask(path):
@@ -177,16 +190,18 @@ class Mounting:
         place = _refuse_kernel_own(paths.make_directory(self.root, tmpfs.target), tmpfs.target)
         self._attach(detached.new("tmpfs", tuple(options), attributes), place)
 
-    def _bind(self, bind: Bind) -> None:
+    def _bind(self, bind: Bind, subpath: str) -> None:
         if self._is_staged:
             tree = self._take()
         else:
-            source = detached.open_source(bind)
+            source = detached.open_source(bind, subpath)
             try:
-                tree = syscalls.open_tree(source, "", recursive=True)
+                peer = self._shared.get(bind.target)
+                tree = detached.copy_of(bind, source) if peer is None else peer
+                propagation.settle(bind, source, tree)
             finally:
                 os.close(source)
-            detached.close_off(tree, read_only=bind.read_only)
+            detached.make_read_only(tree, bind)
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         make = paths.make_directory if is_directory else paths.make_file
         self._attach(tree, _refuse_kernel_own(make(self.root, bind.target), bind.target))

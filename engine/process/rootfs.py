@@ -10,7 +10,18 @@ import os
 from typing import NamedTuple, TypeVar
 
 from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
-from engine.process.wire import Bind, Confinement, Device, Namespaces, Overlay, Pairs, StartSpec, Tmpfs, Volume
+from engine.process.wire import (
+    Bind,
+    Confinement,
+    Device,
+    Filesystem,
+    Namespaces,
+    Overlay,
+    Pairs,
+    StartSpec,
+    Tmpfs,
+    Volume,
+)
 
 NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -40,6 +51,13 @@ class RootfsError(Exception):
 
 class MountOverlay(NamedTuple):
     overlay: Overlay
+
+
+class MountVolume(NamedTuple):
+    """What a volume is made of, on its directory `place` of the machine's; seen in this namespace only."""
+
+    filesystem: Filesystem
+    place: str
 
 
 class CopyUp(NamedTuple):
@@ -83,7 +101,10 @@ class MountTmpfs(NamedTuple):
 
 
 class MountBind(NamedTuple):
+    """`subpath`: what is there inside the source, whatever links are on the way."""
+
     bind: Bind
+    subpath: str = ""
 
 
 class OpenTerminal(NamedTuple):
@@ -110,6 +131,7 @@ class Pivot(NamedTuple):
 
 Operation = (
     MountOverlay
+    | MountVolume
     | CopyUp
     | MountFilesystem
     | MountDevices
@@ -131,8 +153,10 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
     if not spec.overlays or spec.overlays[0].target != "/":
         raise RootfsError("the first overlay is not at /")
     mounts = sorted((_checked(mount) for mount in spec.mounts), key=lambda mount: mount.target.count("/"))
+    backed = {mount.source: mount.filesystem for mount in mounts if isinstance(mount, Volume) and mount.filesystem}
     return (
         *(MountOverlay(overlay) for overlay in spec.overlays),
+        *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
         *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
         *_kernel_file_systems(spec, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
         *(MakeNode(_checked(device)) for device in spec.devices),
@@ -153,8 +177,11 @@ def describe(operation: Operation) -> str:
         case MountFilesystem(kind, target, options, attributes):
             text = ",".join([key if value == "" else f"{key}={value}" for key, value in options])
             return f"{kind} {target} {text or '-'} {'ro' if attributes & MOUNT_ATTR_RDONLY else 'rw'}"
-        case MountBind(bind):
-            return f"bind {bind.source} {bind.target} {'ro' if bind.read_only else 'rw'}"
+        case MountBind(bind, subpath):
+            source = f"{bind.source}/{subpath}" if subpath else bind.source
+            return f"bind {source} {bind.target} {'ro' if bind.read_only else 'rw'}"
+        case MountVolume(filesystem, place):
+            return f"{filesystem.kind} of {filesystem.device} {place}"
         case MountTmpfs(tmpfs):
             return f"tmpfs {tmpfs.target} mode={tmpfs.mode:o}"
         case CopyUp(source, destination):
@@ -192,8 +219,8 @@ def _operation(mount: Bind | Volume | Tmpfs) -> Operation:
     match mount:
         case Tmpfs():
             return MountTmpfs(mount)
-        case Volume(source, target, read_only, _):
-            return MountBind(Bind(source, target, read_only))
+        case Volume(source, target, read_only, _, subpath):
+            return MountBind(Bind(source, target, read_only), subpath)
         case Bind():
             return MountBind(mount)
 

@@ -16,16 +16,17 @@ import os
 import stat
 
 from engine import errors
-from engine.process import detached, rootfs, syscalls
-from engine.process.wire import Device, IdRange, Overlay, StartSpec
+from engine.process import detached, propagation, rootfs, syscalls
+from engine.process.wire import Bind, Device, IdRange, Overlay, StartSpec
 
 
-def build(spec: StartSpec, userns: int) -> None:
-    """Make the stage for this container, and its directory the working directory. Raises `EngineError`."""
+def build(spec: StartSpec, userns: int, trees: dict[str, int]) -> None:
+    """Make the stage for this container, and its directory the working directory. `trees`: what volumes are made of
+    (`engine.process.backing`). Raises `EngineError`."""
     assert spec.ids is not None
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-    stage = _Stage(spec.ids, userns)
+    stage = _Stage(spec.ids, userns, trees)
     stage.open(spec.root_path)
     for number, operation in enumerate(rootfs.operations(spec)):
         try:
@@ -36,8 +37,8 @@ def build(spec: StartSpec, userns: int) -> None:
 
 
 class _Stage:
-    def __init__(self, ids: IdRange, userns: int) -> None:
-        self._ids, self._userns = ids, userns
+    def __init__(self, ids: IdRange, userns: int, trees: dict[str, int]) -> None:
+        self._ids, self._userns, self._trees = ids, userns, trees
 
     def open(self, root_path: str) -> None:
         tree = detached.new("tmpfs", (("mode", "755"), ("size", "1m")), 0)
@@ -48,6 +49,8 @@ class _Stage:
         match operation:
             case rootfs.MountOverlay(overlay):
                 self._overlay(name, overlay)
+            case rootfs.MountVolume(_, place):
+                _attach(self._trees[place], place)
             case rootfs.CopyUp(_, destination):  # with what marks a copy that was cut short
                 tree = self._shown(os.path.dirname(destination), f"fill {destination}")
                 self._put(tree, name, is_directory=True)
@@ -55,16 +58,24 @@ class _Stage:
                 self._put(detached.devices_tree(self._ids.first), name, is_directory=True)
             case rootfs.MakeNode(device):
                 self._node(name, device)
-            case rootfs.MountBind(bind):
-                source = detached.open_source(bind)
-                try:
-                    is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
-                    what = "" if bind.is_ours else f"mount {bind.source} at {bind.target}"
-                    tree = self._shown(f"/proc/self/fd/{source}", what, recursive=True)
-                finally:
-                    os.close(source)
-                detached.close_off(tree, read_only=bind.read_only)
-                self._put(tree, name, is_directory=is_directory)
+            case rootfs.MountBind(bind, subpath):
+                self._bind(name, bind, subpath)
+
+    def _bind(self, name: str, bind: Bind, subpath: str) -> None:
+        if bind.propagation in (*propagation.SHARED, *propagation.SLAVE):
+            raise errors.TerminalEngineError(
+                f"cannot mount {bind.source} as {bind.propagation}: a user namespace hears nothing of the machine's mounts"
+            )
+        source = detached.open_source(bind, subpath)
+        try:
+            is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
+            what = "" if bind.is_ours else f"mount {bind.source} at {bind.target}"
+            tree = self._shown(f"/proc/self/fd/{source}", what, recursive=bind.recursive != "disabled")
+            propagation.settle(bind, source, tree)
+        finally:
+            os.close(source)
+        detached.make_read_only(tree, bind)
+        self._put(tree, name, is_directory=is_directory)
 
     def _overlay(self, name: str, overlay: Overlay) -> None:
         """The lower layers are shown under the container's owners; the writable one has them on the disk."""

@@ -96,24 +96,41 @@ class Overlay(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the machine at `target`: a directory, a file or a socket. `is_ours`: a file of corral's, whose owners are the
-    container's already; others are shown in a user namespace as if its ids were the machine's."""
+    """A path of the machine at `target`: a directory, a file or a socket. `propagation`: "rprivate", "rslave", "rshared" …;
+    `recursive`: whether what is mounted below it comes with it ("disabled": not), and whether `read_only` counts there, too
+    ("writable": not). `is_ours`: a file of corral's, whose owners are the container's already; others are shown in a user
+    namespace as if its ids were the machine's."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    propagation: str = "rprivate"
+    recursive: str = "enabled"
     is_ours: bool = False
+
+
+class Filesystem(NamedTuple):
+    """A file system of this `kind` on `device`; "bind": the directory `device`. `attributes` are MOUNT_ATTR_ of the mount;
+    `options` the file system's own, ("ro", "") is a flag."""
+
+    kind: str
+    device: str
+    attributes: int = 0
+    options: Pairs = ()
 
 
 class Volume(NamedTuple):
     """A directory of ours at `target`. `copy_up`: while it is empty it is filled with what the image has there, under a lock;
-    `SOURCE.filling` beside it marks a copy that was cut short and is begun again."""
+    `SOURCE.filling` beside it marks a copy that was cut short and is begun again. `filesystem`: is mounted on the directory
+    first, in the container's mount namespace alone. `subpath`: the part of it that is at `target`; it must exist."""
 
     source: str
     target: str
     read_only: bool = False
     copy_up: bool = True
+    subpath: str = ""
+    filesystem: Filesystem | None = None
 
 
 class Tmpfs(NamedTuple):
@@ -228,7 +245,8 @@ class StartSpec(NamedTuple):
 
 class ExecSpec(NamedTuple):
     """A command in a running container. What is None is as the container's. `detached`: it lives on when the client leaves;
-    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed)."""
+    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed). `privileged`: with every capability
+    that we have."""
 
     container: str
     argv: tuple[str, ...]
@@ -237,6 +255,7 @@ class ExecSpec(NamedTuple):
     working_dir: str | None = None
     tty: bool = False
     detached: bool = False
+    privileged: bool = False
 
 
 # ----------------------------------------------------------------------------------------------------------- requests

@@ -9,10 +9,12 @@ from enum import StrEnum
 
 from engine.types.parts import (
     DEFAULT_SHM_BYTES,
+    Backing,
     BlockIo,
     Device,
     GivenFile,
     Healthcheck,
+    Hook,
     IdRange,
     Limits,
     Logging,
@@ -47,6 +49,7 @@ class VolumeConfig:
     project: str
     key: str  # as the spec calls it
     labels: Pairs = ()
+    backing: Backing = field(default_factory=Backing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,9 @@ class ContainerConfig:
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
     are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `ids` are those of
     its sandbox. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
+    `post_start` are run one after the other after each start, and if one fails the container is stopped; `pre_stop` before a
+    planned stop, within its grace. `number` 0: a step that comes before the service's first container. `definition`: a text
+    that stands for what it has to come after, or before.
     """
 
     name: str  # unique in this corral
@@ -174,10 +180,13 @@ class ContainerConfig:
     stdin_open: bool = False
     stop_signal: int = 15
     stop_grace_s: float = 10.0
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
     labels: Pairs = ()
     annotations: Pairs = ()
     namespaces: Namespaces = field(default_factory=Namespaces)
     cgroup_parent: str = ""
+    definition: str = ""
     nonce: int = 0
     paused: bool = False
 

@@ -83,7 +83,8 @@ class Joined:
 class ContainerInfo:
     """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, or the container
     whose pid namespace it was in, not by itself; `hasty`: exits in a row that came within 10 s of their start; `joined`: while
-    it runs, in whose namespaces. Times are seconds since the epoch."""
+    it runs, in whose namespaces; `hooked` False: the last run's `post_start` have not all succeeded (a run that was ended for
+    that has no code 0). Times are seconds since the epoch."""
 
     config: ContainerConfig
     uid: str
@@ -103,6 +104,7 @@ class ContainerInfo:
     restarts: int = 0
     hasty: int = 0
     joined: tuple[Joined, ...] = ()
+    hooked: bool = True
 
 
 Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | ContainerInfo

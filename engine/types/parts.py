@@ -36,22 +36,39 @@ class IdRange:
 
 @dataclass(frozen=True, slots=True)
 class BindMount:
-    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
+    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights. `propagation` is a word
+    of mount(8) without "make-". `recursive`: "disabled", what is mounted below the source is not seen; "writable", it is not
+    made read-only with it; "enabled" or "readonly", it is."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    propagation: str = "rprivate"
+    recursive: str = "enabled"
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeMount:
-    """A volume at `target`. While it is empty it is filled with what the image has there, unless `no_copy`."""
+    """A volume at `target`, or what is at `subpath` in it. While it is empty it is filled with what the image has there, unless
+    `no_copy`, or a part of it is mounted."""
 
     volume: str  # the volume's full name
     target: str
     read_only: bool = False
     no_copy: bool = False
+    subpath: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What a volume's content is. `kind` "": a directory of corral's own; "bind": the machine's directory `device`; "tmpfs": in
+    memory, until the next reboot; anything else: a file system of that kind on `device`, which mount(2) is given
+    with these `options`."""
+
+    kind: str = ""
+    device: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +221,38 @@ class Namespaces:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Who else gets the output, by `driver`: "syslog" at `address` ("udp://HOST:PORT", "tcp://HOST:PORT", "unix:///PATH", "" for
+    the machine's own), or "journald". `tag` may hold {{.ID}} and the like; `attributes` go along where there is room for them."""
+
+    driver: str
+    address: str = ""
+    facility: int = 3
+    format: str = ""
+    tag: str = "{{.ID}}"
+    attributes: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Logging:
     """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
 
     is_kept: bool = True
     file_bytes: int | None = 50_000_000
     files: int = 2
+    forward: Forward | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command run in the container after its start, or before its stop. What is None is as the container's. `privileged`: with
+    every capability that corral has; the container's filter of system calls stays."""
+
+    argv: tuple[str, ...]
+    environment: Pairs = ()
+    user: str | None = None
+    working_dir: str | None = None
+    privileged: bool = False
 
 
 class Restart(StrEnum):

@@ -14,7 +14,16 @@ from engine.types.parts import VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart, sharing
 from reconciler.kind import Things
-from reconciler.kinds import container_config, container_words, endpoint, image, sandbox, volume
+from reconciler.kinds import (
+    container_config,
+    container_mounts,
+    container_words,
+    endpoint,
+    image,
+    init_steps,
+    sandbox,
+    volume,
+)
 from reconciler.resource import (
     PATIENCE,
     Blocked,
@@ -53,20 +62,23 @@ def id_of(slot_name: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     for slot, service in wish.members():
+        edges = tuple(edges_of(wish, slot, service))
         yield Resource(
             id_of(slot.name),
             container_config.of_slot(wish, slot, service),
-            tuple(edges_of(wish, slot, service)),
+            edges,
             Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
             wish.asked.get(slot.service, 0.0),
         )
+        if service.pre_start:
+            yield from init_steps.declare(wish, slot, service, edges)
 
 
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
     yield Edge(image.id_of(service.image))
-    keys = {volume.name: key for key, volume in wish.project.volumes.items()}
-    mounts = container_config.mounts_of(wish, slot.service)
+    keys = volume.keys_of(wish)
+    mounts = container_mounts.mounts_of(wish, slot)
     used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
     yield from (Edge(volume.id_of(key)) for key in sorted(used))
     owner = sharing.owner_of(wish, slot, "network_mode")
@@ -75,6 +87,7 @@ def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
         yield Edge(endpoint.id_of(owner.name, key), gates=Gates.START)
     needed = sharing.namespaces_of(wish, slot, service).others
     yield from (Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP) for name in needed)
+    yield from map(init_steps.edge_to, init_steps.steps_before(wish, slot, service, len(service.pre_start)))
     for other, dependency in sorted(dependencies_of(service).items()):
         for target in wish.slots.get(other, ()):
             if not (dependency.implied and target.name in needed):
@@ -129,7 +142,9 @@ def compare(want: Resource, have: Observed, things: Things) -> Difference:
     found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
-        return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+        found = replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+    if have.state is not State.MADE and (step := init_steps.not_run(want, things)):
+        return replace(found, replace=(*found.replace, f"{step} comes before it"))
     return found
 
 
@@ -176,7 +191,15 @@ def claims(config: Config) -> tuple[Claim, ...]:
         *((claiming.user_ids(config.ids),) if config.ids and config.sandbox == config.slot else ()),
         *(claiming.host_port(port) for port in config.ports),
         *(claiming.data_of(volume) for volume in sorted(data)),
+        *lives_of(config),
     )
+
+
+def lives_of(config: ContainerConfig) -> tuple[Claim, ...]:
+    """What a step of `pre_start` has for itself, and a container shares with its likes."""
+    if config.number == init_steps.NUMBER:
+        return (claiming.life_of(config.slot.partition("/")[0], is_alone=True),)
+    return tuple(claiming.life_of(name, is_alone=False) for name in sorted({config.service, config.slot}))
 
 
 def release(want: Resource, have: Observed) -> Step | None:
@@ -195,7 +218,7 @@ def meets(have: Observed, needs: Needs) -> Met:
         case Needs.EXISTS:
             return kind.ALWAYS
         case Needs.STARTED:
-            return Met(have.state is not State.MADE, "is not started")
+            return is_started(have, info)
         case Needs.RUNNING:
             return Met(have.runs, restart.exit_of(info) if have.state is State.EXITED else "is not started")
         case Needs.HEALTHY:
@@ -206,8 +229,19 @@ def meets(have: Observed, needs: Needs) -> Met:
             return Met(False, "is not completed", hope=have.runs)
 
 
+def is_started(have: Observed, info: ContainerInfo) -> Met:
+    """With its `post_start`, if it has any."""
+    if have.state is State.MADE:
+        return Met(False, "is not started")
+    if info.hooked:
+        return kind.ALWAYS
+    return Met(False, "its post_start runs" if have.runs else restart.exit_of(info), hope=have.runs)
+
+
 def is_healthy(have: Observed, info: ContainerInfo) -> Met:
     """Without a healthcheck, to run is to be healthy. No answer yet is "starting"."""
+    if have.runs and not info.hooked:
+        return is_started(have, info)
     if not have.runs:
         return Met(False, restart.exit_of(info) if have.state is State.EXITED else "is not started")
     if info.config.healthcheck is None or have.health == "healthy":
@@ -251,6 +285,7 @@ def started(info: ContainerInfo, things: Things, now: float) -> Observed:
         sandbox_uid=box.uid if box else "",
         started_at=now,
         lost=False,
+        hooked=True,
         restarts=info.restarts + (info.state is State.EXITED and not info.lost),
         joined=tuple(joined(info, things)),
     )
@@ -265,7 +300,7 @@ def joined(info: ContainerInfo, things: Things) -> Iterator[Joined]:
 
 
 def hoped(have: Observed, needs: Needs, now: float) -> Observed:
-    info = info_of(have)
+    info = replace(info_of(have), hooked=True)
     if needs is Needs.COMPLETED:
         return observed(replace(info, state=State.EXITED, code=0, ended_at=now, sandbox_uid="", joined=()))
     return observed(info, "healthy")

@@ -2,7 +2,20 @@
 shown."""
 
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BlockIo, Device, Limits, Logging, Namespaces, Of, PortMap, Security, Ulimit
+from engine.types.parts import (
+    BindMount,
+    BlockIo,
+    Device,
+    Hook,
+    Limits,
+    Logging,
+    Namespaces,
+    Of,
+    PortMap,
+    Security,
+    Ulimit,
+    VolumeMount,
+)
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -75,13 +88,27 @@ def shown_device(device: object) -> str:
 
 def shown_mount(mount: object) -> str:
     source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
-    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
+    part = f"/{mount.subpath}" if isinstance(mount, VolumeMount) and mount.subpath else ""
+    options = ["ro"] if getattr(mount, "read_only", False) else []
+    if isinstance(mount, BindMount):
+        usual = BindMount(mount.source, mount.target)
+        options += [mount.propagation] if mount.propagation != usual.propagation else []
+        options += [f"recursive={mount.recursive}"] if mount.recursive != usual.recursive else []
+    return ":".join((f"{source}{part}", getattr(mount, "target", ""), *([",".join(options)] if options else [])))
+
+
+def shown_hook(hook: object) -> str:
+    assert isinstance(hook, Hook)
+    return " ".join(hook.argv)
 
 
 def shown_logging(logging: Logging) -> str:
     if not logging.is_kept:
         return "none"
-    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    kept = "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    if logging.forward is None:
+        return kept
+    return " ".join(filter(None, (logging.forward.driver, logging.forward.address, logging.forward.tag, kept)))
 
 
 WORDS = {
@@ -115,6 +142,9 @@ WORDS = {
     "init": Word("init"),
     "tty": Word("tty"),
     "stdin_open": Word("stdin_open"),
+    "post_start": Word("post_start", members=True, show=shown_hook),
+    "pre_stop": Word("pre_stop", live=True, members=True, show=shown_hook),
+    "definition": Word("pre_start"),
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),

@@ -81,6 +81,7 @@ def _canonical(row: Row, part: Part) -> dict[str, Any]:
         whole.pop("networks", None)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "file").write_text("in the file")
+        (Path(folder) / "file.labels").write_text("from=file")
         (Path(folder) / "compose.yaml").write_text(json.dumps(document))
         options = loader.LoadOptions(
             cwd=folder, environment={"V": "v", "W": "w", "HOME": folder}, profiles=("p",), any_image=True

@@ -24,6 +24,9 @@ MOUNT = {"type": "volume", "source": "data", "target": "/data"}
 CHECK = {"test": ["CMD", "true"]}
 
 
+SYSLOG = {"logging": {"driver": "syslog"}}
+
+
 def _check(**fields: Any) -> dict[str, Any]:
     return {"healthcheck": {**CHECK, **fields}}
 
@@ -55,7 +58,23 @@ SERVICE = (
     Row("services.hostname", "[Names](#names)", {"hostname": "h"}),
     Row("services.domainname", "[Names](#names)", {"domainname": "d.example"}),
     Row("services.labels", "a map or a list", {"labels": {"l": "1"}}),
+    Row("services.label_file", "files with more of them; `labels` goes before", {"label_file": "./file.labels"}),
     Row("services.annotations", "a map or a list: kept, and shown nowhere", {"annotations": {"l": "1"}}),
+    Row("services.attach", "`false`: `up` does not show its output", {"attach": False}),
+    Row("services.platform", "this machine's own; another is refused", {"platform": "linux"}),
+    Row(
+        "services.runtime", "`runc` is noted; others are refused: corral starts containers itself", {"runtime": "runc"}
+    ),
+    Row("services.isolation", "`default`", {"isolation": "default"}),
+    Row("services.pull_policy", "noted: no image is pulled yet", {"pull_policy": "always"}),
+    Row("services.cpu_count", "refused: for Windows", {}),
+    Row("services.cpu_percent", "refused: for Windows", {}),
+    Row("services.cpu_rt_period", "refused: no real-time CPU time is handed out", {}),
+    Row("services.cpu_rt_runtime", "refused: no real-time CPU time is handed out", {}),
+    Row("services.credential_spec", "refused: for Windows", {}),
+    Row("services.gpus", "refused: name the nodes under `devices`, and mount the maker's libraries", {}),
+    Row("services.storage_opt", "refused: a writable layer has no size of its own", {}),
+    Row("services.use_api_socket", "refused: there is no API of Docker's", {}),
     Row(
         "services.profiles",
         "the service is active only with one of them",
@@ -96,13 +115,31 @@ SERVICE = (
     Row("services.logging", "what is kept of the output", {"logging": {"driver": "none"}}),
     Row(
         "services.logging.driver",
-        "`json-file` and `local` mean the same here, `none` keeps nothing",
+        "`json-file` and `local` mean the same here, `none` keeps nothing; `syslog` and `journald` get the output, too: [Logs](#logs)",
         {"logging": {"driver": "none"}},
     ),
     Row(
         "services.logging.options",
         "`max-size` of one file (`-1`: no end) and `max-file`; two files of 50 MB unless given",
         {"logging": {"options": {"max-size": "1m"}}},
+    ),
+    *(
+        Row(
+            f"services.logging.options.{key}",
+            meaning,
+            {"logging": {"driver": "syslog", "options": {key: value}}},
+            SYSLOG,
+        )
+        for key, meaning, value in (
+            (
+                "syslog-address",
+                "`udp://HOST:514`, `tcp://HOST:514`, `unix:///PATH`; the machine's own unless given",
+                "udp://x",
+            ),
+            ("syslog-facility", "`daemon` unless given", "local0"),
+            ("syslog-format", "`rfc3164`, `rfc5424`, `rfc5424micro`", "rfc5424"),
+            ("tag", "with `{{.ID}}` (the default), `.FullID`, `.Name`, `.ImageName`, `.DaemonName`", "{{.Name}}"),
+        )
     ),
     Row("services.networks", "a list or a map", {"networks": ["other"]}),
     Row("services.networks.aliases", "more names in this network", {"networks": {"default": {"aliases": ["x"]}}}),
@@ -239,16 +276,40 @@ SERVICE = (
     ),
     Row(
         "services.volumes.source",
-        "a path, or the volume's key",
+        "a path, or the volume's key; none: an anonymous volume, the container's and its successors' until `down`",
         {"volumes": [{**BIND, "source": "/etc"}]},
         {"volumes": [BIND]},
     ),
     Row("services.volumes.target", "where in the container", {"volumes": [{**MOUNT, "target": "/d"}]}),
     Row("services.volumes.read_only", "", {"volumes": [{**MOUNT, "read_only": True}]}),
     Row(
+        "services.volumes.consistency",
+        "means nothing here",
+        {"volumes": [{**MOUNT, "consistency": "cached"}]},
+        {"volumes": [MOUNT]},
+    ),
+    Row(
         "services.volumes.bind",
         "`create_host_path: false`: a missing source is an error",
         {"volumes": [{**BIND, "bind": {"create_host_path": False}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.propagation",
+        "`rprivate` unless given; of a source that is shared `rslave` or `rshared`. The forms without `r` mean the same here",
+        {"volumes": [{**BIND, "bind": {"propagation": "rslave"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.recursive",
+        "`disabled`: without what is mounted below the source; `writable`: which `read_only` leaves as it is; else both",
+        {"volumes": [{**BIND, "bind": {"recursive": "disabled"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.selinux",
+        "noted, means nothing: no profile is applied",
+        {"volumes": [{**BIND, "bind": {"selinux": "z"}}]},
         {"volumes": [BIND]},
     ),
     Row(
@@ -257,10 +318,36 @@ SERVICE = (
         {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]},
     ),
     Row(
+        "services.volumes.volume.subpath",
+        "a part of the volume that exists; resolved inside the volume, nothing is copied into it",
+        {"volumes": [{**MOUNT, "volume": {"subpath": "x"}}]},
+    ),
+    Row(
+        "services.volumes.volume.labels",
+        "of an anonymous volume",
+        {"volumes": [MOUNT, {"type": "volume", "target": "/t", "volume": {"labels": {"l": "1"}}}]},
+        {"volumes": [MOUNT, "/t"]},
+    ),
+    Row(
         "services.volumes.tmpfs",
         "`size`, `mode`",
         {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1m"}}]},
         {"volumes": [{"type": "tmpfs", "target": "/t"}]},
+    ),
+    Row(
+        "services.pre_start",
+        "steps that run to their end, each in a container of its own in the service's network, before its first start; once for each definition of the service",
+        {"pre_start": [{"command": "true"}]},
+    ),
+    Row(
+        "services.post_start",
+        "commands run in the container, in order, after each start; whoever depends on it waits; one that fails stops it, and the restart policy is asked",
+        {"post_start": [{"command": "true"}]},
+    ),
+    Row(
+        "services.pre_stop",
+        "commands run before a planned stop, within its grace; one that fails is told in the daemon's log",
+        {"pre_stop": [{"command": "true"}]},
     ),
     Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`", {"volumes_from": ["b"]}),
     Row("services.tmpfs", "`/path`, `/path:size=64m,mode=1770,uid=1,gid=1,ro,noexec`", {"tmpfs": ["/t"]}),
@@ -342,7 +429,40 @@ SERVICE = (
         {"deploy": {"resources": {"limits": {"cpus": 0.5}}}},
     ),
     Row("services.deploy.replicas", "as `scale`", {"deploy": {"replicas": 2}}, {"deploy": {"replicas": 1}}),
-    Row("services.deploy.resources", "`limits`", {"deploy": {"resources": {"limits": {"cpus": 0.5}}}}),
+    Row(
+        "services.deploy.resources",
+        "`limits`, `reservations`",
+        {"deploy": {"resources": {"limits": {"cpus": 0.5}}}},
+    ),
+    Row(
+        "services.deploy.resources.reservations",
+        "`memory`, as `mem_reservation`; `cpus` and `generic_resources` are noted; `devices` are refused",
+        {"deploy": {"resources": {"reservations": {"memory": "32m"}}}},
+    ),
+    Row("services.deploy.resources.reservations.devices", "refused: see `gpus`", {}),
+    Row("services.deploy.resources.reservations.generic_resources", "noted, means nothing here", {}),
+    Row("services.deploy.resources.reservations.generic_resources.discrete_resource_spec", "likewise", {}),
+    Row(
+        "services.deploy.restart_policy",
+        "as `restart`, which it goes before: `condition` and `max_attempts`; `delay` and `window` are noted",
+        {"deploy": {"restart_policy": {"condition": "any"}}},
+    ),
+    *(
+        Row(f"services.deploy.{key}", "noted: for clusters, means nothing here", {"deploy": {key: value}})
+        for key, value in (
+            ("endpoint_mode", "dnsrr"),
+            ("labels", {"l": "1"}),
+            ("mode", "global"),
+            ("placement", {"constraints": ["x==y"]}),
+            ("rollback_config", {"order": "stop-first"}),
+            ("update_config", {"parallelism": 2}),
+        )
+    ),
+    Row(
+        "services.deploy.placement.preferences",
+        "likewise",
+        {"deploy": {"placement": {"preferences": [{"spread": "x"}]}}},
+    ),
     Row(
         "services.deploy.resources.limits",
         "`cpus`, `memory`, `pids`",
@@ -453,6 +573,11 @@ NETWORK = (
 VOLUME = (
     Row("volumes.name", "`PROJECT_KEY` unless given", {"name": "n"}),
     Row("volumes.driver", "`local`", {"driver": "local"}),
+    Row(
+        "volumes.driver_opts",
+        "[What a volume is made of](#what-a-volume-is-made-of)",
+        {"driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
+    ),
     Row("volumes.external", "one that another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
 )

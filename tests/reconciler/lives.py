@@ -15,6 +15,7 @@ from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
 from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState
+from reconciler.kinds import init_steps
 from reconciler.plan import Planner
 from reconciler.resource import Blocked, Gates, Needs, Observed, Step, Verb
 from reconciler.stored import Stored
@@ -126,7 +127,9 @@ class World:
         def later(seconds: float, act: Callable[..., None], *arguments: Any, **more: Any) -> None:
             self.engine.at(seconds, lambda: act(*arguments, run=run, **more))
 
-        if habit and habit.crashes > 0:
+        if info.config.number == init_steps.NUMBER:
+            later(chance, self.engine.exit, uid, 0)
+        elif habit and habit.crashes > 0:
             habit.crashes -= 1
             later(chance, self.engine.exit, uid, 137)
         elif habit and habit.oneshot:
@@ -311,7 +314,7 @@ def is_up(have: Observed) -> bool:
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name", "pid", "ipc")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
 
     renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}

@@ -81,6 +81,10 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
         service["volumes"] = [
             {"type": "volume", "source": f"v{k}", "target": f"/v{k}"} for k in rnd.sample(range(2), rnd.randint(0, 2))
         ]
+        service["volumes"] += [{"type": "volume", "target": "/anonymous"}] if rnd.random() < 0.2 else []
+    if pick():
+        steps = [{"command": [rnd.choice("xy")]}, {"command": ["x"], "per_replica": True}]
+        service["pre_start"] = rnd.choice(([], [], [], steps[:1], steps[1:], steps, steps[::-1]))
     if pick():
         ports = rnd.sample(range(5), rnd.choice((0, 0, 1, 2)))
         service["ports"] = [{"target": 80, "published": rnd.choice((f"{8000 + n}", ""))} for n in ports]

@@ -342,17 +342,17 @@ f: [*e,*e,*e]
   a:
     image: host
     build: .
-    isolation: host
-    deploy: {mode: global}
+    provider: {type: x}
+    develop: {watch: []}
 models: {x: {model: y}}
-volumes: {v: {driver_opts: {type: nfs}}}
+secrets: {s: {template_driver: golang}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.isolation: isolation is not supported yet",
-            "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
+            "compose.yaml:5:5: services.a.provider: provider is not supported yet",
+            "compose.yaml:6:5: services.a.develop: develop is not supported yet",
             "compose.yaml:7:1: models: models is not supported yet",
-            "compose.yaml:8:15: volumes.v.driver_opts: driver_opts is not supported yet",
+            "compose.yaml:8:15: secrets.s.template_driver: template_driver is not supported yet",
         ],
     ),
     "rights that are half said": (
@@ -677,15 +677,44 @@ services:
         """services:
   a:
     image: host
-    volumes: ['/data', 'a:b', '/a:/b:foo', '/a:/b:z', 'a:b:c:d', '/a::/b', {type: bind, target: /x}, {type: image, target: /y}, {source: x, target: /z}]
+    volumes: ['/data', 'a:b', '/a:/b:foo', 'a:/b:rslave', 'a:b:c:d', '/a::/b', {type: bind, target: /x}, {type: image, target: /y}, {source: x, target: /z}]
 """,
         [
-            "compose.yaml:4:15: services.a.volumes[0]: anonymous volumes are not supported yet: write NAME:/path, and NAME below the top's volumes",
-            "compose.yaml:4:31: services.a.volumes[2]: unknown mount option 'foo': ro, rw or nocopy",
-            "compose.yaml:4:44: services.a.volumes[3]: the mount option 'z' is not supported yet",
-            "compose.yaml:4:55: services.a.volumes[4]: 'a:b:c:d' has too many colons",
-            "compose.yaml:4:66: services.a.volumes[5]: '/a::/b' has an empty part",
-            "compose.yaml:4:129: services.a.volumes[8]: type is missing",
+            "compose.yaml:4:31: services.a.volumes[2]: unknown mount option 'foo': ro, rw, nocopy, z or a propagation such as rslave",
+            "compose.yaml:4:44: services.a.volumes[3]: rslave is for paths, this is a volume",
+            "compose.yaml:4:59: services.a.volumes[4]: 'a:b:c:d' has too many colons",
+            "compose.yaml:4:70: services.a.volumes[5]: '/a::/b' has an empty part",
+            "compose.yaml:4:133: services.a.volumes[8]: type is missing",
+        ],
+    ),
+    "options of mounts and volumes that are none": (
+        """services:
+  a:
+    image: host
+    volumes:
+      - {type: bind, source: /a, target: /b, bind: {propagation: everywhere}}
+      - {type: bind, source: /a, target: /c, bind: {recursive: readonly}}
+      - {type: bind, source: /a, target: /d, bind: {recursive: "no", selinux: x}}
+      - {type: volume, source: v, target: /e, volume: {subpath: ../x}}
+      - {type: cluster, source: v, target: /f}
+volumes:
+  v: {driver_opts: {type: none, device: ./x}}
+  w: {driver_opts: {type: tmpfs, device: tmpfs, o: "size=1m,bind=3"}}
+  x: {driver_opts: {type: nfs, device: ":/x"}}
+  y: {driver_opts: {type: tmpfs, o: size=1m, size: 1m}}
+""",
+        [
+            "compose.yaml:5:53: services.a.volumes[0].bind.propagation: 'everywhere' is not one of private, rprivate, shared, rshared, slave, rslave",
+            "compose.yaml:6:53: services.a.volumes[1].bind.recursive: readonly is for a mount that is read_only: true",
+            "compose.yaml:7:53: services.a.volumes[2].bind.recursive: 'no' is not one of enabled, disabled, writable, readonly",
+            "compose.yaml:7:70: services.a.volumes[2].bind.selinux: 'x' is not one of z, Z",
+            "compose.yaml:8:56: services.a.volumes[3].volume.subpath: '../x' is not a path inside the volume",
+            "compose.yaml:9:10: services.a.volumes[4].type: mounts of type cluster are not supported yet",
+            "compose.yaml:11:7: volumes.v.driver_opts: type is missing, or `o: bind` for a directory of this machine's",
+            "compose.yaml:12:7: volumes.w.driver_opts: a tmpfs has no option 'bind=3'",
+            "compose.yaml:13:7: volumes.x.driver_opts: the server's address is missing: o: addr=192.0.2.1",
+            "compose.yaml:14:7: volumes.y.driver_opts: device is missing: write device: tmpfs",
+            "compose.yaml:14:46: volumes.y.driver_opts.size: the driver local has no option 'size': type, device, o (a size is an option of `o`: size=100m)",
         ],
     ),
     "variables that are missing": (
