@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "restart": "Stop and start containers",
     "pause": "Let containers stand still",
     "unpause": "Let paused containers go on",
+    "update": "Change limits of running containers, until `up`",
     "kill": "Send a signal to containers (SIGKILL unless told)",
     "wait": "Wait until containers have stopped; how they ended",
     "down": "Remove everything of the project but its volumes",

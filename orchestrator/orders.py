@@ -18,6 +18,7 @@ from orchestrator import errors, feeds, happenings, keeper, listing, protocol, r
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
+from reconciler.overlay import Overlay
 from reconciler.stored import Stored, refuse_unknown
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,27 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
 async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str, Any]:
     """What `up` would do, as render.json says it, with `text` beside it. Changes nothing."""
     kept = projects.known_or_new(name)
-    declared = await kept.declare(_after_up(kept, request), refuse_taken=True)
+    wanted = _after_up(kept, request)
+    declared = await kept.declare(wanted, refuse_taken=True)
     look, taken = await projects.engine.look(name), await projects.engine.taken(name)
     things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
     elsewhere = claims.elsewhere(taken, look, name)
     found = forecast.preview(declared.desired, things, now=projects.clock(), elsewhere=elsewhere)
+    said = said_by_commands(kept.stored.overlay, wanted.overlay)
+    found = forecast.attributed(
+        found, {info.config.slot: said.get(info.config.service, {}) for info in look.containers}
+    )
     return {**render.json(found), "text": render.text(found)}
+
+
+def said_by_commands(before: Overlay, after: Overlay) -> dict[str, dict[str, str]]:
+    """By service: what commands had said that counts no longer, in the words of a Change, and by which command."""
+    found: dict[str, dict[str, str]] = {}
+    for service in before.updates.keys() - after.updates.keys():
+        found[service] = dict.fromkeys(before.updates[service], "corral update")
+    for service in before.paused - after.paused:
+        found.setdefault(service, {})["paused"] = "corral pause"
+    return found
 
 
 def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
@@ -136,6 +152,13 @@ async def pause(projects: Projects, name: str, request: protocol.Chosen) -> feed
 
 async def unpause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
     return await _change(projects, name, lambda stored: stored.unpause(request.services))
+
+
+async def update(projects: Projects, name: str, request: protocol.Update) -> feeds.Feed:
+    """Other limits than the file's, for containers that go on running."""
+    if not request.services or not request.changes:
+        raise errors.Invalid("cannot update nothing: name a service, and what is to change")
+    return await _change(projects, name, lambda stored: stored.update(request.services, request.changes))
 
 
 Change = Callable[[Stored], Stored]

@@ -8,6 +8,7 @@
     POST /v1/projects/NAME/restart   Stop     -> 200, events
     POST /v1/projects/NAME/pause     Chosen   -> 200, events
     POST /v1/projects/NAME/unpause   Chosen   -> 200, events
+    POST /v1/projects/NAME/update    Update   -> 200, events
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
@@ -91,6 +92,13 @@ class Chosen(NamedTuple):
     """Of `top`, `stats`, `pause` and `unpause`; `services`: () for all."""
 
     services: Names = ()
+
+
+class Update(NamedTuple):
+    """`changes`: canonical values of a service's keys; None takes the limit away."""
+
+    services: Names
+    changes: Document
 
 
 class Events(NamedTuple):
@@ -217,7 +225,7 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Chosen | Events | Kill | Exec
+Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec
 Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)

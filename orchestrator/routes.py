@@ -42,6 +42,10 @@ async def _unpause(projects: Projects, name: str, request: protocol.Chosen) -> s
     return server.Stream(await orders.unpause(projects, name, request))
 
 
+async def _update(projects: Projects, name: str, request: protocol.Update) -> server.Answer:
+    return server.Stream(await orders.update(projects, name, request))
+
+
 async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
     return {"signalled": await orders.kill(projects, name, request)}
 
@@ -71,6 +75,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "restart": (protocol.Stop, _restart),
     "pause": (protocol.Chosen, _pause),
     "unpause": (protocol.Chosen, _unpause),
+    "update": (protocol.Update, _update),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
     "top": (protocol.Chosen, _top),

@@ -29,7 +29,7 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
 
     `refuse_taken`: raise where the file names a subnet or a port that somebody else has now (for an `up`; without
     it the plan says so). Raises specs.errors.SpecErrors, and reconciler.errors.DeclareError: Conflict or Ring."""
-    project = validate.project(stored.canonical())
+    project = validate.project(dict(stored.overlay.over(stored.canonical())))
     members = slots.of_project(project, stored.overlay.scale)
     assigned = leases.assign(project, members, stored.leases, taken, look)
     if refuse_taken:

@@ -1,28 +1,56 @@
 """What commands said beside the files. Data, kept with the project, laid over it before anything is declared."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = Mapping[str, Any]
 
+UPDATABLE = (
+    *("cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset"),
+    *("mem_limit", "memswap_limit", "mem_reservation", "pids_limit", "restart"),
+)
+"""The keys of a service that `corral update` may say otherwise; each changes under the running process."""
+
+INSTEAD_OF = {"cpus": ("cpu_period", "cpu_quota"), "cpu_period": ("cpus",), "cpu_quota": ("cpus",)}
+"""Two ways to write one limit: who says the one takes back the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """By service name. `scale`: how many replicas, whatever the file says; `stopped`: wanted, but not running; `paused`:
-    running, but standing still; `nonce`: a number that changes to force new containers. Gone after `down`."""
+    running, but standing still; `nonce`: a number that changes to force new containers; `updates`: canonical values that
+    count instead of the file's, None for no limit. Gone after `down`."""
 
     scale: Mapping[str, int] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
     nonce: Mapping[str, int] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
+    updates: Mapping[str, Json] = field(default_factory=dict)
+
+    def over(self, canonical: Json) -> Json:
+        """The document as the commands want it."""
+        services = canonical.get("services", {})
+        changed = {name: changes for name, changes in self.updates.items() if name in services}
+        if not changed:
+            return canonical
+        return {
+            **canonical,
+            "services": {**services, **{name: _over(services[name], changed[name]) for name in changed}},
+        }
 
     def asked_up(self, services: Iterable[str], scale: Mapping[str, int]) -> "Overlay":
-        """`up` names these: they run again and go on, as often as the file (or `scale`) says. The nonce stays, or they would
-        be made anew once more."""
+        """`up` names these: they run again and go on, as often as the file (or `scale`) says, and with its limits. The nonce
+        stays, or they would be made anew once more."""
         named = frozenset(services)
-        kept = {name: count for name, count in self.scale.items() if name not in named}
-        return replace(self, stopped=self.stopped - named, paused=self.paused - named, scale={**kept, **scale})
+        kept = _without(self.scale, named)
+        return replace(
+            self,
+            stopped=self.stopped - named,
+            paused=self.paused - named,
+            scale={**kept, **scale},
+            updates=_without(self.updates, named),
+        )
 
     def with_new(self, services: Iterable[str]) -> "Overlay":
         """New containers for these, whatever they are now."""
@@ -42,15 +70,34 @@ class Overlay:
     def with_unpaused(self, services: Iterable[str]) -> "Overlay":
         return replace(self, paused=self.paused - frozenset(services))
 
+    def with_updates(self, services: Iterable[str], changes: Json) -> "Overlay":
+        """These values for these services, beside what earlier updates said."""
+        gone = {other for key in changes for other in INSTEAD_OF.get(key, ()) if other not in changes}
+        said = {**changes, **dict.fromkeys(gone)}
+        return replace(
+            self, updates={**self.updates, **{name: {**self.updates.get(name, {}), **said} for name in services}}
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "scale": dict(self.scale),
             "stopped": sorted(self.stopped),
             "nonce": dict(self.nonce),
             "paused": sorted(self.paused),
+            "updates": {name: dict(changes) for name, changes in self.updates.items()},
         }
 
     @classmethod
     def from_json(cls, value: Json) -> "Overlay":
         paused = frozenset(value.get("paused", ()))
-        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused)
+        updates = {name: dict(changes) for name, changes in value.get("updates", {}).items()}
+        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates)
+
+
+def _over(service: Json, changes: Json) -> Json:
+    gone = {key for key, value in changes.items() if value is None}
+    return {**_without(service, gone), **{key: value for key, value in changes.items() if key not in gone}}
+
+
+def _without(mapping: Mapping[str, Any], gone: Set[str]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key not in gone}

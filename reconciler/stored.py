@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.errors import DeclareError
 from reconciler.leases import Leases
-from reconciler.overlay import Json, Overlay
+from reconciler.overlay import UPDATABLE, Json, Overlay
 from reconciler.resource import Depth, Edge, Gates, Needs
 
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
@@ -142,6 +142,16 @@ class Stored:
     def unpause(self, services: Iterable[str] = ()) -> "Stored":
         """`unpause [SERVICE…]`: these go on. None named: all."""
         return replace(self, overlay=self.overlay.with_unpaused(self._named(services)))
+
+    def update(self, services: Iterable[str], changes: Json) -> "Stored":
+        """`update SERVICE…`: these values count instead of the file's, until `up` of the service or `down`. Raises
+        DeclareError for what cannot be changed so."""
+        named = tuple(services)
+        refuse_unknown(self.canonical(), named)
+        for key in changes:
+            if key not in UPDATABLE:
+                raise DeclareError(f"cannot update {key}", hint=f"what can be updated: {', '.join(UPDATABLE)}")
+        return replace(self, overlay=self.overlay.with_updates(named, changes))
 
     def _named(self, services: Iterable[str]) -> tuple[str, ...]:
         named = tuple(services)
