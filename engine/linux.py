@@ -20,9 +20,10 @@ import anyio.abc
 import anyio.to_thread
 
 from engine import errors, metering, probes, processes, trees
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.copies import Copies
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.machine import Machine
@@ -116,6 +117,7 @@ class LinuxEngine:
         self._wiring = Wiring(
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
+        self._copies = Copies(self._tasks)
         self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
@@ -267,6 +269,7 @@ class LinuxEngine:
         async with container.lock:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self._copies.end(container.record.uid)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -279,6 +282,7 @@ class LinuxEngine:
                 return
             sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
             ports = container.config.ports if is_private(sandbox.config) else ()
+            await self._copies.end(uid)
             await self._wiring.hold(sandbox, uid, ports)
             try:
                 await self.containers.start(container, sandbox, self.volumes.data)
@@ -328,6 +332,24 @@ class LinuxEngine:
         container = self.containers.get(uid)
         self.containers.refuse_paused(container)
         connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
+    async def copy(self, uid: str, copying: Copying) -> int:
+        container = self.containers.get(uid)
+        path = copying.path
+        order = (
+            wire.CopyIn(path, copying.base, copying.is_directory, copying.keep_owners)
+            if copying.inward
+            else wire.CopyOut(path, copying.follow)
+        )
+        async with container.lock:
+            if not container.record.whole:
+                raise errors.EngineError(f"cannot copy: container {container.config.name} is not made yet")
+            connection = await self._copies.begin(
+                container, order, directory=self.containers.directory(uid), volume_data=self.volumes.data
+            )
         connection.setblocking(True)
         return connection.detach()
 

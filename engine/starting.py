@@ -63,6 +63,15 @@ def mount_of(mount: Mount, volume_data: Callable[[str], str]) -> wire.Bind | wir
             )
 
 
+def overlays_of(record: ContainerRecord, directory: str) -> tuple[wire.Overlay, ...]:
+    """What the root of the container is made of, with its own writable layers."""
+    layers = os.path.join(directory, "layers")
+    return tuple(
+        wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
+        for number, layer in enumerate(record.layers)
+    )
+
+
 def environment_of(config: ContainerConfig, defaults: Defaults) -> wire.Pairs:
     return tuple((dict(defaults.environment) | dict(config.environment)).items())
 
@@ -80,7 +89,6 @@ def spec_of(
 ) -> wire.StartSpec:
     """Raises `TerminalEngineError` for a Config that names nothing to run."""
     config = record.config
-    layers = os.path.join(directory, "layers")
     return wire.StartSpec(
         container=record.uid,
         run=run,
@@ -90,10 +98,7 @@ def spec_of(
         log_bytes=config.logging.file_bytes or 0,
         log_files=config.logging.files,
         argv=argv_of(config, defaults),
-        overlays=tuple(
-            wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
-            for number, layer in enumerate(record.layers)
-        ),
+        overlays=overlays_of(record, directory),
         environment=environment_of(config, defaults),
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,

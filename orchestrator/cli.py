@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "events": "Show what happens to containers, as it happens",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
+    "cp": "Copy files and folders to or from containers",
     "stop": "Stop containers, keep them",
     "start": "Start stopped containers",
     "restart": "Stop and start containers",

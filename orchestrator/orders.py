@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from engine import errors as engine_errors
-from engine.api import Command
+from engine.api import Command, Copying
 from engine.types.infos import ContainerInfo, Look, State
 from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
 from orchestrator.projects import Projects
@@ -318,12 +318,7 @@ async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
 
 
 async def _session(projects: Projects, look: Look, request: protocol.Exec) -> int:
-    mine = [info for info in look.containers if info.config.service == request.service]
-    chosen = next((info for info in mine if info.config.number == request.number), None)
-    if chosen is None:
-        raise errors.NotFound(
-            f"service {request.service} has no container {request.number}", hint="`corral ps -a` lists them"
-        )
+    chosen = _chosen(look, request.service, request.number)
     if chosen.state is not State.RUNNING:
         raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
     if chosen.config.paused:
@@ -333,6 +328,30 @@ async def _session(projects: Projects, look: Look, request: protocol.Exec) -> in
     command = Command(request.argv, environment, request.user, request.working_dir, request.tty)
     try:
         return await projects.engine.session(chosen.uid, command)
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+
+
+def _chosen(look: Look, service: str, number: int) -> ContainerInfo:
+    for info in look.containers:
+        if (info.config.service, info.config.number) == (service, number):
+            return info
+    raise errors.NotFound(f"service {service} has no container {number}", hint="`corral ps -a` lists them")
+
+
+async def copy(projects: Projects, name: str, request: protocol.Copy) -> int:
+    """A connected socket that speaks engine.process.wire about a copy to or from a container; the caller closes it."""
+    kept = projects.known(name)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), (request.service,))
+    if "\0" in request.path:
+        raise errors.Invalid("no path has a NUL in it")
+    chosen = _chosen(await projects.engine.look(name), request.service, request.number)
+    copying = Copying(
+        request.path, request.inward, request.follow, request.base, request.is_directory, request.keep_owners
+    )
+    try:
+        return await projects.engine.copy(chosen.uid, copying)
     except engine_errors.EngineError as error:
         raise errors.Refused(str(error)) from error
 

@@ -12,6 +12,7 @@
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
+    POST /v1/projects/NAME/copy      Copy     -> 200, {}; with a descriptor as for exec
     POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
     POST /v1/projects/NAME/stats     Chosen   -> 200, {"containers": [a row of readings.usage, …]}
     POST /v1/projects/NAME/events    Events   -> 200, Happened events without end; of a project that is not up, too
@@ -125,6 +126,19 @@ class Exec(NamedTuple):
     tty: bool = False
 
 
+class Copy(NamedTuple):
+    """To (`inward`) or from `path` of a container; the fields are those of engine.api.Copying."""
+
+    service: str
+    path: str
+    inward: bool
+    number: int = 1
+    follow: bool = False
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
+
+
 # -------------------------------------------------------------------------------------------------- answers and events
 
 
@@ -225,7 +239,7 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec
+Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Copy
 Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)

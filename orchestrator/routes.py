@@ -54,6 +54,10 @@ async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server
     return server.Passed(await orders.session(projects, name, request))
 
 
+async def _copy(projects: Projects, name: str, request: protocol.Copy) -> server.Answer:
+    return server.Passed(await orders.copy(projects, name, request))
+
+
 async def _top(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
     return {"containers": await readings.processes(projects, name, request.services)}
 
@@ -78,6 +82,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "update": (protocol.Update, _update),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
+    "copy": (protocol.Copy, _copy),
     "top": (protocol.Chosen, _top),
     "stats": (protocol.Chosen, _stats),
     "events": (protocol.Events, _events),

@@ -11,7 +11,6 @@ COMMANDS = frozenset(
         "build",
         "commit",
         "convert",
-        "cp",
         "create",
         "export",
         "generate",
@@ -46,6 +45,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "config": "--environment --hash --images --lock-image-digests --models --networks --no-consistency"
         " --no-env-resolution --no-interpolate --no-normalize --no-path-resolution -o --output --profiles"
         " --resolve-image-digests --variables --volumes",
+        "cp": "",
         "stop": "",
         "start": "",
         "restart": "",
