@@ -126,3 +126,7 @@ class Engine(Protocol):
     def log_path(self, config: ContainerConfig) -> str:
         """Where `engine.process.logs` keeps this container's output; "" where nothing is kept."""
         ...
+
+    def data_path(self, volume: str) -> str:
+        """Where the content of the volume of this full name is on this machine."""
+        ...

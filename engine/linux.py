@@ -181,6 +181,9 @@ class LinuxEngine:
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)
 
+    def data_path(self, volume: str) -> str:
+        return self.volumes.data(volume)
+
     def _note(self, project: str = "") -> None:
         self._changed.add(project)
         self._wake.set()

@@ -38,6 +38,8 @@ COMMANDS: dict[str, str] = {
     "kill": "Send a signal to containers (SIGKILL unless told)",
     "wait": "Wait until containers have stopped; how they ended",
     "down": "Remove everything of the project but its volumes",
+    "network": "List, make and remove networks; join containers to them",
+    "volume": "List, make and remove volumes",
     "ls": "List the projects of this machine",
     "config": "Check the compose file and print it in full",
     "doctor": "Say what this machine offers and lacks, and what to do",
@@ -189,7 +191,8 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
     """The command's own flags. Raises UsageError that tells "not supported yet" from unknown."""
     parser = command_parser(command, module)
     try:
-        parse = parser.parse_known_args if command == "exec" else parser.parse_known_intermixed_args
+        has_order = command in ("exec", "network", "volume")  # what follows belongs to what was named
+        parse = parser.parse_known_args if has_order else parser.parse_known_intermixed_args
         arguments, extra = parse(list(rest))
     except errors.UsageError:
         for word in rest:  # a flag we refuse explains more than the arguments it confused

@@ -19,6 +19,10 @@
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
+    GET  /v1/networks, /v1/volumes            -> 200, {"networks": [a row of inventory.networks, …]}, {"volumes": […]}
+    POST /v1/networks/create         Make     -> 200, {"name", "id"}; of no project; also of volumes
+    POST /v1/networks/remove         Remove   -> 200, {"removed": [name, …]}; also of volumes
+    POST /v1/networks/prune          Prune    -> 200, {"removed": [name, …]}; also of volumes
     GET  /v1/projects                         -> 200, {"projects": [a row of Projects.overview, …]}
     GET  /v1/daemon                           -> 200, Status
     POST /v1/daemon/stop             {}       -> 200, {}; the daemon ends after it
@@ -139,6 +143,25 @@ class Copy(NamedTuple):
     keep_owners: bool = False
 
 
+class Make(NamedTuple):
+    """A network or a volume of no project. `settings`: as canonical in a compose file, without the name."""
+
+    name: str
+    settings: Document
+
+
+class Remove(NamedTuple):
+    """Networks or volumes, by name or id."""
+
+    names: Names
+
+
+class Prune(NamedTuple):
+    """`every`: of volumes also those that a command made."""
+
+    every: bool = False
+
+
 # -------------------------------------------------------------------------------------------------- answers and events
 
 
@@ -239,7 +262,7 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Copy
+Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Copy | Make | Remove | Prune
 Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)

@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orchestrator import errors, orders, protocol, readings, server
+from orchestrator import errors, inventory, orders, protocol, readings, server, shared
 from orchestrator.projects import Projects
 
 Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
@@ -89,6 +89,14 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
 }
 
 
+Shared = Callable[[Projects, str, Any], Awaitable[dict[str, Any]]]
+SHARED: dict[str, tuple[type[Any], Shared]] = {
+    "create": (protocol.Make, shared.create),
+    "remove": (protocol.Remove, shared.remove),
+    "prune": (protocol.Prune, shared.prune),
+}
+
+
 def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: Callable[[], None]) -> server.Handler:
     """The daemon's handler. `end` is called when a client asks the daemon to end."""
 
@@ -103,6 +111,13 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 return {"projects": projects.overview()}
             case "GET", ["", "v1", "projects"]:
                 return {"projects": projects.overview()}
+            case "GET", ["", "v1", "networks"]:
+                return {"networks": await inventory.networks(projects)}
+            case "GET", ["", "v1", "volumes"]:
+                return {"volumes": await inventory.volumes(projects)}
+            case "POST", ["", "v1", ("networks" | "volumes") as section, verb] if verb in SHARED:
+                form, act = SHARED[verb]
+                return await act(projects, section, protocol.parse(form, request.body))
             case "GET", ["", "v1", "projects", name, "containers"]:
                 return {"containers": await orders.rows(projects, name)}
             case "GET", ["", "v1", "projects", name, "logs"]:

@@ -59,6 +59,10 @@ FLAGS: dict[str, frozenset[str]] = {
         "stats": "-a --all --no-trunc",
         "wait": "",
         "ls": "--filter",
+        "network": "--attachable --aux-address --config-from --config-only --ingress --ipam-driver --ipam-opt --ipv4 --ipv6"
+        " --scope --driver-opt --link --link-local-ip --gw-priority --ip6 -v --verbose",
+        "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"
+        " --topology-preferred --topology-required --type",
         "version": "",
         "daemon": "",
         "doctor": "",

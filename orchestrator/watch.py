@@ -76,3 +76,6 @@ class Watch:
 
     def log_path(self, config: ContainerConfig) -> str:
         return self._engine.log_path(config)
+
+    def data_path(self, volume: str) -> str:
+        return self._engine.data_path(volume)

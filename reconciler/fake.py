@@ -400,3 +400,6 @@ class FakeEngine:
 
     def log_path(self, config: ContainerConfig) -> str:
         return f"/nowhere/{config.project}/{config.slot}.log"
+
+    def data_path(self, volume: str) -> str:
+        return f"/nowhere/volumes/{volume}"

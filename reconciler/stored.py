@@ -13,6 +13,9 @@ from reconciler.leases import Leases
 from reconciler.overlay import UPDATABLE, Json, Overlay
 from reconciler.resource import Depth, Edge, Gates, Needs
 
+MACHINE = "_machine"
+"""The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
+
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
 
@@ -152,6 +155,16 @@ class Stored:
             if key not in UPDATABLE:
                 raise DeclareError(f"cannot update {key}", hint=f"what can be updated: {', '.join(UPDATABLE)}")
         return replace(self, overlay=self.overlay.with_updates(named, changes))
+
+    def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
+        """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""
+        said = {each: dict(self.canonical()[each]) for each in SECTIONS}
+        if settings is None:
+            said[section].pop(name, None)
+        else:
+            said[section][name] = {**settings, "name": name}
+        is_empty = not any(said.values())
+        return replace(self, parts=() if is_empty else (Part((), {"name": self.name, **said}),))
 
     def _named(self, services: Iterable[str]) -> tuple[str, ...]:
         named = tuple(services)

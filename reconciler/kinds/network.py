@@ -49,7 +49,7 @@ def config_of(wish: Wish, key: str) -> NetworkConfig | None:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {key for _, service in wish.members() for key in service.networks}
-    for key in sorted(used):
+    for key in sorted(wish.project.networks if wish.also_unused else used):
         network = wish.project.networks[key]
         config = config_of(wish, key) or NetworkConfig(network.name, "", key, "", "")
         yield Resource(id_of(key), config, external=network.external)
