@@ -117,6 +117,11 @@ class Engine(Protocol):
         connected socket (the caller closes it) on which `engine.process.wire` messages bring its streams and its exit code."""
         ...
 
+    async def attach(self, uid: str) -> int:
+        """Attach to the first process of a running container. Returns the file descriptor of a connected socket (the caller
+        closes it) on which `engine.process.wire` messages bring what it writes from now on, its input, and its exit."""
+        ...
+
     async def copy(self, uid: str, copying: Copying) -> int:
         """Begin to copy to or from a container, whether it runs or not. Returns the file descriptor of a connected socket (the
         caller closes it) on which `engine.process.wire` messages bring a pipe for the tar stream, and how it ended. One of a

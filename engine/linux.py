@@ -339,6 +339,12 @@ class LinuxEngine:
         return connection.detach()
 
     @verb
+    async def attach(self, uid: str) -> int:
+        connection = await self._sandbox_of(self.containers.get(uid)).shim.attach(uid)
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
     async def copy(self, uid: str, copying: Copying) -> int:
         container = self.containers.get(uid)
         path = copying.path

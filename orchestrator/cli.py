@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "events": "Show what happens to containers, as it happens",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
+    "attach": "Join this terminal to what a container's first process reads and writes",
     "cp": "Copy files and folders to or from containers",
     "stop": "Stop containers, keep them",
     "start": "Start stopped containers",

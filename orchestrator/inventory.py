@@ -67,6 +67,15 @@ def chosen(found: Iterable[Row], what: str, text: str) -> Row:
     raise errors.NotFound(f"no {what} is called {text}", hint=f"`corral {what} ls` lists them")
 
 
+async def network_named(projects: Projects, text: str, project: str) -> str:
+    """The full name of a network that is there, by name or id, or as this project calls it. Raises NotFound."""
+    found = await rows(projects, "networks")
+    for row in found:
+        if (row.config.project, row.config.key) == (project, text):
+            return row.config.name
+    return chosen(found, "network", text).config.name
+
+
 def _declaring(projects: Projects, section: str, name: str) -> Iterable[str]:
     for kept in projects.keepers():
         if any(each.get("name") == name for each in kept.stored.canonical()[section].values()):

@@ -12,6 +12,7 @@
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
+    POST /v1/projects/NAME/attach    Attach   -> 200, {}; with a descriptor as for exec
     POST /v1/projects/NAME/copy      Copy     -> 200, {}; with a descriptor as for exec
     POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
     POST /v1/projects/NAME/stats     Chosen   -> 200, {"containers": [a row of readings.usage, …]}
@@ -22,6 +23,8 @@
     GET  /v1/networks, /v1/volumes            -> 200, {"networks": [a row of inventory.networks, …]}, {"volumes": […]}
     POST /v1/networks/create         Make     -> 200, {"name", "id"}; of no project; also of volumes
     POST /v1/networks/remove         Remove   -> 200, {"removed": [name, …]}; also of volumes
+    POST /v1/networks/connect        Connect  -> 200, events
+    POST /v1/networks/disconnect     Connect  -> 200, events
     POST /v1/networks/prune          Prune    -> 200, {"removed": [name, …]}; also of volumes
     GET  /v1/projects                         -> 200, {"projects": [a row of Projects.overview, …]}
     GET  /v1/daemon                           -> 200, Status
@@ -130,6 +133,13 @@ class Exec(NamedTuple):
     tty: bool = False
 
 
+class Attach(NamedTuple):
+    """`number`: which container of the service, from 1."""
+
+    service: str
+    number: int = 1
+
+
 class Copy(NamedTuple):
     """To (`inward`) or from `path` of a container; the fields are those of engine.api.Copying."""
 
@@ -154,6 +164,17 @@ class Remove(NamedTuple):
     """Networks or volumes, by name or id."""
 
     names: Names
+
+
+class Connect(NamedTuple):
+    """`network`: by name or id, or as `project` calls it. `target`: a service of `project`, or the name of a container of any.
+    `address` "": one that is free."""
+
+    network: str
+    target: str
+    project: str = ""
+    aliases: Names = ()
+    address: str = ""
 
 
 class Prune(NamedTuple):
@@ -262,7 +283,9 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Copy | Make | Remove | Prune
+Request = (
+    Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Attach | Copy | Make | Remove | Prune | Connect
+)
 Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)

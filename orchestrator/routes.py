@@ -54,6 +54,10 @@ async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server
     return server.Passed(await orders.session(projects, name, request))
 
 
+async def _attach(projects: Projects, name: str, request: protocol.Attach) -> server.Answer:
+    return server.Passed(await orders.attach(projects, name, request))
+
+
 async def _copy(projects: Projects, name: str, request: protocol.Copy) -> server.Answer:
     return server.Passed(await orders.copy(projects, name, request))
 
@@ -82,6 +86,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "update": (protocol.Update, _update),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
+    "attach": (protocol.Attach, _attach),
     "copy": (protocol.Copy, _copy),
     "top": (protocol.Chosen, _top),
     "stats": (protocol.Chosen, _stats),
@@ -115,6 +120,11 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 return {"networks": await inventory.networks(projects)}
             case "GET", ["", "v1", "volumes"]:
                 return {"volumes": await inventory.volumes(projects)}
+            case "POST", ["", "v1", "networks", ("connect" | "disconnect") as verb]:
+                joining = protocol.parse(protocol.Connect, request.body)
+                network = await inventory.network_named(projects, joining.network, joining.project)
+                act_on = orders.connect if verb == "connect" else orders.disconnect
+                return server.Stream(await act_on(projects, network, joining))
             case "POST", ["", "v1", ("networks" | "volumes") as section, verb] if verb in SHARED:
                 form, act = SHARED[verb]
                 return await act(projects, section, protocol.parse(form, request.body))

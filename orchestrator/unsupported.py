@@ -6,7 +6,6 @@
 COMMANDS = frozenset(
     {
         "alpha",
-        "attach",
         "bridge",
         "build",
         "commit",
@@ -45,6 +44,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "config": "--environment --hash --images --lock-image-digests --models --networks --no-consistency"
         " --no-env-resolution --no-interpolate --no-normalize --no-path-resolution -o --output --profiles"
         " --resolve-image-digests --variables --volumes",
+        "attach": "",
         "cp": "",
         "stop": "",
         "start": "",

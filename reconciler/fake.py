@@ -395,6 +395,9 @@ class FakeEngine:
     async def session(self, uid: str, command: Command) -> int:
         raise EngineError(f"cannot run {command.argv[0]} in {uid}: there are no processes here")
 
+    async def attach(self, uid: str) -> int:
+        raise EngineError(f"cannot attach to {uid}: there are no processes here")
+
     async def copy(self, uid: str, copying: Copying) -> int:
         raise EngineError(f"cannot copy {copying.path} of {uid}: there are no files here")
 

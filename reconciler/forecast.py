@@ -107,12 +107,15 @@ def outcome(
 
 
 def attributed(forecast: Forecast, said: Mapping[str, Mapping[str, str]]) -> Forecast:
-    """The same, where each reason that takes back what a command had said names it. `said`: by slot, from the word that begins
-    the reason to the command."""
+    """The same, where each reason that takes back what a command had said names it. `said`: by id, from the word that begins
+    the reason ("": the whole change) to the command."""
     changes = []
     for change in forecast.changes:
-        words = said.get(change.id.partition(":")[2], {})
-        changes.append(replace(change, reasons=tuple(_attributed(reason, words) for reason in change.reasons)))
+        words = said.get(change.id, {})
+        reasons = tuple(_attributed(reason, words) for reason in change.reasons)
+        if "" in words:
+            reasons = (*(reasons or (str(change.action),)), f"takes back {words['']}")
+        changes.append(replace(change, reasons=reasons))
     return replace(forecast, changes=tuple(changes))
 
 

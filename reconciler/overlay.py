@@ -20,24 +20,27 @@ INSTEAD_OF = {"cpus": ("cpu_period", "cpu_quota"), "cpu_period": ("cpus",), "cpu
 class Overlay:
     """By service name. `scale`: how many replicas, whatever the file says; `stopped`: wanted, but not running; `paused`:
     running, but standing still; `nonce`: a number that changes to force new containers; `updates`: canonical values that
-    count instead of the file's, None for no limit. Gone after `down`."""
+    count instead of the file's, None for no limit; `connections`: by the network's full name how the service is joined to it,
+    None: not at all, whatever the file says. Gone after `down`."""
 
     scale: Mapping[str, int] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
     nonce: Mapping[str, int] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
     updates: Mapping[str, Json] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, Json | None]] = field(default_factory=dict)
 
     def over(self, canonical: Json) -> Json:
         """The document as the commands want it."""
         services = canonical.get("services", {})
         changed = {name: changes for name, changes in self.updates.items() if name in services}
-        if not changed:
-            return canonical
-        return {
-            **canonical,
-            "services": {**services, **{name: _over(services[name], changed[name]) for name in changed}},
-        }
+        if changed:
+            updated = {name: _over(services[name], changed[name]) for name in changed}
+            canonical = {**canonical, "services": {**services, **updated}}
+        for service, said in self.connections.items():
+            for network, joined in said.items() if service in services else ():
+                canonical = _connected(canonical, service, network, joined)
+        return canonical
 
     def asked_up(self, services: Iterable[str], scale: Mapping[str, int]) -> "Overlay":
         """`up` names these: they run again and go on, as often as the file (or `scale`) says, and with its limits. The nonce
@@ -50,7 +53,22 @@ class Overlay:
             paused=self.paused - named,
             scale={**kept, **scale},
             updates=_without(self.updates, named),
+            connections=_without(self.connections, named),
         )
+
+    def taken_back(self, after: "Overlay") -> dict[str, dict[str, str]]:
+        """By service: what counts here and not in `after`, in the words of a Change (of a network: its full name), and which
+        command had said it."""
+        found: dict[str, dict[str, str]] = {}
+        for service in self.updates.keys() - after.updates.keys():
+            found.setdefault(service, {}).update(dict.fromkeys(self.updates[service], "corral update"))
+        for service in self.paused - after.paused:
+            found.setdefault(service, {})["paused"] = "corral pause"
+        for service in self.connections.keys() - after.connections.keys():
+            for network, joined in self.connections[service].items():
+                verb = "disconnect" if joined is None else "connect"
+                found.setdefault(service, {})[network] = f"corral network {verb}"
+        return found
 
     def with_new(self, services: Iterable[str]) -> "Overlay":
         """New containers for these, whatever they are now."""
@@ -78,6 +96,11 @@ class Overlay:
             self, updates={**self.updates, **{name: {**self.updates.get(name, {}), **said} for name in services}}
         )
 
+    def with_connection(self, service: str, network: str, joined: Json | None) -> "Overlay":
+        """Joined to the network of this full name; None: not joined."""
+        said = {**self.connections.get(service, {}), network: joined}
+        return replace(self, connections={**self.connections, service: said})
+
     def to_json(self) -> dict[str, Any]:
         return {
             "scale": dict(self.scale),
@@ -85,13 +108,38 @@ class Overlay:
             "nonce": dict(self.nonce),
             "paused": sorted(self.paused),
             "updates": {name: dict(changes) for name, changes in self.updates.items()},
+            "connections": {name: dict(said) for name, said in self.connections.items()},
         }
 
     @classmethod
     def from_json(cls, value: Json) -> "Overlay":
         paused = frozenset(value.get("paused", ()))
         updates = {name: dict(changes) for name, changes in value.get("updates", {}).items()}
-        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates)
+        said = {name: dict(each) for name, each in value.get("connections", {}).items()}
+        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said)
+
+
+def key_of(canonical: Json, network: str) -> str:
+    """What the document calls the network of this full name, or will call it once a service is connected to it."""
+    networks = canonical.get("networks", {})
+    for key, value in networks.items():
+        if value.get("name") == network:
+            return str(key)
+    return network if network not in networks else f"{network}.connected"
+
+
+def _connected(canonical: Json, service: str, network: str, joined: Json | None) -> Json:
+    key, networks, said = key_of(canonical, network), canonical.get("networks", {}), canonical["services"][service]
+    if joined is None:
+        joins = _without(said.get("networks", {}), {key})
+    else:
+        joins = {**said.get("networks", {}), key: joined}
+        networks = {key: {"name": network, "external": True}, **networks}
+    return {
+        **canonical,
+        "networks": networks,
+        "services": {**canonical["services"], service: {**said, "networks": joins}},
+    }
 
 
 def _over(service: Json, changes: Json) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.errors import DeclareError
 from reconciler.leases import Leases
-from reconciler.overlay import UPDATABLE, Json, Overlay
+from reconciler.overlay import UPDATABLE, Json, Overlay, key_of
 from reconciler.resource import Depth, Edge, Gates, Needs
 
 MACHINE = "_machine"
@@ -155,6 +155,24 @@ class Stored:
             if key not in UPDATABLE:
                 raise DeclareError(f"cannot update {key}", hint=f"what can be updated: {', '.join(UPDATABLE)}")
         return replace(self, overlay=self.overlay.with_updates(named, changes))
+
+    def connect(self, service: str, network: str, joined: Json) -> "Stored":
+        """`network connect`: joined to the network of this full name, until `up` of the service or `down`. Raises
+        DeclareError."""
+        if self._is_joined(service, network):
+            raise DeclareError(f"service {service} is in network {network} already")
+        return replace(self, overlay=self.overlay.with_connection(service, network, joined))
+
+    def disconnect(self, service: str, network: str) -> "Stored":
+        """`network disconnect`: not joined to it, until `up` of the service or `down`. Raises DeclareError."""
+        if not self._is_joined(service, network):
+            raise DeclareError(f"service {service} is not in network {network}")
+        return replace(self, overlay=self.overlay.with_connection(service, network, None))
+
+    def _is_joined(self, service: str, network: str) -> bool:
+        refuse_unknown(self.canonical(), (service,))
+        wanted = self.overlay.over(self.canonical())
+        return key_of(wanted, network) in wanted["services"][service].get("networks", {})
 
     def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
         """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""

@@ -304,6 +304,12 @@ class ExecSignal(NamedTuple):
     number: int
 
 
+class Attach(NamedTuple):
+    """To what the container's first process writes from now on. Answer: Attached; then this connection is told of exits."""
+
+    container: str
+
+
 class ConfigureInterface(NamedTuple):
     """In the sandbox's network namespace: rename nothing, bring `name` up with this address and default route. Answer: Done."""
 
@@ -382,6 +388,15 @@ class Listing(NamedTuple):
     running: tuple[Process, ...] = ()
     ended: tuple[Exit, ...] = ()
     held: tuple[str, ...] = ()
+
+
+class Attached(NamedTuple):
+    """Comes with the reading ends of stdout and stderr, or of the terminal's output alone (`tty`); then with the terminal, which
+    is to be written to and not read, or with the writing end of its input, where that is open (`stdin`)."""
+
+    container: str
+    tty: bool
+    stdin: bool
 
 
 class ExecStarted(NamedTuple):

@@ -5,6 +5,8 @@
     corral network create NAME         one of no project; a compose file uses it with `external: true`
     corral network rm NAME             not one that a project declares or a container is in
     corral network prune               those of no project that nobody uses
+    corral network connect NAME WEB    join a service to it while it runs; `disconnect` takes it out. Until `corral up` of the
+                                       service, which goes by the file again, or `corral down`; `corral plan` shows it
 
 `corral network COMMAND --help` says more about each.
 """
@@ -40,6 +42,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     remove.add_argument("names", nargs="+", metavar="NETWORK")
     prune = verbs.add_parser("prune", help="remove networks of no project that nobody uses", allow_abbrev=False)
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    _configure_connect(
+        verbs.add_parser("connect", help="join a service to a network, while it runs", allow_abbrev=False)
+    )
+    _add_members(verbs.add_parser("disconnect", help="take a service out of a network", allow_abbrev=False))
+
+
+def _configure_connect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--alias", action="append", default=[], metavar="NAME", help="another name there; again for more"
+    )
+    parser.add_argument("--ip", default="", metavar="ADDRESS", help="its address there (default: one that is free)")
+    _add_members(parser)
+
+
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help="its name or id")
+    parser.add_argument("target", metavar="SERVICE", help="a service of the project, or the name of its only container")
 
 
 def _configure_create(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +72,23 @@ def _configure_create(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    if arguments.verb in ("connect", "disconnect"):
+        return _join(arguments, called)
     verbs = {"ls": _ls, "list": _ls, "inspect": _inspect, "create": _create, "rm": _rm, "remove": _rm, "prune": _prune}
     return verbs[arguments.verb](arguments, called)
+
+
+def _join(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    from orchestrator import protocol
+
+    try:
+        project = called.project_name()
+    except invocation.InvalidFiles:
+        project = ""  # the name of a container will do
+    request = protocol.Connect(arguments.network, arguments.target, project)
+    if arguments.verb == "connect":
+        request = request._replace(aliases=tuple(arguments.alias), address=arguments.ip)
+    return called.watch(arguments.verb, f"/v1/networks/{arguments.verb}", request)
 
 
 def _ls(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
