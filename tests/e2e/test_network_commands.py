@@ -89,3 +89,56 @@ def test_listing_and_refusals(shared: Lab) -> None:
     assert "overlaps" in lab.refusal("network", "create", "--subnet", "203.0.113.0/25", "two")
     assert "takes it away with its project" in lab.refusal("network", "rm", f"{lab.project}_mine")
     assert lab.out("network", "rm", made[:8]) == "one\n"
+
+
+# ------------------------------------------------------------------------------------------------ connect and disconnect
+
+
+def interfaces(lab: Lab, service: str) -> dict[str, str]:
+    """Mapping from a container's interface to its address."""
+    links = json.loads(lab.place(service).sh("ip -j -4 addr"))
+    return {
+        link["ifname"]: each["local"] for link in links for each in link.get("addr_info", ()) if link["ifname"] != "lo"
+    }
+
+
+def test_connect_is_a_new_cable_for_the_same_process(shared: Lab) -> None:
+    lab = shared
+    lab.corral("network", "create", "--subnet", "10.79.0.0/24", "meeting")
+    lab.up(joining("mine"))
+    with lab.owner.lab("other") as other:
+        other.up(joining("meeting", meeting="{external: true}"))
+        pid, before = lab.pid("a"), interfaces(lab, "a")
+        lab.corral("network", "connect", "--ip", "10.79.0.33", "--alias", "guest", "meeting", "a")
+        after = interfaces(lab, "a")
+        assert set(after.values()) - set(before.values()) == {"10.79.0.33"}
+        assert before.items() <= after.items()
+        assert "10.79.0.33" in other.exec("a", "ping", "-c", "1", "-W", "2", "guest")
+        assert "takes back corral network connect" in lab.corral("plan", code=2).stdout
+        lab.kill("corral daemon")
+        lab.place("a").sh(f"ip link del {next(name for name, address in after.items() if address == '10.79.0.33')}")
+        lab.corral("daemon", "start")
+        eventually(lambda: "10.79.0.33" in interfaces(lab, "a").values())
+        lab.corral("network", "disconnect", "meeting", "a")
+        assert interfaces(lab, "a") == before
+        lab.corral("network", "connect", "meeting", f"{lab.project}-a-1")
+        assert len(interfaces(lab, "a")) == 2
+        lab.up()
+        assert interfaces(lab, "a") == before
+        assert lab.pid("a") == pid
+
+
+def test_disconnect_holds_until_up(shared: Lab) -> None:
+    lab = shared
+    lab.up(joining("mine", "more"))
+    pid = lab.pid("a")
+    lab.corral("network", "disconnect", "more", "a")
+    assert len(interfaces(lab, "a")) == 1
+    lab.corral("restart", "-t", "0")
+    assert len(interfaces(lab, "a")) == 1
+    pid = lab.pid("a")
+    lab.corral("network", "disconnect", "mine", "a")
+    assert interfaces(lab, "a") == {}
+    lab.up()
+    assert len(interfaces(lab, "a")) == 2
+    assert lab.pid("a") == pid
