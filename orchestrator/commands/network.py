@@ -30,16 +30,16 @@ FILTERS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True, help="what to do")
     listing = verbs.add_parser("ls", aliases=["list"], help="list networks", allow_abbrev=False)
     shared_words.add_listing(listing, ", ".join(FILTERS))
     listing.add_argument("--no-trunc", action="store_true", help="ids in full")
     inspect = verbs.add_parser("inspect", help="everything about networks, as JSON", allow_abbrev=False)
-    inspect.add_argument("names", nargs="+", metavar="NETWORK")
+    inspect.add_argument("names", nargs="+", metavar="NETWORK", help="by name or id")
     _configure_create(verbs.add_parser("create", help="make a network that belongs to no project", allow_abbrev=False))
     remove = verbs.add_parser("rm", aliases=["remove"], help="remove networks", allow_abbrev=False)
     remove.add_argument("-f", "--force", action="store_true", help="one that is not there is no error")
-    remove.add_argument("names", nargs="+", metavar="NETWORK")
+    remove.add_argument("names", nargs="+", metavar="NETWORK", help="by name or id")
     prune = verbs.add_parser("prune", help="remove networks of no project that nobody uses", allow_abbrev=False)
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
     _configure_connect(

@@ -26,17 +26,17 @@ FILTERS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True, help="what to do")
     listing = verbs.add_parser("ls", aliases=["list"], help="list volumes", allow_abbrev=False)
     shared_words.add_listing(listing, ", ".join(FILTERS))
     inspect = verbs.add_parser("inspect", help="everything about volumes, as JSON", allow_abbrev=False)
-    inspect.add_argument("names", nargs="+", metavar="VOLUME")
+    inspect.add_argument("names", nargs="+", metavar="VOLUME", help="by name")
     create = verbs.add_parser("create", help="make a volume that belongs to no project", allow_abbrev=False)
     shared_words.add_making(create, "local")
     create.add_argument("name", nargs="?", metavar="NAME", help="default: one that nobody else has")
     remove = verbs.add_parser("rm", aliases=["remove"], help="remove volumes and their data", allow_abbrev=False)
     remove.add_argument("-f", "--force", action="store_true", help="one that is not there is no error")
-    remove.add_argument("names", nargs="+", metavar="VOLUME")
+    remove.add_argument("names", nargs="+", metavar="VOLUME", help="by name")
     prune = verbs.add_parser("prune", help="remove volumes that nobody needs, and their data", allow_abbrev=False)
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
     prune.add_argument("-a", "--all", action="store_true", help="also those that `corral volume create` made")

@@ -34,6 +34,7 @@ def bridges(lab: Lab) -> dict[str, str]:
     }
 
 
+@pytest.mark.key("networks.external")
 def test_two_projects_meet_in_a_network_of_neither(shared: Lab) -> None:
     lab = shared
     lab.corral("network", "create", "--subnet", "10.77.0.0/24", "--gateway", "10.77.0.9", "meeting")

@@ -33,6 +33,7 @@ def listed(lab: Lab) -> list[str]:
     return lab.out("volume", "ls", "-q").split()
 
 
+@pytest.mark.key("volumes.external")
 def test_data_of_no_project_outlives_every_project(shared: Lab) -> None:
     lab = shared
     assert lab.out("volume", "create", "--label", "a=b", "store") == "store\n"
