@@ -155,7 +155,7 @@ def _range_of(key: str, network: Network, subnet: str | None, standing: NetworkC
         if standing is None:
             return None
         whole = IPv4Network(standing.subnet)
-        return _Range(key, whole, whole, standing.gateway)
+        return _Range(key, whole, IPv4Network(standing.ip_range or standing.subnet), standing.gateway)
     assert subnet is not None
     whole = IPv4Network(subnet)
     dynamic = IPv4Network(network.pool.ip_range) if network.pool.ip_range else whole

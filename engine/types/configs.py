@@ -49,7 +49,8 @@ class VolumeConfig:
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it."""
+    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it. `ip_range`: the part of the
+    subnet that addresses are chosen from, "" for all of it."""
 
     name: str  # full: unique in this corral
     project: str
@@ -59,6 +60,7 @@ class NetworkConfig:
     internal: bool = False
     mtu: int = 1500
     labels: Pairs = ()
+    ip_range: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ WORDS = {
     "internal": Word("internal"),
     "key": Word("key", live=True),
     "mtu": Word("mtu", live=True),
+    "ip_range": Word("ip_range", live=True),
     "labels": Word("labels", live=True, members=True),
 }
 
@@ -44,6 +45,7 @@ def config_of(wish: Wish, key: str) -> NetworkConfig | None:
         leases.gateway_of(subnet, network.pool.gateway),
         network.internal,
         labels=tuple(sorted(network.labels.items())),
+        ip_range=network.pool.ip_range or "",
     )
 
 

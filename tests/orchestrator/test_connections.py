@@ -51,6 +51,16 @@ def test_connect_adds_a_cable_and_nothing_else(lab: Lab) -> None:
     lab.corral("network", "rm", "shared")
 
 
+def test_addresses_come_from_the_range_that_was_said(lab: Lab) -> None:
+    lab.write(DEMO)
+    lab.corral("up", "-d")
+    lab.corral("network", "create", "--subnet", "10.5.0.0/16", "--ip-range", "10.5.7.8/30", "shared")
+    lab.corral("network", "connect", "shared", "web")
+    assert endpoint(lab, "web", "shared").config.address.startswith("10.5.7.")
+    lab.corral("network", "disconnect", "shared", "web")
+    lab.corral("network", "rm", "shared")
+
+
 def test_disconnect_takes_a_cable_away_until_up(lab: Lab) -> None:
     lab.write(DEMO)
     lab.corral("up", "-d")
