@@ -21,9 +21,10 @@ import anyio.abc
 import anyio.to_thread
 
 from engine import errors, metering, probes, processes, trees
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.copies import Copies
 from engine.forwarding import Forwarding
 from engine.hooks import Hooks
 from engine.id_ranges import IdRanges
@@ -123,6 +124,7 @@ class LinuxEngine:
         )
         self._hooks = Hooks(self._tasks, self.containers, self._note)
         self._forwarding = Forwarding(self._tasks, self.containers)
+        self._copies = Copies(self._tasks)
         self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
@@ -197,6 +199,9 @@ class LinuxEngine:
 
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)
+
+    def data_path(self, volume: str) -> str:
+        return self.volumes.data(volume)
 
     def _note(self, project: str = "") -> None:
         self._changed.add(project)
@@ -288,6 +293,7 @@ class LinuxEngine:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
             await self._forwarding.finish(container)
+            await self._copies.end(container.record.uid)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -300,6 +306,7 @@ class LinuxEngine:
                 return
             sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
             ports = container.config.ports if is_private(sandbox.config) else ()
+            await self._copies.end(uid)
             await self._wiring.hold(sandbox, uid, ports)
             try:
                 content = await self.volumes.content(container.config.mounts)
@@ -354,6 +361,29 @@ class LinuxEngine:
         container = self.containers.get(uid)
         self.containers.refuse_paused(container)
         connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
+    async def attach(self, uid: str) -> int:
+        connection = await self._sandbox_of(self.containers.get(uid)).shim.attach(uid)
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
+    async def copy(self, uid: str, copying: Copying) -> int:
+        container = self.containers.get(uid)
+        path = copying.path
+        order = (
+            wire.CopyIn(path, copying.base, copying.is_directory, copying.keep_owners)
+            if copying.inward
+            else wire.CopyOut(path, copying.follow)
+        )
+        async with container.lock:
+            if not container.record.whole:
+                raise errors.EngineError(f"cannot copy: container {container.config.name} is not made yet")
+            directory, content = self.containers.directory(uid), await self.volumes.content(container.config.mounts)
+            connection = await self._copies.begin(container, order, directory=directory, content=content)
         connection.setblocking(True)
         return connection.detach()
 

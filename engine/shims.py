@@ -196,6 +196,17 @@ class Shim:
             raise
         return connection
 
+    async def attach(self, container: str) -> socket.socket:
+        """Attach to a container on a connection of its own, which its holder reads: Attached, or Failed, and the container's
+        exit. Frame number 1."""
+        connection = await channel.connect(self.directory)
+        try:
+            await channel.send(connection, wire.Frame(1, wire.Attach(container)))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     async def exec(self, spec: wire.ExecSpec) -> Session:
         """Begin a command and wait until it was executed."""
         connection = await self.session(spec)

@@ -80,6 +80,12 @@ def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
     return argv
 
 
+def volume_of(mount: VolumeMount, content: Mapping[str, Content]) -> wire.Volume:
+    copy_up = not (mount.no_copy or mount.subpath)
+    path, filesystem = content[mount.volume]
+    return wire.Volume(path, mount.target, mount.read_only, copy_up, mount.subpath, filesystem)
+
+
 def mount_of(mount: Mount, content: Mapping[str, Content]) -> wire.Bind | wire.Volume | wire.Tmpfs:
     match mount:
         case BindMount():
@@ -92,13 +98,20 @@ def mount_of(mount: Mount, content: Mapping[str, Content]) -> wire.Bind | wire.V
                 mount.recursive,
             )
         case VolumeMount():
-            copy_up = not (mount.no_copy or mount.subpath)
-            path, filesystem = content[mount.volume]
-            return wire.Volume(path, mount.target, mount.read_only, copy_up, mount.subpath, filesystem)
+            return volume_of(mount, content)
         case TmpfsMount():
             return wire.Tmpfs(
                 mount.target, mount.size_bytes, mount.mode, mount.uid, mount.gid, mount.read_only, mount.no_exec
             )
+
+
+def overlays_of(record: ContainerRecord, directory: str) -> tuple[wire.Overlay, ...]:
+    """What the root of the container is made of, with its own writable layers."""
+    layers = os.path.join(directory, "layers")
+    return tuple(
+        wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
+        for number, layer in enumerate(record.layers)
+    )
 
 
 def environment_of(config: ContainerConfig, defaults: Defaults) -> wire.Pairs:
@@ -119,7 +132,6 @@ def spec_of(
 ) -> wire.StartSpec:
     """Raises `TerminalEngineError` for a Config that names nothing to run."""
     config = record.config
-    layers = os.path.join(directory, "layers")
     return wire.StartSpec(
         container=record.uid,
         run=run,
@@ -129,10 +141,7 @@ def spec_of(
         log_bytes=config.logging.file_bytes or 0,
         log_files=config.logging.files,
         argv=argv_of(config, defaults),
-        overlays=tuple(
-            wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
-            for number, layer in enumerate(record.layers)
-        ),
+        overlays=overlays_of(record, directory),
         environment=environment_of(config, defaults),
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,

@@ -16,7 +16,7 @@ from engine.api import Engine
 from engine.types.infos import State
 from orchestrator import chronicle, errors, health, keeper, records, watch
 from reconciler import id_leases
-from reconciler.stored import Stored
+from reconciler.stored import MACHINE, Stored
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,20 @@ class Projects:
             raise errors.NotFound(f"no project {name} is up", hint="`corral up` brings it up; -p names another")
         return self._keepers[name]
 
+    def machine(self) -> keeper.Keeper:
+        """Of the networks and volumes that belong to no project. Raises Invalid."""
+        if MACHINE in self._broken:
+            raise errors.Invalid(self._broken[MACHINE])
+        return self._keepers.get(MACHINE) or self._keeper_of(Stored(MACHINE))
+
+    def keepers(self) -> list[keeper.Keeper]:
+        """Of all users' projects that are up."""
+        return [kept for name, kept in self._keepers.items() if name != MACHINE]
+
+    def broken(self) -> list[str]:
+        """Why what is wanted of some projects is not known."""
+        return list(self._broken.values())
+
     def known_or_new(self, name: str) -> keeper.Keeper:
         """A new one is nobody's until `keep` has it. Raises Invalid."""
         try:
@@ -147,6 +161,7 @@ class Projects:
                 "error": "",
             }
             for name, kept in self._keepers.items()
+            if name != MACHINE
         ]
         nothing = {"running": 0, "states": {}, "services": 0, "files": []}
         broken = [{"name": name, **nothing, "error": why} for name, why in self._broken.items()]

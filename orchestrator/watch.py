@@ -8,7 +8,7 @@ stopped, by an update in place; the loop then finds it different from what is de
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from engine.api import Command, Ended, Engine, Updatable
+from engine.api import Command, Copying, Ended, Engine, Updatable
 from engine.types.configs import Config, ContainerConfig
 from engine.types.infos import Look, ProcessInfo, Taken, Usage
 from engine.types.parts import IdRange, PortMap
@@ -75,5 +75,14 @@ class Watch:
     async def session(self, uid: str, command: Command) -> int:
         return await self._engine.session(uid, command)
 
+    async def attach(self, uid: str) -> int:
+        return await self._engine.attach(uid)
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        return await self._engine.copy(uid, copying)
+
     def log_path(self, config: ContainerConfig) -> str:
         return self._engine.log_path(config)
+
+    def data_path(self, volume: str) -> str:
+        return self._engine.data_path(volume)

@@ -52,6 +52,10 @@ class Family:
     def gateway(self, config: NetworkConfig) -> str:
         return config.gateway6 if self.version == 6 else config.gateway
 
+    def ip_range(self, config: NetworkConfig) -> str:
+        """Of the subnet; all of it unless told."""
+        return (config.ip_range6 if self.version == 6 else config.ip_range) or self.subnet(config)
+
     def word(self) -> str:
         return f"ipv{self.version}_address"
 
@@ -174,8 +178,8 @@ def _range_of(
     if network.external:
         if standing is None or not family.subnet(standing):
             return None
-        whole = ip_network(family.subnet(standing))
-        return _Range(key, family, whole, whole, family.gateway(standing), frozenset(standing.reserved))
+        whole, dynamic = ip_network(family.subnet(standing)), ip_network(family.ip_range(standing))
+        return _Range(key, family, whole, dynamic, family.gateway(standing), frozenset(standing.reserved))
     if subnet is None:
         return None
     whole, pool = ip_network(subnet), family.pool(network)

@@ -16,7 +16,7 @@ from itertools import count
 
 import anyio
 
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.errors import EngineError, Superseded, TerminalEngineError
 from engine.types.configs import (
     Config,
@@ -413,5 +413,14 @@ class FakeEngine:
     async def session(self, uid: str, command: Command) -> int:
         raise EngineError(f"cannot run {command.argv[0]} in {uid}: there are no processes here")
 
+    async def attach(self, uid: str) -> int:
+        raise EngineError(f"cannot attach to {uid}: there are no processes here")
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        raise EngineError(f"cannot copy {copying.path} of {uid}: there are no files here")
+
     def log_path(self, config: ContainerConfig) -> str:
         return f"/nowhere/{config.project}/{config.slot}.log"
+
+    def data_path(self, volume: str) -> str:
+        return f"/nowhere/volumes/{volume}"

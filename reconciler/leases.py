@@ -104,7 +104,7 @@ def refuse_taken(project: Project, slots: Slots, leases: Leases, taken: Taken, l
     made = {info.config.name for info in look.networks}
     for key, network in project.networks.items():
         if network.external and network.name not in made and not network.stands_for:
-            hint = "bring the project up that makes it, or leave out `external`"
+            hint = f"`corral network create {network.name}`, or bring the project up that makes it"
             raise Conflict(f"network {network.name} is external, and nobody has made it", ("networks", key), hint=hint)
     index = claims.elsewhere(taken)
     for key, network in project.networks.items():

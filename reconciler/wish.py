@@ -17,7 +17,7 @@ from specs.service import Service
 @dataclass(frozen=True, slots=True)
 class Wish:
     """`slots` by service; `external`: networks that others made, by full name; `asked` by service; `purged`:
-    volumes to remove with their data."""
+    volumes to remove with their data; `also_unused`: networks and volumes are wanted though no service has them."""
 
     project: Project
     slots: Mapping[str, tuple[Slot, ...]]
@@ -26,6 +26,7 @@ class Wish:
     asked: Mapping[str, float] = field(default_factory=dict)
     external: Mapping[str, NetworkConfig] = field(default_factory=dict)
     purged: tuple[VolumeConfig, ...] = ()
+    also_unused: bool = False
 
     def members(self) -> Iterator[tuple[Slot, Service]]:
         """Every slot with its service."""

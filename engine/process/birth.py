@@ -129,7 +129,7 @@ def _check(spec: wire.StartSpec, userns: int) -> None:
 def _attempt(
     report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int
 ) -> None:
-    trees = backing.trees(spec)
+    trees = backing.trees(spec.mounts)
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
 

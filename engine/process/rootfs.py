@@ -169,6 +169,21 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
     )
 
 
+def at_rest(
+    overlays: tuple[Overlay, ...], mounts: tuple[Bind | Volume, ...], *, read_only: bool
+) -> tuple[Operation, ...]:
+    """List what makes the file system of a container that does not run, as far as there is any: its root and its data."""
+    placed = sorted((_checked(mount) for mount in mounts), key=lambda mount: mount.target.count("/"))
+    backed = {mount.source: mount.filesystem for mount in placed if isinstance(mount, Volume) and mount.filesystem}
+    return (
+        *(MountOverlay(overlay) for overlay in overlays),
+        *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
+        *(CopyUp(mount.target, mount.source) for mount in placed if isinstance(mount, Volume) and mount.copy_up),
+        *(_operation(mount) for mount in placed),
+        *((MakeReadOnly("/"),) if read_only else ()),
+    )
+
+
 def describe(operation: Operation) -> str:
     """One line for humans."""
     match operation:
@@ -231,7 +246,7 @@ def _confined(confinement: Confinement) -> tuple[Operation, ...]:
     return (*(MakeReadOnly(path) for path in read_only), *(Mask(path) for path in masked))
 
 
-Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume | Tmpfs, Device)
+Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume, Bind | Volume | Tmpfs, Device)
 
 
 def _checked(mount: Placed) -> Placed:

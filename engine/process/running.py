@@ -11,6 +11,7 @@ from engine.process import birth, children, death, durable, frames, logs, wire, 
 from engine.process.frames import Socket
 from engine.process.loop import Loop
 from engine.process.output import Output
+from engine.process.taps import Tap
 
 PLANNED = (b'"planned":false', b'"planned":true')
 
@@ -47,6 +48,13 @@ class Running:
     def signal(self, number: int) -> None:
         if self.pidfd >= 0:
             children.send_signal(self.pidfd, number)
+
+    def attach(self) -> tuple[tuple[Tap, ...], tuple[int, ...], bytes]:
+        """Give (the taps, what a client gets, the encoded Attached without its container's name) of a run that was executed."""
+        assert self.kept is not None
+        taps, descriptors = self._output.tap(self.kept.tty)
+        words = (b"true" if flag else b"false" for flag in (self.kept.tty, self.kept.stdin_open))
+        return taps, descriptors, b'"tty":%b,"stdin":%b' % tuple(words)
 
     def stop(self, number: int, grace_s: float) -> None:
         """Mark the run as planned, durably, then ask it to end, and kill it after the grace. The last stop's grace counts."""

@@ -142,6 +142,8 @@ class Shim:
                 self._start(connection, number, data)
             case "Exec":
                 self._exec(connection, data)
+            case "Attach":
+                self._attach(connection, number, frames.fields(data)["container"])
             case "Stop":
                 asked = frames.fields(data)
                 self._stop(connection, number, asked["container"], asked["number"], asked["grace_s"])
@@ -249,6 +251,15 @@ class Shim:
             lambda _answer, _descriptors: None,
         )
         connection.close()
+
+    def _attach(self, connection: Connection, number: int, container: str) -> None:
+        """It hears of the end, too. What the container is handed waits for nobody: who hangs up is forgotten."""
+        taps, descriptors, words = self._find(container).attach()
+        connection.subscribed = True
+        for tap in taps:
+            tap.stalled = connection.close
+            connection.on_close.append(tap.cut)
+        connection.send(number, b'{"is":"Attached","container":%b,%b}' % (frames.text(container), words), descriptors)
 
     def _release(self, key: str) -> None:
         frames.close_all(self._held.pop(key, ()))

@@ -258,6 +258,56 @@ class ExecSpec(NamedTuple):
     privileged: bool = False
 
 
+# ------------------------------------------------------------------------------------------------------------- copies
+
+
+class CopyOut(NamedTuple):
+    """What is at `path` of the container, as a tar stream. `follow`: what a link leads to, where it is one."""
+
+    path: str
+    follow: bool = False
+
+
+class CopyIn(NamedTuple):
+    """A tar stream to `path` of the container. `base`: what all its names begin with, "" for an archive of anything, which goes
+    into a directory that is there. `is_directory`: of the source. `keep_owners`: as in the stream, not root's."""
+
+    path: str
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
+
+
+class Copy(NamedTuple):
+    """To a copy worker (`engine.copying.worker`). `overlays` and `mounts`: the file system of a container that does not run,
+    whose root is mounted at `root_path` for the worker alone; of one that runs, () and the worker has a pidfd.
+    `has_user_namespace`: which is entered, for its owners.
+
+    Answer: CopyStarted with the caller's end of a pipe that carries the tar stream; or Failed. At the end CopyEnded, or
+    Failed."""
+
+    order: CopyOut | CopyIn
+    root_path: str = ""
+    overlays: tuple[Overlay, ...] = ()
+    mounts: tuple[Bind | Volume, ...] = ()
+    read_only: bool = False
+    has_user_namespace: bool = False
+
+
+class CopyStarted(NamedTuple):
+    """`base`: what all names in the stream begin with; `is_directory`: what is copied out is one."""
+
+    base: str = ""
+    is_directory: bool = False
+
+
+class CopyEnded(NamedTuple):
+    """`notes`: (name, why) of what was left out, or is not as it was; `more`: so many beside these."""
+
+    notes: Pairs = ()
+    more: int = 0
+
+
 # ----------------------------------------------------------------------------------------------------------- requests
 
 
@@ -301,6 +351,12 @@ class ExecSignal(NamedTuple):
     """To the process group of the command that this number of this connection began. No answer."""
 
     number: int
+
+
+class Attach(NamedTuple):
+    """To what the container's first process writes from now on. Answer: Attached; then this connection is told of exits."""
+
+    container: str
 
 
 class Hold(NamedTuple):
@@ -361,6 +417,15 @@ class Listing(NamedTuple):
     running: tuple[Process, ...] = ()
     ended: tuple[Exit, ...] = ()
     held: tuple[str, ...] = ()
+
+
+class Attached(NamedTuple):
+    """Comes with the reading ends of stdout and stderr, or of the terminal's output alone (`tty`); then with the terminal, which
+    is to be written to and not read, or with the writing end of its input, where that is open (`stdin`)."""
+
+    container: str
+    tty: bool
+    stdin: bool
 
 
 class ExecStarted(NamedTuple):

@@ -54,10 +54,11 @@ class VolumeConfig:
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it; `subnet6` and `gateway6` are the
-    same of IPv6; "": the network has none of that family. `bridge` is the name that the kernel's interface gets, "": any.
-    `icc`: members reach each other. `masquerade`: who goes out of it has an address of the machine's. `interface_prefix`: of
-    the names of its members' interfaces. `reserved` addresses are given to nobody."""
+    """A bridge of its own. `subnet` is "a.b.c.d/n"; `gateway` is the bridge's own address in it; `ip_range`: the part of the
+    subnet that addresses are chosen from, "" for all of it; `subnet6`, `gateway6` and `ip_range6` are the same of IPv6; "": the
+    network has none of that family. `bridge` is the name that the kernel's interface gets, "": any. `icc`: members reach each
+    other. `masquerade`: who goes out of it has an address of the machine's. `interface_prefix`: of the names of its members'
+    interfaces. `reserved` addresses are given to nobody."""
 
     name: str  # full: unique in this corral
     project: str
@@ -75,6 +76,8 @@ class NetworkConfig:
     host_ip: str = ""  # where its ports are published, unless they say so; "": everywhere
     interface_prefix: str = "eth"
     reserved: tuple[str, ...] = ()
+    ip_range: str = ""
+    ip_range6: str = ""
 
 
 @dataclass(frozen=True, slots=True)

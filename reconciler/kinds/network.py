@@ -32,6 +32,8 @@ WORDS = {
     "host_ip": Word("host_binding_ipv4", live=True),
     "interface_prefix": Word("container_iface_prefix", live=True),
     "reserved": Word("aux_addresses", live=True, members=True, show=str),
+    "ip_range": Word("ip_range", live=True),
+    "ip_range6": Word("ip_range of IPv6", live=True),
     "labels": Word("labels", live=True, members=True),
 }
 
@@ -64,6 +66,8 @@ def config_of(wish: Wish, key: str) -> NetworkConfig | None:
         host_ip=options.host_ip,
         interface_prefix=options.interface_prefix,
         reserved=reserved_of(network),
+        ip_range=(network.pool.ip_range or "") if subnet else "",
+        ip_range6=(network.pool6.ip_range or "") if subnet6 else "",
     )
 
 
@@ -74,7 +78,7 @@ def reserved_of(network: Network) -> tuple[str, ...]:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {key for _, service in wish.members() for key in service.networks}
-    for key in sorted(used):
+    for key in sorted(wish.project.networks if wish.also_unused else used):
         network = wish.project.networks[key]
         config = config_of(wish, key) or NetworkConfig(network.name, "", key, "", "")
         yield Resource(id_of(key), config, external=network.external)

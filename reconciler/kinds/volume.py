@@ -30,7 +30,7 @@ def id_of(key: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {mount.source for _, service in wish.members() for mount in service.volumes if mount.type == "volume"}
-    for key in sorted(used & wish.project.volumes.keys()):
+    for key in sorted(wish.project.volumes.keys() if wish.also_unused else used & wish.project.volumes.keys()):
         volume = wish.project.volumes[key]
         labels = tuple(sorted(volume.labels.items()))
         config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(volume))

@@ -536,7 +536,7 @@ NETWORK = (
     Row("networks.enable_ipv6", "[Networks](#networks)", {"enable_ipv6": True}),
     Row(
         "networks.external",
-        "one that another project has made: joined, never made, changed or removed",
+        "one that a command or another project has made: joined, never made, changed or removed",
         {"external": True, "name": "there", "ipam": None},
     ),
     Row("networks.internal", "no way out, and nothing is published into it", {"internal": True}),
@@ -578,7 +578,7 @@ VOLUME = (
         "[What a volume is made of](#what-a-volume-is-made-of)",
         {"driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
     ),
-    Row("volumes.external", "one that another project has made", {"external": True, "name": "there"}),
+    Row("volumes.external", "one that a command or another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
 )
 CONTENT = (
