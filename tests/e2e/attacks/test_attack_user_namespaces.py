@@ -6,7 +6,6 @@ import pathlib
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -30,13 +29,13 @@ volumes: {data: }
 
 
 @pytest.fixture
-def bad(lab: Lab) -> Iterator[Lab]:
+def bad(lab: Lab) -> Lab:
     for name in ("kept", "given"):
         (lab.folder / name).mkdir()
         (lab.folder / name / "roots").write_text("machine\n")
         (lab.folder / name / "roots").chmod(0o644)
     lab.up(ALL)
-    yield lab
+    return lab
 
 
 def first_id(pid: int) -> int:
