@@ -115,13 +115,14 @@ async def test_what_the_kernel_provides_is_there(lab: Lab) -> None:
     )
     async with lab.sandbox(ids=IDS) as sandbox:
         text = await output(sandbox, script)
-    lines = text.splitlines()
-    assert lines[:3] == ["c", "out", "err"]
-    assert set(lines[3:6]) == {"/dev/mqueue", "/proc/self", "/sys/class/net/lo"}
-    assert lines[6:10] == ["0", "0", "0", "0"]
-    assert int(lines[10]) > 0
-    assert lines[11] == "1"
-    assert lines[12] == "web"
+        assert "err" in text.splitlines()
+        lines = lab.output(stream="stdout").splitlines()
+    assert lines[:2] == ["c", "out"]
+    assert set(lines[2:5]) == {"/dev/mqueue", "/proc/self", "/sys/class/net/lo"}
+    assert lines[5:9] == ["0", "0", "0", "0"]
+    assert int(lines[9]) > 0
+    assert lines[10] == "1"
+    assert lines[11] == "web"
 
 
 async def test_another_user_may_reopen_its_output(lab: Lab) -> None:
@@ -231,10 +232,9 @@ async def test_an_image_that_leads_elsewhere_gets_nothing_made_there(lab: Lab) -
     overlay = wire.Overlay("/", (str(layer), str(lab.image)), lab.make("l-u"), lab.make("l-w"))
     (lab.directory / "bound").mkdir()
     async with lab.sandbox(ids=IDS) as sandbox:
-        with pytest.raises(errors.EngineError, match="leads to /proc or /sys|cannot set up its file system"):
-            mounts = (wire.Bind(str(lab.directory / "bound"), "/data/x"),)
-            await sandbox.shim.start(owned(lab, "true", mounts=mounts, overlays=(overlay,)))
-        assert sandbox.shim is not None
+        bad = owned(lab, "true", mounts=(wire.Bind(str(lab.directory / "bound"), "/data/x"),), overlays=(overlay,))
+        with pytest.raises(errors.EngineError, match=r"cannot set up its file system: bind .*/bound /data/x"):
+            await sandbox.shim.start(bad)
         assert (await output(sandbox, "id -u", container="c2")) == "0\n"
 
 
