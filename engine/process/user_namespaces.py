@@ -85,9 +85,9 @@ def _expect_made(channel: Socket) -> None:
 def _be_first(channel: Socket, owner: int, has_network: bool) -> None:
     """Make the user namespace, and the others as soon as its ids are known: some files in /proc and /sys get their owners then.
 
-    What the kernel counts of each user (inotify instances, keys, namespaces …) it counts of who made the user namespace, too:
-    that is the root in it, `owner`, and not the machine's. The real uid stays the machine's root, or the number of its processes
-    would be limited by ours (kernel/fork.c, enforced_nproc_rlimit)."""
+    What the kernel counts of each user (inotify instances, namespaces …) it counts of who made the user namespace, too: that is
+    the root in it, `owner`, and not the machine's. The real uid stays the machine's root, or the number of its processes would
+    be limited by ours (kernel/fork.c, enforced_nproc_rlimit)."""
     try:
         syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)  # the capabilities stay
         os.setresuid(0, owner, 0)

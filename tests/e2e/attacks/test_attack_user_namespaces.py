@@ -172,11 +172,13 @@ def test_what_the_kernel_counts_of_each_user_it_takes_from_nobody(bad: Lab) -> N
     with bad.popen(
         "exec", "-T", "bad", "python3", "-I", "-c", inside.HEAD + WATCH, "0", stdout=subprocess.PIPE
     ) as eater:
-        assert eater.stdout is not None
-        assert eater.stdout.readline().startswith("made ")
-        assert inotify_instances() >= before - 5
-        assert bad.exec("other", "true") == ""
-        eater.kill()
+        try:
+            assert eater.stdout is not None
+            assert eater.stdout.readline().startswith("made ")
+            assert inotify_instances() >= before - 5
+            assert bad.exec("other", "true") == ""
+        finally:
+            eater.kill()
 
 
 def test_it_enters_no_other_container_and_sees_none(bad: Lab) -> None:
