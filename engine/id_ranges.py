@@ -9,7 +9,7 @@ from engine.types.parts import IdRange
 
 LOW = 65536
 """What is below is everybody's to know, and no range of ours."""
-LIVING_IS_FRESH_S = 5.0
+LIVING_IS_FRESH_S, STRANGE_IS_FRESH_S = 5.0, 0.2
 
 
 class IdRanges:
@@ -24,7 +24,10 @@ class IdRanges:
         """All that is had, but `ours`, with the words for who has it."""
         known = set(ours)
         found = [entry for name in ("passwd", "group", "subuid", "subgid") for entry in self._file(name)]
-        return (*found, *((ids, "a user namespace of the machine") for ids in self._maps() if ids not in known))
+        strange = self._maps(LIVING_IS_FRESH_S) - known
+        if strange:  # perhaps one of ours that has just gone
+            strange = self._maps(STRANGE_IS_FRESH_S) - known
+        return (*found, *((ids, "a user namespace of the machine") for ids in sorted(strange, key=lambda ids: ids.first)))
 
     def _file(self, name: str) -> tuple[tuple[IdRange, str], ...]:
         path = os.path.join(self._etc, name)
@@ -38,10 +41,10 @@ class IdRanges:
             return ()
         return self._files[name][1]
 
-    def _maps(self) -> frozenset[IdRange]:
-        """Of all user namespaces that a process is in."""
+    def _maps(self, fresh_s: float) -> frozenset[IdRange]:
+        """Of all user namespaces that a process is in, as they were at most so long ago."""
         now = time.monotonic()
-        if now - self._living[0] > LIVING_IS_FRESH_S:
+        if now - self._living[0] > fresh_s:
             self._living = now, frozenset(living(self._proc))
         return self._living[1]
 
