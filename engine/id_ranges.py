@@ -27,7 +27,10 @@ class IdRanges:
         strange = self._maps(LIVING_IS_FRESH_S) - known
         if strange:  # perhaps one of ours that has just gone
             strange = self._maps(STRANGE_IS_FRESH_S) - known
-        return (*found, *((ids, "a user namespace of the machine") for ids in sorted(strange, key=lambda ids: ids.first)))
+        return (
+            *found,
+            *((ids, "a user namespace of the machine") for ids in sorted(strange, key=lambda ids: ids.first)),
+        )
 
     def _file(self, name: str) -> tuple[tuple[IdRange, str], ...]:
         path = os.path.join(self._etc, name)
