@@ -67,8 +67,9 @@ def _network_mode(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "network_mode"), "cannot be given together with networks")
     if service.network_mode is not None and service.ports:
         yield SpecError((*path, "ports"), f"nothing can be mapped with network_mode {service.network_mode}")
-    if service.network_mode is not None and service.links:
-        yield SpecError((*path, "links"), f"there are no links with network_mode {service.network_mode}")
+    for key in ("links", "external_links"):
+        if service.network_mode is not None and getattr(service, key):
+            yield SpecError((*path, key), f"there are no links with network_mode {service.network_mode}")
 
 
 def _targets(service: Service, path: Path) -> Iterator[SpecError]:

@@ -145,7 +145,7 @@ HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
 _SERVICE_LATER = """
-build develop extends external_links models provider pull_refresh_after
+build develop extends models provider pull_refresh_after
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -198,6 +198,7 @@ SERVICE = Keys(
         "env_file": Either((TEXT, Items(Either((TEXT, ENV_FILE))))),
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
+        "external_links": Items(TEXT, unique=True),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
         "gpus": Either((TEXT, Items(GPU))),
         "group_add": Items(_INTEGER_OR_TEXT, unique=True),

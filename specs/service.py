@@ -178,14 +178,13 @@ class Service(strict.Model):
     """One service.
 
     `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`; it, `pid`,
-    `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`.
-    `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
-    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
-    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`;
-    `userns_mode`: see `specs.isolation`, None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean
-    nothing; `attach` False: `up` does not show its output. `shm_size` None: Docker's default. `scale` None: the file gives
-    neither `scale` nor `deploy.replicas`.
+    `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`. `links` are "service:alias", `external_links`
+    "container" or "container:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
+    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the file.
+    Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota` are microseconds. `cap_add`,
+    `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`; `userns_mode`: see `specs.isolation`,
+    None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
+    show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -211,6 +210,7 @@ class Service(strict.Model):
     ports: tuple[Port, ...] = ()
     expose: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    external_links: tuple[str, ...] = ()
     volumes: tuple[ServiceVolume, ...] = ()
     volumes_from: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()

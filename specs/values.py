@@ -287,6 +287,14 @@ def _links(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(items)
 
 
+def _external_links(node: Node, path: Path, context: Context) -> Node | None:
+    for index, item in enumerate(node.sequence()):
+        parts = str(item.value).split(":")
+        if "" in parts or len(parts) > 2:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not CONTAINER or CONTAINER:ALIAS")
+    return node
+
+
 def _volumes_from(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for index, item in enumerate(node.sequence()):
@@ -335,6 +343,7 @@ _CONVERT: Mapping[str, Convert] = {
     "image": _image,
     "ipc": namespaces.canonical,
     "isolation": elsewhere.isolation,
+    "external_links": _external_links,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,

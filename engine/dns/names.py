@@ -4,7 +4,7 @@ One table a network; what the dns process makes of it is told in `engine.dns.tab
 
     {"network": "lab_default", "gateways": ["10.10.0.1"], "subnets": ["10.10.0.0/24"], "internal": false,
      "members": [{"addresses": ["10.10.0.2"], "project": "lab", "sandbox": "web", "fqdn": "web.lab", "names": ["web"],
-                  "domains": ["lab"], "links": {"db": "postgres"}, "servers": []}]}
+                  "domains": ["lab"], "links": {"db": ["postgres"]}, "aliases": {"theirs": "other-db-1"}, "servers": []}]}
 """
 
 import json
@@ -153,6 +153,15 @@ def _member(endpoint: EndpointConfig, sandbox: SandboxConfig | None) -> dict[str
         "fqdn": endpoint.fqdn,
         "names": list(endpoint.names),
         "domains": list(domains_of(stands_in)),
-        "links": dict(stands_in.links),
+        "links": _linked(stands_in),
+        "aliases": dict(stands_in.external_links),
         "servers": list(stands_in.dns_servers),
     }
+
+
+def _linked(sandbox: SandboxConfig) -> dict[str, list[str]]:
+    """Every sandbox that an alias leads to: of a service, all its containers'."""
+    found: dict[str, list[str]] = {}
+    for alias, target in sandbox.links:
+        found.setdefault(alias, []).append(target)
+    return found

@@ -70,7 +70,7 @@ class Network:
 class Member:
     """One endpoint."""
 
-    __slots__ = ("domains", "fqdn", "links", "names", "projects", "sandbox", "servers")
+    __slots__ = ("aliases", "domains", "fqdn", "links", "names", "projects", "sandbox", "servers")
 
     def __init__(self, content: dict[str, object]) -> None:
         self.sandbox = (str(content["project"]), str(content["sandbox"]))
@@ -78,10 +78,8 @@ class Member:
         self.names = _texts(content["names"])
         self.domains = _texts(content["domains"])
         self.servers = _texts(content["servers"])
-        links = content["links"]
-        if not isinstance(links, dict):
-            raise TypeError(f"{links!r} is no mapping")
-        self.links = {str(alias).lower(): str(target) for alias, target in links.items()}
+        self.links = {alias.lower(): set(_texts(targets)) for alias, targets in _items(content["links"])}
+        self.aliases = {alias.lower(): str(name).lower() for alias, name in _items(content["aliases"])}
         project = self.sandbox[0].lower()
         self.projects = (project, project.replace("_", "-"))
 
@@ -123,24 +121,30 @@ class Tables:
         return Answer(packets.NOERROR, forward=True, servers=member.servers)
 
     def _linked(self, member: Member, networks: list[Network], name: str) -> list[bytes]:
-        target = member.links.get(name)
-        if target is None:
-            label, _, domain = name.partition(".")
-            target = member.links.get(label) if domain in member.domains else None
-        if target is None:
-            return []
-        sandbox = (member.sandbox[0], target)
-        for network in networks:
-            if found := [address for address, other in network.members.items() if other.sandbox == sandbox]:
-                return found
+        label, _, domain = name.partition(".")
+        alias = label if domain in member.domains else name
+        if alias in member.aliases:
+            return self._named(networks, member.aliases[alias])
+        targets = member.links.get(alias, ())
+        for network in networks if targets else ():
+            found = [
+                address
+                for address, other in network.members.items()
+                if other.sandbox[0] == member.sandbox[0] and other.sandbox[1] in targets
+            ]
+            if found:
+                return self._in_turn(network, found)
         return []
 
     def _named(self, networks: list[Network], name: str) -> list[bytes]:
         for network in networks:
             if found := network.names.get(name):
-                network.turn += 1
-                return [each for size in (4, 16) for each in _turned(found, size, network.turn)]
+                return self._in_turn(network, found)
         return []
+
+    def _in_turn(self, network: Network, found: list[bytes]) -> list[bytes]:
+        network.turn += 1
+        return [each for size in (4, 16) for each in _turned(found, size, network.turn)]
 
     def _reverse(self, networks: list[Network], address: bytes, kind: int) -> Answer:
         for network in networks:
@@ -148,6 +152,12 @@ class Tables:
             if member is not None and member.fqdn:
                 return Answer(packets.NOERROR, [packets.encode(member.fqdn)] if kind == packets.PTR else ())
         return Answer(packets.NXDOMAIN)
+
+
+def _items(value: object) -> Iterable[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no mapping")
+    return value.items()
 
 
 def _texts(value: object) -> tuple[str, ...]:

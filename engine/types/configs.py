@@ -84,7 +84,8 @@ class NetworkConfig:
 class SandboxConfig:
     """A network namespace and a uts namespace, held by a shim. `sysctls` are the network's ("net.…").
 
-    `links` are (alias, sandbox name) pairs: names that only this sandbox sees. `extra_hosts` are (name, address) pairs
+    `links` are (alias, sandbox name) pairs: names that only this sandbox sees; `external_links` (alias, name) pairs: other words
+    for what a name of its networks leads to. `extra_hosts` are (name, address) pairs
     for /etc/hosts. Empty `dns_servers`: ours, which forwards to the machine's. `ids`: its namespaces belong to a user namespace
     with these, None: to the machine's.
     """
@@ -101,6 +102,7 @@ class SandboxConfig:
     links: Pairs = ()
     sysctls: Pairs = ()
     ids: IdRange | None = None
+    external_links: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)

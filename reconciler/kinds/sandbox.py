@@ -25,6 +25,7 @@ WORDS = {
     "dns_search": Word("dns_search", live=True),
     "dns_options": Word("dns_opt", live=True),
     "links": Word("links", live=True, members=True, show="=".join),
+    "external_links": Word("external_links", live=True, members=True, show="=".join),
     "sysctls": Word("sysctls", members=True),
     "ids": Word("userns_mode", show=difference.id_range),
 }
@@ -55,7 +56,12 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         links_of(wish, service),
         tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_network(key))),
         wish.ids_of(slot, service),
+        tuple(sorted({(alias or name, name) for name, _, alias in map(_parts, service.external_links)})),
     )
+
+
+def _parts(link: str) -> tuple[str, str, str]:
+    return link.partition(":")
 
 
 def links_of(wish: Wish, service: Service) -> tuple[tuple[str, str], ...]:

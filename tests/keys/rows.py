@@ -259,6 +259,11 @@ SERVICE = (
     ),
     Row("services.expose", "shown by `ps`, opens nothing", {"expose": ["80"]}),
     Row("services.links", "`SERVICE` or `SERVICE:ALIAS`: a name that only this service sees", {"links": ["b:x"]}),
+    Row(
+        "services.external_links",
+        "`CONTAINER` or `CONTAINER:ALIAS`: of a network that both are in, whoever made it; a name that only this service sees",
+        {"external_links": ["q-x-1:x"]},
+    ),
     Row("services.extra_hosts", "lines of /etc/hosts", {"extra_hosts": ["x:10.1.1.1"]}),
     Row("services.dns", "servers (IPv4) in place of corral's", {"dns": "10.1.1.1"}),
     Row("services.dns_search", "domains of /etc/resolv.conf", {"dns_search": "d"}),
