@@ -36,7 +36,7 @@ networks:
   back: {internal: true, ipam: {config: [{subnet: 10.65.0.0/24}]}}
 volumes: {data: {}}
 """
-CYCLES, WARM = 20, 5
+CYCLES, WARM = 23, 8
 """Memory is compared between the end of cycle WARM, when all caches are filled, and that of the last."""
 
 SLABS = (
