@@ -31,6 +31,20 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Copying:
+    """Files to or from a container. Out of it (`inward` False): what is at `path`, or what that leads to where it is a link
+    (`follow`). Into it: a tar stream to `path`, whose names all begin with `base` ("": an archive of anything, into a directory
+    that is there); `is_directory`: of the source; `keep_owners`: else everything is root's."""
+
+    path: str
+    inward: bool
+    follow: bool = False
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How a command ended. `output` is what it wrote (both streams, at most 4 KiB, the end of it)."""
 
@@ -107,6 +121,21 @@ class Engine(Protocol):
         connected socket (the caller closes it) on which `engine.process.wire` messages bring its streams and its exit code."""
         ...
 
+    async def attach(self, uid: str) -> int:
+        """Attach to the first process of a running container. Returns the file descriptor of a connected socket (the caller
+        closes it) on which `engine.process.wire` messages bring what it writes from now on, its input, and its exit."""
+        ...
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        """Begin to copy to or from a container, whether it runs or not. Returns the file descriptor of a connected socket (the
+        caller closes it) on which `engine.process.wire` messages bring a pipe for the tar stream, and how it ended. One of a
+        container that does not run ends when that is started."""
+        ...
+
     def log_path(self, config: ContainerConfig) -> str:
         """Where `engine.process.logs` keeps this container's output; "" where nothing is kept."""
+        ...
+
+    def data_path(self, volume: str) -> str:
+        """Where the content of the volume of this full name is on this machine."""
         ...

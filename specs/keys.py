@@ -56,19 +56,20 @@ MOUNT = Keys(
 
 DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
 
+_OPTIONS = Entries(QUANTITY)  # of a driver
+
 SERVICE_NETWORK = Keys(
-    {"aliases": TEXTS, "ipv4_address": TEXT},
-    later=frozenset(
-        {
-            "driver_opts",
-            "gw_priority",
-            "interface_name",
-            "ipv6_address",
-            "link_local_ips",
-            "mac_address",
-            "priority",
-        }
-    ),
+    {
+        "aliases": TEXTS,
+        "driver_opts": _OPTIONS,
+        "gw_priority": INTEGER,
+        "interface_name": TEXT,
+        "ipv4_address": TEXT,
+        "ipv6_address": TEXT,
+        "link_local_ips": TEXTS,
+        "mac_address": TEXT,
+        "priority": INTEGER,
+    }
 )
 
 HEALTHCHECK = Keys(
@@ -144,7 +145,7 @@ HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
 _SERVICE_LATER = """
-build cgroup cgroup_parent develop extends external_links ipc mac_address models pid provider pull_refresh_after userns_mode uts
+build develop extends models provider pull_refresh_after
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -170,6 +171,8 @@ SERVICE = Keys(
         "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
+        "cgroup": TEXT,
+        "cgroup_parent": TEXT,
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
@@ -195,6 +198,7 @@ SERVICE = Keys(
         "env_file": Either((TEXT, Items(Either((TEXT, ENV_FILE))))),
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
+        "external_links": Items(TEXT, unique=True),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
         "gpus": Either((TEXT, Items(GPU))),
         "group_add": Items(_INTEGER_OR_TEXT, unique=True),
@@ -202,11 +206,13 @@ SERVICE = Keys(
         "hostname": TEXT,
         "image": TEXT,
         "init": BOOLEAN,
+        "ipc": TEXT,
         "isolation": TEXT,
         "label_file": TEXT_OR_TEXTS,
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
+        "mac_address": TEXT,
         "mem_limit": QUANTITY,
         "mem_reservation": QUANTITY,
         "mem_swappiness": INTEGER,
@@ -215,6 +221,7 @@ SERVICE = Keys(
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
         "oom_kill_disable": BOOLEAN,
         "oom_score_adj": INTEGER,
+        "pid": TEXT,
         "pids_limit": INTEGER,
         "platform": TEXT,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
@@ -241,6 +248,8 @@ SERVICE = Keys(
         "use_api_socket": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
+        "userns_mode": TEXT,
+        "uts": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
         "working_dir": TEXT,
@@ -250,18 +259,21 @@ SERVICE = Keys(
 
 _EXTERNAL = Either((BOOLEAN, Keys({"name": TEXT})))
 
-POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT}, later=frozenset({"aux_addresses"}))
+POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT, "aux_addresses": Entries(TEXT)})
 
 NETWORK = Keys(
     {
         "name": TEXT,
+        "attachable": BOOLEAN,
         "driver": TEXT,
+        "driver_opts": _OPTIONS,
+        "enable_ipv4": BOOLEAN,
+        "enable_ipv6": BOOLEAN,
         "external": _EXTERNAL,
         "internal": BOOLEAN,
-        "ipam": Keys({"driver": TEXT, "config": Items(POOL)}, later=frozenset({"options"})),
+        "ipam": Keys({"driver": TEXT, "config": Items(POOL), "options": Entries(TEXT)}),
         "labels": PAIRS,
-    },
-    later=frozenset({"attachable", "driver_opts", "enable_ipv4", "enable_ipv6"}),
+    }
 )
 
 VOLUME = Keys(
@@ -289,6 +301,7 @@ DOCUMENT = Keys(
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
+        "x-corral": Keys({"userns": TEXT}),
     },
     later=frozenset({"include", "models"}),
 )

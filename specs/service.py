@@ -13,10 +13,18 @@ from specs.content import Use
 
 
 class ServiceNetwork(strict.Model):
-    """How a service is joined to a network. `aliases` are names beside the service's own."""
+    """How a service is joined to a network. `aliases` are names beside the service's own. `gw_priority`: the highest carries the
+    default route; `priority`: the highest is joined first. `driver_opts`: see `specs.bridge_options`."""
 
     aliases: tuple[str, ...] = ()
     ipv4_address: str | None = None
+    ipv6_address: str | None = None
+    link_local_ips: tuple[str, ...] = ()
+    mac_address: str | None = None
+    interface_name: str | None = None
+    gw_priority: int = 0
+    priority: int = 0
+    driver_opts: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class Port(strict.Model):
@@ -27,7 +35,7 @@ class Port(strict.Model):
     target: int
     published: str = ""
     host_ip: str = ""
-    protocol: Literal["tcp", "udp"] = "tcp"
+    protocol: Literal["tcp", "udp", "sctp"] = "tcp"
     mode: Literal["ingress", "host"] = "ingress"
     name: str = ""
     app_protocol: str = ""
@@ -81,11 +89,12 @@ class ServiceVolume(strict.Model):
 
 class Dependency(strict.Model):
     """`required` False: a dependency that is not there or failed is only told about. `restart`: when it is restarted or
-    made anew on purpose, so is the dependent."""
+    made anew on purpose, so is the dependent. `implied`: not said by `depends_on`, but by a namespace that is the other's."""
 
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = "service_started"
     required: bool = True
     restart: bool = False
+    implied: bool = False
 
 
 class Healthcheck(strict.Model):
@@ -168,12 +177,13 @@ class InitStep(strict.Model):
 class Service(strict.Model):
     """One service.
 
-    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
-    `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
-    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
-    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`.
-    `annotations`, `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
+    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`; it, `pid`,
+    `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`. `links` are "service:alias", `external_links`
+    "container" or "container:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
+    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the file.
+    Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota` are microseconds. `cap_add`,
+    `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`; `userns_mode`: see `specs.isolation`,
+    None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
     show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
     """
 
@@ -185,14 +195,22 @@ class Service(strict.Model):
     domainname: str | None = None
     container_name: str | None = None
     user: str | None = None
+    userns_mode: Literal["host", "auto"] | None = None
     working_dir: str | None = None
-    network_mode: Literal["none", "host"] | None = None
+    network_mode: str | None = None
+    pid: str | None = None
+    ipc: str | None = None
+    uts: str | None = None
+    cgroup: str | None = None
+    cgroup_parent: str | None = None
+    mac_address: str | None = None
     configs: tuple[Use, ...] = ()
     secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     expose: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    external_links: tuple[str, ...] = ()
     volumes: tuple[ServiceVolume, ...] = ()
     volumes_from: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
@@ -226,13 +244,13 @@ class Service(strict.Model):
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
-    annotations: dict[str, str] = pydantic.Field(default_factory=dict)
     attach: bool = True
     isolation: str | None = None
     platform: str | None = None
     pull_policy: str | None = None
     runtime: str | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    annotations: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     pre_start: tuple[InitStep, ...] = ()
     post_start: tuple[Hook, ...] = ()

@@ -16,13 +16,15 @@ from specs import (
     hooks,
     log_options,
     mounts,
+    namespaces,
     scalars,
     security_options,
     units,
+    user_namespace,
 )
 from specs.context import Context
 from specs.errors import Path
-from specs.node import Node, text_of
+from specs.node import Node, Scalar, text_of
 
 Convert: TypeAlias = Callable[[Node, Path, Context], "Node | None"]
 
@@ -101,18 +103,25 @@ def _image(node: Node, path: Path, context: Context) -> Node | None:
     return context.image(node, path)
 
 
-def _network_mode(node: Node, path: Path, context: Context) -> Node | None:
-    mode = str(node.value)
-    if mode not in ("none", "host", "bridge"):
-        context.findings.error(node, path, f"the network mode '{mode}' is not supported yet: none, host or bridge")
-    return node
-
-
 def _networks(node: Node, path: Path, context: Context) -> Node | None:
     empty: dict[str, Node] = {}
-    return node.with_value(
-        {key: child if child.value is not None else child.with_value(empty) for key, child in node.mapping().items()}
-    )
+    found = {}
+    for key, child in node.mapping().items():
+        fields = {word: value for word, value in child.mapping().items() if value.value is not None}
+        if "driver_opts" in fields:
+            fields["driver_opts"] = option_texts(fields["driver_opts"])
+        found[key] = child.with_value(fields or empty)
+    return node.with_value(found)
+
+
+def option_texts(node: Node) -> Node:
+    """The options of a driver, all as text."""
+    given = {key: child for key, child in node.mapping().items() if child.value is not None}
+    return node.with_value({key: child.with_value(scalars.as_text(scalar(child))) for key, child in given.items()})
+
+
+def scalar(node: Node) -> Scalar:
+    return None if isinstance(node.value, dict | list) else node.value
 
 
 def _ports(node: Node, path: Path, context: Context) -> Node | None:
@@ -278,6 +287,14 @@ def _links(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(items)
 
 
+def _external_links(node: Node, path: Path, context: Context) -> Node | None:
+    for index, item in enumerate(node.sequence()):
+        parts = str(item.value).split(":")
+        if "" in parts or len(parts) > 2:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not CONTAINER or CONTAINER:ALIAS")
+    return node
+
+
 def _volumes_from(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for index, item in enumerate(node.sequence()):
@@ -307,6 +324,7 @@ _CONVERT: Mapping[str, Convert] = {
     "blkio_config": block_io.canonical,
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
+    "cgroup_parent": namespaces.canonical,
     "configs": _contents,
     "cpu_count": elsewhere.refuse,
     "cpu_percent": elsewhere.refuse,
@@ -323,15 +341,18 @@ _CONVERT: Mapping[str, Convert] = {
     "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
+    "ipc": namespaces.canonical,
     "isolation": elsewhere.isolation,
+    "external_links": _external_links,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,
     "mem_reservation": size,
     "mem_swappiness": _swappiness,
     "memswap_limit": _swap,
-    "network_mode": _network_mode,
+    "network_mode": namespaces.canonical,
     "networks": _networks,
+    "pid": namespaces.canonical,
     "pids_limit": pids,
     "platform": elsewhere.platform,
     "ports": _ports,
@@ -348,6 +369,8 @@ _CONVERT: Mapping[str, Convert] = {
     "sysctls": confinement.sysctl_values,
     "ulimits": confinement.ulimits,
     "use_api_socket": elsewhere.refuse,
+    "userns_mode": user_namespace.mode,
+    "uts": namespaces.canonical,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

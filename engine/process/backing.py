@@ -5,15 +5,16 @@ Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
+from collections.abc import Sequence
 
 from engine import errors
 from engine.process import syscalls
-from engine.process.wire import Filesystem, StartSpec, Volume
+from engine.process.wire import Bind, Filesystem, Tmpfs, Volume
 
 
-def trees(spec: StartSpec) -> dict[str, int]:
+def trees(mounts: Sequence[Bind | Volume | Tmpfs]) -> dict[str, int]:
     """By the directory of each volume that has a file system of its own. Raises `EngineError`."""
-    backed = {mount.source: mount.filesystem for mount in spec.mounts if isinstance(mount, Volume) and mount.filesystem}
+    backed = {mount.source: mount.filesystem for mount in mounts if isinstance(mount, Volume) and mount.filesystem}
     return {place: _tree(filesystem) for place, filesystem in backed.items()}
 
 

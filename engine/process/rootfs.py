@@ -10,7 +10,18 @@ import os
 from typing import NamedTuple, TypeVar
 
 from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
-from engine.process.wire import Bind, Confinement, Device, Filesystem, Overlay, Pairs, StartSpec, Tmpfs, Volume
+from engine.process.wire import (
+    Bind,
+    Confinement,
+    Device,
+    Filesystem,
+    Namespaces,
+    Overlay,
+    Pairs,
+    StartSpec,
+    Tmpfs,
+    Volume,
+)
 
 NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -81,6 +92,10 @@ class MountCgroups(NamedTuple):
     read_only: bool = True
 
 
+class ShareMemory(NamedTuple):
+    """/dev/shm, as whose ipc namespace it is has it."""
+
+
 class MountTmpfs(NamedTuple):
     tmpfs: Tmpfs
 
@@ -122,6 +137,7 @@ Operation = (
     | MountDevices
     | MakeNode
     | MountCgroups
+    | ShareMemory
     | MountTmpfs
     | MountBind
     | OpenTerminal
@@ -142,7 +158,7 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
         *(MountOverlay(overlay) for overlay in spec.overlays),
         *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
         *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
-        *_kernel_file_systems(spec.shm_bytes, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
+        *_kernel_file_systems(spec, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
         *(MakeNode(_checked(device)) for device in spec.devices),
         *((OpenTerminal(),) if spec.tty else ()),
         *(_operation(mount) for mount in (*mounts, *(_checked(file) for file in spec.files))),
@@ -150,6 +166,21 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
         *_confined(spec.confinement),
         *((MakeReadOnly("/"),) if spec.read_only else ()),
         Pivot(),
+    )
+
+
+def at_rest(
+    overlays: tuple[Overlay, ...], mounts: tuple[Bind | Volume, ...], *, read_only: bool
+) -> tuple[Operation, ...]:
+    """List what makes the file system of a container that does not run, as far as there is any: its root and its data."""
+    placed = sorted((_checked(mount) for mount in mounts), key=lambda mount: mount.target.count("/"))
+    backed = {mount.source: mount.filesystem for mount in placed if isinstance(mount, Volume) and mount.filesystem}
+    return (
+        *(MountOverlay(overlay) for overlay in overlays),
+        *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
+        *(CopyUp(mount.target, mount.source) for mount in placed if isinstance(mount, Volume) and mount.copy_up),
+        *(_operation(mount) for mount in placed),
+        *((MakeReadOnly("/"),) if read_only else ()),
     )
 
 
@@ -178,7 +209,15 @@ def describe(operation: Operation) -> str:
             return type(operation).__name__.lower()
 
 
-def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...]:
+def _shared_memory(namespaces: Namespaces, size_bytes: int) -> tuple[Operation, ...]:
+    if not namespaces.shared_memory:
+        return ()
+    if namespaces.own_ipc:
+        return (MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(size_bytes)))),)
+    return (ShareMemory() if namespaces.ipc_of else MountBind(Bind("/dev/shm", "/dev/shm")),)
+
+
+def _kernel_file_systems(spec: StartSpec, read_only: int) -> tuple[Operation, ...]:
     pts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
     return (
         MountFilesystem("proc", "/proc"),
@@ -186,7 +225,7 @@ def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...
         MountCgroups(bool(read_only)),
         MountDevices(),
         MountFilesystem("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
-        MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(shm_bytes)))),
+        *_shared_memory(spec.namespaces, spec.shm_bytes),
         MountFilesystem("mqueue", "/dev/mqueue"),
     )
 
@@ -207,7 +246,7 @@ def _confined(confinement: Confinement) -> tuple[Operation, ...]:
     return (*(MakeReadOnly(path) for path in read_only), *(Mask(path) for path in masked))
 
 
-Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume | Tmpfs, Device)
+Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume, Bind | Volume | Tmpfs, Device)
 
 
 def _checked(mount: Placed) -> Placed:

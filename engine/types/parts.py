@@ -18,6 +18,22 @@ DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class IdRange:
+    """User and group ids of the machine that are 0, 1, 2 … in a user namespace."""
+
+    first: int
+    length: int = 65536
+
+    @property
+    def end(self) -> int:
+        """The first one beyond."""
+        return self.first + self.length
+
+    def overlaps(self, other: "IdRange") -> bool:
+        return self.first < other.end and other.first < self.end
+
+
 @dataclass(frozen=True, slots=True)
 class BindMount:
     """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights. `propagation` is a word
@@ -84,12 +100,13 @@ class GivenFile:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortMap:
-    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
+    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every IPv4 address of the machine,
+    "::": every IPv6 address. The container is reached by the same family."""
 
     host_ip: str
     host_port: int
     container_port: int
-    protocol: str = "tcp"  # tcp | udp
+    protocol: str = "tcp"  # tcp | udp | sctp
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +179,8 @@ class Device:
 class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
     itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
-    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
-    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+    none, "strict" the strict one, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is
+    hidden or read-only that otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False
@@ -171,6 +188,36 @@ class Security:
     seccomp: str = ""
     unmasked: bool = False
     privileged: bool = False
+
+
+class Scope(StrEnum):
+    """Whose a namespace is: the container's own, or the machine's; NONE is an ipc namespace of its own without /dev/shm."""
+
+    OWN = "own"
+    HOST = "host"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """The namespace of the container in another slot of the project."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Those beside network and mounts. `uts` OWN is the sandbox's."""
+
+    pid: Scope | Of = Scope.OWN
+    ipc: Scope | Of = Scope.OWN
+    uts: Scope = Scope.OWN
+    cgroup: Scope = Scope.OWN
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The slots whose running process it needs."""
+        return tuple(sorted({each.slot for each in (self.pid, self.ipc) if isinstance(each, Of)}))
 
 
 @dataclass(frozen=True, slots=True)

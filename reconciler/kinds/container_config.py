@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from engine.types import parts
 from engine.types.configs import ContainerConfig
 from engine.types.parts import GivenFile, Limits, PortMap, Restart, RestartPolicy
-from reconciler import definitions, leases, naming
+from reconciler import definitions, host_ports, naming, sharing
 from reconciler.kinds import container_mounts
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, content, log_options, security_options, sysctls
+from specs import capabilities, content, isolation, log_options, security_options, sysctls
+from specs import namespaces as spec_namespaces
 from specs.service import BlockIo, DeviceRate, Hook, Service
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
+STRICT = "strict"
+STRICT_CAPABILITIES = (  # what start scripts of common images need to become their user; they count inside only
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"),
+)
 
 
 def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
@@ -23,7 +28,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         service=slot.service,
         number=slot.number,
         slot=slot.name,
-        sandbox=slot.name,
+        sandbox=sharing.sandbox_of(wish, slot),
         image=service.image,
         entrypoint=service.entrypoint,
         command=service.command,
@@ -31,7 +36,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         user=service.user or "",
         groups=service.group_add,
         working_dir=service.working_dir or "",
-        read_only=service.read_only,
+        read_only=service.read_only or isolation.is_strict(service),
         shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
         mounts=container_mounts.mounts_of(wish, slot),
         files=tuple(files_of(wish, service)),
@@ -43,6 +48,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
         security=security_of(service),
+        ids=sharing.ids_of(wish, slot, service),
         devices=tuple(parts.Device(it.source, it.target, it.permissions) for it in service.devices),
         device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
@@ -56,6 +62,9 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         post_start=tuple(hook_of(hook) for hook in service.post_start),
         pre_stop=tuple(hook_of(hook) for hook in service.pre_stop),
         labels=tuple(sorted(service.labels.items())),
+        annotations=tuple(sorted(service.annotations.items())),
+        namespaces=sharing.namespaces_of(wish, slot, service),
+        cgroup_parent="/".join(spec_namespaces.parent_parts(service.cgroup_parent or "")),
         definition=definitions.digest_of(service.pre_start) if service.pre_start else "",
         nonce=wish.overlay.nonce.get(slot.service, 0),
         paused=slot.service in wish.overlay.paused,
@@ -93,9 +102,13 @@ def block_io_of(said: BlockIo) -> parts.BlockIo:
 
 
 def security_of(service: Service) -> parts.Security:
-    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
+    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given. The strict profile has
+    nothing that could be added to."""
     add = (capabilities.ALL,) if service.privileged else service.cap_add
     options = security_options.parse(service.security_opt)
+    if options.strict:
+        kept = capabilities.selected(STRICT_CAPABILITIES, (), service.cap_drop)
+        return parts.Security(kept, no_new_privileges=True, seccomp=STRICT)
     return parts.Security(
         capabilities.selected(parts.DEFAULT_CAPABILITIES, add, service.cap_drop),
         capabilities.ALL in add,
@@ -164,5 +177,8 @@ def signal_of(text: str | None) -> int:
 
 
 def ports_of(wish: Wish, slot: Slot, service: Service) -> tuple[PortMap, ...]:
-    ports = {leases.port_map(port, wish.leases.ports[leases.port_key(slot, port)]) for port in service.ports}
-    return tuple(sorted(ports))
+    found = set()
+    for port in service.ports:
+        hosts = host_ports.host_ips(wish.project, service, port, wish.external)
+        found |= set(host_ports.port_maps(port, hosts, wish.leases.ports[host_ports.port_key(slot, port)]))
+    return tuple(sorted(found))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.types.parts import BindMount, Mount, TmpfsMount, VolumeMount
-from reconciler import leases
+from reconciler import volume_leases
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
@@ -76,4 +76,4 @@ def name_of(wish: Wish, slot: Slot, volume: ServiceVolume) -> str:
     """The full name of a volume."""
     if volume.source:
         return wish.project.volumes[volume.source].name
-    return wish.leases.volumes.get(leases.volume_key(slot, volume.target), "")
+    return wish.leases.volumes.get(volume_leases.volume_key(slot, volume.target), "")

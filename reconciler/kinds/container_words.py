@@ -9,6 +9,8 @@ from engine.types.parts import (
     Hook,
     Limits,
     Logging,
+    Namespaces,
+    Of,
     PortMap,
     Security,
     Ulimit,
@@ -54,9 +56,23 @@ SECURITY = {
 assert SECURITY.keys() == set(Security.__dataclass_fields__)
 
 
+def shown_scope(scope: object) -> str:
+    return scope.slot if isinstance(scope, Of) else str(scope)
+
+
+NAMESPACES = {
+    "pid": Word("pid", show=shown_scope),
+    "ipc": Word("ipc", show=shown_scope),
+    "uts": Word("uts"),
+    "cgroup": Word("cgroup"),
+}
+assert NAMESPACES.keys() == set(Namespaces.__dataclass_fields__)
+
+
 def shown_port(port: object) -> str:
     assert isinstance(port, PortMap)
-    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
+    host = f"[{port.host_ip}]:" if ":" in port.host_ip else f"{port.host_ip}:"
+    host = "" if port.host_ip == claiming.EVERY_ADDRESS else host
     return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
 
 
@@ -117,6 +133,7 @@ WORDS = {
     "oom_score_adj": Word("oom_score_adj"),
     "sysctls": Word("sysctls", members=True),
     "security": Word("security", parts=SECURITY),
+    "ids": Word("userns_mode", show=difference.id_range),
     "devices": Word("devices", members=True, show=shown_device),
     "device_rules": Word("device_cgroup_rules", live=True, members=True),
     "restart": Word("restart", live=True, show=restart.policy_of),
@@ -131,6 +148,9 @@ WORDS = {
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),
+    "annotations": Word("annotations", live=True, members=True),
+    "namespaces": Word("namespaces", parts=NAMESPACES),
+    "cgroup_parent": Word("cgroup_parent"),
     "paused": Word("paused", live=True),
     "nonce": Word("asked to be made anew"),
 }

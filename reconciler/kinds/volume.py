@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine.types.configs import Config, VolumeConfig
 from engine.types.infos import Look, VolumeInfo
 from engine.types.parts import Backing
-from reconciler import difference, kind, leases
+from reconciler import difference, kind, volume_leases
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
@@ -30,7 +30,7 @@ def id_of(key: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {mount.source for _, service in wish.members() for mount in service.volumes if mount.type == "volume"}
-    for key in sorted(used & wish.project.volumes.keys()):
+    for key in sorted(wish.project.volumes.keys() if wish.also_unused else used & wish.project.volumes.keys()):
         volume = wish.project.volumes[key]
         labels = tuple(sorted(volume.labels.items()))
         config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(volume))
@@ -53,7 +53,7 @@ def anonymous(wish: Wish) -> Iterator[VolumeConfig]:
     for slot, service in wish.members():
         for mount in service.volumes:
             if mount.type == "volume" and not mount.source:
-                name = wish.leases.volumes[leases.volume_key(slot, mount.target)]
+                name = wish.leases.volumes[volume_leases.volume_key(slot, mount.target)]
                 labels = tuple(sorted(mount.volume.labels.items()))
                 yield VolumeConfig(name, wish.project.name, key_of(wish, name), labels)
 

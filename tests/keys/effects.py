@@ -20,7 +20,11 @@ DOCUMENT: dict[str, Any] = {
         "b": {"image": "host", "command": "sleep 1", "networks": ["default", "other"], "volumes": ["old:/old"]},
         "keeper": {"image": "host", "configs": ["other"], "secrets": ["other"]},
     },
-    "networks": {"default": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}}, "other": {}},
+    "networks": {
+        "default": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}},
+        "other": {},
+        "six": {"enable_ipv6": True, "ipam": {"config": [{"subnet": "fd12::/64"}]}},
+    },
     "volumes": {"data": {}, "old": {}},
     "configs": {"c": {"content": "text"}, "other": {"content": "text"}},
     "secrets": {"s": {"environment": "V"}, "other": {"environment": "V"}},

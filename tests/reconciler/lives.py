@@ -180,6 +180,10 @@ class World:
                 for hold in dep.holds if dep else ():
                     target = self.seen().get(hold.to)
                     self.must(target is not None and target.uid == hold.uid, f"start: {step.id}: dangling {edge.to}")
+            if edge.needs is Needs.RUNNING:
+                self.must(
+                    dep is not None and dep.runs, f"start: {step.id} before {edge.to}, whose namespace it shares, runs"
+                )
             if edge.gates is Gates.FIRST_START and have.state is State.MADE:
                 self.must(dep is not None and met(dep, edge.needs), f"start: {step.id} before {edge.to} {edge.needs}")
 
@@ -295,6 +299,7 @@ def met(have: Observed, needs: Needs) -> bool:
     return {
         Needs.EXISTS: True,
         Needs.STARTED: have.state is not State.MADE,
+        Needs.RUNNING: have.runs,
         Needs.HEALTHY: have.runs and have.health == "healthy",
         Needs.COMPLETED: ended_well,
     }[needs]
@@ -309,11 +314,17 @@ def is_up(have: Observed) -> bool:
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name", "pre_start")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
+
+    renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}
 
     def drags(name: str) -> bool:
         needed = new["services"][name]["depends_on"]
+        if {new["services"][name][key] for key in ("pid", "ipc")} & {
+            f"service:{other}" for other in moved | renumbered
+        }:
+            return True
         return any(how["restart"] and other in old["services"] and (other in moved or other not in both)
                    for other, how in needed.items())  # fmt: skip
 

@@ -13,7 +13,9 @@ def filesystem_of(kind: str, *options: str) -> wire.Filesystem:
 
 
 def test_what_is_the_mounts_and_what_is_the_file_systems_own() -> None:
-    found = filesystem_of("ext4", "noatime", "nosuid", "suid", "ro", "rw", "defaults", "errors=remount-ro", "data=ordered")
+    found = filesystem_of(
+        "ext4", "noatime", "nosuid", "suid", "ro", "rw", "defaults", "errors=remount-ro", "data=ordered"
+    )
     assert found.attributes == 0x10 | syscalls.MOUNT_ATTR_RDONLY
     assert found.options == (("ro", ""), ("errors", "remount-ro"), ("data", "ordered"))
 
