@@ -16,20 +16,22 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, nodes, starting, store, trees
+from engine import confinement, container_records, damage, errors, nodes, soundness, starting, store, trees
 from engine.cgroups import devices
+from engine.cgroups.census import Inhabited
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
+from engine.container_records import Running
 from engine.images.store import ImageStore
-from engine.process import frames, wire
+from engine.process import wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
-from engine.types.infos import ContainerInfo, State
+from engine.types.infos import ContainerInfo, Damage, State
 from engine.types.parts import Limits, PortMap, Restart
 
 HASTY_S = 10.0
@@ -101,6 +103,8 @@ class Containers:
         self._seccomp_path, self._boot_id = seccomp_path, boot_id
         self._all: dict[str, Container] = {}
         self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
+        self.damaged: dict[str, Damage] = {}
+        self._is_loaded = False
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -175,39 +179,82 @@ class Containers:
 
     # ------------------------------------------------------------------------------------------------------- making
 
-    def load(self, running: dict[str, wire.Process]) -> None:
-        """Read all records. `running`: what the living shims say they run, by container."""
+    def load(self, running: Mapping[str, Running], inhabited: Mapping[str, Inhabited]) -> None:
+        """Read all records that are not known yet. `running`: what the living shims say they run, by container; `inhabited`:
+        the cgroups there are. What is damaged, or runs and no record is about it, is left alone. May be repeated."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        for uid in os.listdir(self._directory):
-            directory = self.directory(uid)
-            record = store.find(store.ContainerRecord, os.path.join(directory, "record.json"))
-            if record is None or uid.endswith(GONE):
-                shutil.rmtree(directory)
+        before, self.damaged = self.damaged, {}
+        for name in sorted(os.listdir(self._directory)):
+            uid = name.removesuffix(GONE)
+            if not soundness.UID.match(uid):
                 continue
-            container = Container(record)
-            self._keep(container)
-            container.run = store.find(store.RunRecord, os.path.join(directory, "run.json"))
-            if container.run is None:
-                continue
-            container.rebooted = container.run.boot_id != self._boot_id
-            container.process = running.get(uid)
-            if container.process is None:
-                self._ended_unseen(container)
+            try:
+                if name == uid:
+                    self._load(uid, running.get(uid))
+                elif uid not in self._all and uid not in running:
+                    shutil.rmtree(os.path.join(self._directory, name))
+            except (errors.RecordError, OSError) as error:
+                self._note_damage(uid, str(error), inhabited)
+        doubted = before.keys() if self._is_loaded else self._all.keys()
+        self._account(inhabited, running, {uid[:12] for uid in self._all if uid not in doubted})
+        self._is_loaded = True
+
+    def _load(self, uid: str, running: Running | None) -> None:
+        container = self._all.get(uid)
+        if container and (container.process or not running):
+            return
+        found = container_records.read(self.directory(uid), uid, running)
+        if found is None:  # a power cut in the middle of its making
+            shutil.rmtree(self.directory(uid))
+            return
+        if not self._images.may_be_made_of(found.record.config.image, found.record.layers):
+            raise errors.RecordError(f"cannot read {self.directory(uid)}/record.json: its layers are not the image's")
+        self._refuse_twins(found.record)
+        container = container or Container(found.record)
+        container.run, container.exit = found.run, found.exit
+        container.process = running.process if running else None
+        if found.run:
+            container.rebooted = found.run.boot_id != self._boot_id
+            container.lost_at = 0.0 if running or found.exit else time.time()
+        self._keep(container)
+
+    def _refuse_twins(self, record: store.ContainerRecord) -> None:
+        config = record.config
+        for other in self._all.values():
+            same = other.config.name == config.name or (
+                (other.config.project, other.config.slot) == (config.project, config.slot)
+            )
+            if same and other.record.uid != record.uid:
+                where, there = self.directory(record.uid), self.directory(other.record.uid)
+                raise errors.RecordError(f"cannot use {where}: container {config.name} is in {there} too")
+
+    def _account(self, inhabited: Mapping[str, Inhabited], running: Mapping[str, Running], fine: set[str]) -> None:
+        """Whoever lives in a cgroup of ours is the process of a container that a shim of ours runs, or is left alone. `fine`: of
+        these it is known; one may just be starting."""
+        known = fine | {uid[:12] for uid, container in self._all.items() if container.process}
+        known |= {uid[:12] for uid in self.damaged}
+        for short, found in inhabited.items():
+            if found.pids and short not in known:
+                uid = next((uid for uid in (*self._all, *running) if uid.startswith(short)), short)
+                pids = ", ".join(map(str, sorted(found.pids)[:5]))
+                words = f"processes ({pids}) of container {short} live, and no record says where they belong"
+                self._note_damage(uid, words, inhabited)
+
+    def _note_damage(self, uid: str, words: str, inhabited: Mapping[str, Inhabited]) -> None:
+        """Whose it is is said by its cgroup, where it has one; else by what is left of its record."""
+        directory, home = self.directory(uid), inhabited.get(uid[:12])
+        claimed = damage.claimed_by(os.path.join(directory, "record.json"))
+        pids = sorted(home.pids)[:1] if home else ()
+        end = f"end it (kill {pids[0]}), and " if pids else ""
+        projects = damage.of(claimed | ({home.project} if home else set()))
+        way_out = f"put it back as it was; or give the container up: {end}move {directory} away"
+        self.damaged[uid] = Damage(directory, words, way_out, projects)
 
     def _ended_unseen(self, container: Container) -> None:
         """Its end was not heard: the record tells, or nobody knows."""
         assert container.run is not None
-        path = os.path.join(self.directory(container.record.uid), "run", wire.EXIT_RECORD)
-        try:
-            with open(path, "rb") as file:
-                found = frames.decode(file.read())
-        except FileNotFoundError:
-            found = None
-        except frames.WireError as error:
-            raise errors.RecordError(f"cannot read {path}: {error}") from error
-        if isinstance(found, wire.Exit) and found.run == container.run.run:
-            container.exit = found
-        else:
+        container.exit = container_records.exit_of(self.directory(container.record.uid), container.run)
+        if container.exit is None:
             container.lost_at = time.time()
 
     def _keep(self, container: Container) -> None:
@@ -359,7 +406,10 @@ class Containers:
                 self._driver.remove_empty(self.cgroup(container))
         for container in those:
             container.process = None
-            self._ended_unseen(container)
+            try:
+                self._ended_unseen(container)
+            except errors.RecordError as error:
+                container.lost_at, container.error = time.time(), str(error)
         return those
 
     async def _emptied(self, container: Container) -> None:

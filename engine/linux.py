@@ -10,7 +10,9 @@ identity; records say which bridges, cables, cgroups and rules are ours. Closing
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -19,9 +21,11 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine import errors, metering, probes, processes, trees
+from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Ended, Updatable
 from engine.batch import together
+from engine.cgroups import census
+from engine.container_records import Running
 from engine.containers import Container, Containers
 from engine.images import host
 from engine.images.store import ImageStore
@@ -39,13 +43,14 @@ from engine.types.configs import (
     SandboxConfig,
     VolumeConfig,
 )
-from engine.types.infos import Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap
+from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
+from engine.types.parts import PortMap, VolumeMount
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
 log = logging.getLogger(__name__)
 SLOW_LOOK_S = 1.0
+DAMAGE_IS_FRESH_S = 0.5
 NAMES_LOOK_S = 0.1
 SOON_BACK_S = 0.2
 """Who crashes is often back within so long. Until then its ports stay its own: nothing needs to be put in force again."""
@@ -73,6 +78,9 @@ class LinuxEngine:
         self._root, self._run, self._cgroup_root = os.path.abspath(root), os.path.abspath(run), cgroup_root
         self._stack = contextlib.AsyncExitStack()
         self._changed: set[str] = set()
+        self._damage: tuple[Damage, ...] = ()
+        self._loaded_at = 0.0
+        self._mending = anyio.Lock()
         self._wake = anyio.Event()
 
     async def __aenter__(self) -> Self:
@@ -117,20 +125,67 @@ class LinuxEngine:
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
         self._tasks.start_soon(self._warm)
-        self.volumes.load()
-        self.networks.load()
-        await self.sandboxes.load()
-        self.containers.load({run.container: run for sandbox in self.sandboxes for run in sandbox.shim.listing.running})
+        await self._load()
         await self._wiring.open()
-        host.sweep(self.images.directory, self.containers.skeletons())
+        if not self.containers.damaged:
+            host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
         self._tasks.start_soon(self._watch_names)
 
+    async def _load(self) -> None:
+        """Read all records that are not known yet, and find out who lives."""
+        self._loaded_at = time.monotonic()
+        self.volumes.load()
+        self.networks.load()
+        adopted = await self.sandboxes.load()
+        try:
+            running = {
+                run.container: Running(run, sandbox.record.uid)
+                for sandbox in self.sandboxes
+                if sandbox.record.uid in adopted
+                for run in sandbox.shim.listing.running
+            }
+            self.containers.load(running, census.of(self._machine.cgroups))
+        finally:
+            self.sandboxes.hear()
+        self._damage = await self._damaged()
+
+    async def _damaged(self) -> tuple[Damage, ...]:
+        await self.networks.refresh()
+        mounted = {
+            each.config.project: [m.volume for m in each.config.mounts if isinstance(m, VolumeMount)]
+            for each in self.containers
+        }
+        volumes = (
+            replace(each, projects=each.projects | damage.holders(mounted, name))
+            for name, each in self.volumes.damaged.items()
+        )
+        found = (*volumes, *self.networks.damage(), *self.sandboxes.damaged.values(), *self.containers.damaged.values())
+        for each in found:
+            if each not in self._damage:
+                log.error("%s: nothing is done to it; %s", each.words, each.way_out)
+        return found
+
+    async def _reconsider(self) -> None:
+        """What was damaged may have been put back, or given up."""
+        if not self._damage or time.monotonic() - self._loaded_at < DAMAGE_IS_FRESH_S or self._mending.locked():
+            return
+        async with self._mending:
+            before = self._damage
+            await self._load()
+            if before != self._damage:
+                await self._wiring.open()
+                self._note()
+
     # ------------------------------------------------------------------------------------------------------ reading
+
+    def distrusted(self) -> tuple[Damage, ...]:
+        return self._damage
 
     @verb
     async def look(self, project: str) -> Look:
+        await self._reconsider()
         self.images.look_again()
         await self.networks.refresh()
         return Look(
@@ -140,6 +195,7 @@ class LinuxEngine:
             sandboxes=tuple(self.sandboxes.infos(project)),
             endpoints=tuple(self.networks.endpoint_infos(project)),
             containers=tuple(self.containers.infos(project)),
+            damage=damage.concerning(self._damage, project),
         )
 
     @verb

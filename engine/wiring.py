@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
+from engine import errors
 from engine.batch import Batch
 from engine.containers import Containers
 from engine.dns import names
@@ -48,7 +49,11 @@ class Wiring:
         for sandbox in self._sandboxes:
             self._held[sandbox.record.uid] = set(sandbox.shim.listing.held)
         if self._networks.records():
-            await self.publish()
+            await self._networks.refresh()
+            try:
+                await self.publish()
+            except (errors.EngineError, OSError):
+                log.exception("cannot put the rules and names in force; what is in force stays")
         for container in self._containers:
             at = self._sandboxes.find(container.run.sandbox_uid) if container.process and container.run else None
             if at:
@@ -84,7 +89,7 @@ class Wiring:
 
     async def end_names(self) -> None:
         """End the dns process, where nobody needs it."""
-        if not self._networks.records():
+        if not self._networks.records() and not self._networks.damage():
             await self._dns.stop()
 
     async def _publish_names(self, _: Sequence[None]) -> None:
@@ -114,7 +119,7 @@ class Wiring:
         """Return when the rules are in force; nothing of them is left when the last network is gone."""
         if self._networks.whole():
             await self._firewall.apply(self._rules)
-        else:
+        elif not self._networks.damage():
             self._applied = None
             await self._firewall.remove([record.bridge for record in self._networks.records()])
 
@@ -128,9 +133,12 @@ class Wiring:
         """What the rules are a function of, now: the firewall asks for it as late as possible."""
         records = self._networks.whole()
         self._applied = Rules(
-            networks=tuple(
-                Member(record.bridge, record.config.subnet, record.config.gateway, record.config.internal)
-                for record in records
+            networks=(
+                *(
+                    Member(record.bridge, record.config.subnet, record.config.gateway, record.config.internal)
+                    for record in records
+                ),
+                *self._networks.shut(),
             ),
             published=tuple(self._published()),
         )

@@ -228,7 +228,7 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
     look = await projects.engine.look(name)
     try:
         again = projects.known(name).restarting()
-    except errors.NotFound:
+    except (errors.NotFound, errors.Damaged):
         again = []
     health = dict(projects.monitor.statuses())
     return listing.rows_of(look, name, health=health, restarting=again, now=projects.clock())

@@ -4,6 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from engine.errors import EngineError
 from orchestrator import errors, orders, protocol, readings, server
 from orchestrator.projects import Projects
 
@@ -83,6 +84,14 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
     """The daemon's handler. `end` is called when a client asks the daemon to end."""
 
     async def handle(request: server.Request) -> server.Answer:
+        try:
+            return await act(request)
+        except EngineError as error:
+            raise errors.Refused(str(error)) from error
+        except RecursionError:
+            raise errors.Invalid("the request is nested too deeply") from None
+
+    async def act(request: server.Request) -> server.Answer:
         words = [urllib.parse.unquote(word) for word in request.path.partition("?")[0].split("/")]
         match request.verb, words:
             case "GET", ["", "v1", "daemon"]:
@@ -92,9 +101,9 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 end()
                 return {"projects": projects.overview()}
             case "GET", ["", "v1", "projects"]:
-                return {"projects": projects.overview()}
+                return {"projects": projects.overview(), "damage": projects.damage()}
             case "GET", ["", "v1", "projects", name, "containers"]:
-                return {"containers": await orders.rows(projects, name)}
+                return {"containers": await orders.rows(projects, name), "damage": projects.words_of_damage(name)}
             case "GET", ["", "v1", "projects", name, "logs"]:
                 return dict(protocol.to_json(await orders.containers(projects, name)))
             case "POST", ["", "v1", "projects", name, "logs", "follow"]:
