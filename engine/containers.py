@@ -105,6 +105,7 @@ class Containers:
         self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
         self.damaged: dict[str, Damage] = {}
         self._is_loaded = False
+        self._unheard: dict[str, wire.Exit] = {}
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -210,6 +211,9 @@ class Containers:
         if not self._images.may_be_made_of(found.record.config.image, found.record.layers):
             raise errors.RecordError(f"cannot read {self.directory(uid)}/record.json: its layers are not the image's")
         self._refuse_twins(found.record)
+        missed = self._unheard.pop(uid, None)
+        if running and missed and missed.run == running.process.run:
+            running, found = None, replace(found, exit=missed)
         container = container or Container(found.record)
         container.run, container.exit = found.run, found.exit
         container.process = running.process if running else None
@@ -382,6 +386,8 @@ class Containers:
     def ended(self, found: wire.Exit) -> Container | None:
         """Note an exit; gives the container if this was its present run."""
         container = self._all.get(found.container)
+        if container is None:
+            self._unheard[found.container] = found  # its record could not be read until now
         if container is None or container.run is None or container.run.run != found.run:
             return None
         container.process, container.exit = None, found

@@ -140,16 +140,27 @@ class LinuxEngine:
         self.networks.load()
         adopted = await self.sandboxes.load()
         try:
-            running = {
-                run.container: Running(run, sandbox.record.uid)
-                for sandbox in self.sandboxes
-                if sandbox.record.uid in adopted
-                for run in sandbox.shim.listing.running
-            }
+            running = await self._running(adopted)
             self.containers.load(running, census.of(self._machine.cgroups))
         finally:
             self.sandboxes.hear()
         self._damage = await self._damaged()
+
+    async def _running(self, adopted: frozenset[str]) -> dict[str, Running]:
+        """What runs in those sandboxes that were adopted just now; and, where a container could not be read until now, what
+        runs in all others and is not known."""
+        found = dict[str, Running]()
+        for sandbox in tuple(self.sandboxes):
+            uid = sandbox.record.uid
+            if uid not in adopted and not self.containers.damaged:
+                continue
+            listing = sandbox.shim.listing if uid in adopted else await sandbox.shim.list()
+            found |= {
+                run.container: Running(run, uid)
+                for run in listing.running
+                if uid in adopted or not self.containers.find(run.container)
+            }
+        return found
 
     async def _damaged(self) -> tuple[Damage, ...]:
         await self.networks.refresh()
@@ -173,7 +184,7 @@ class LinuxEngine:
             return
         async with self._mending:
             before = self._damage
-            await self._load()
+            await self._quietly(self._load())
             if before != self._damage:
                 await self._wiring.open()
                 self._note()

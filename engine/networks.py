@@ -49,7 +49,9 @@ class Networks:
         self._damaged = {}
         for record in self._sound(store.NetworkRecord, "networks", self._networks):
             if any(other.config.name == record.config.name for other in self._networks.values()):
-                self._damaged["networks", record.uid] = f"cannot read {self._path('networks', record.uid)}: there are two"
+                self._damaged["networks", record.uid] = (
+                    f"cannot read {self._path('networks', record.uid)}: there are two"
+                )
             else:
                 self._networks[record.uid] = record
         for link in self._sound(store.EndpointRecord, "endpoints", self._endpoints):
@@ -277,4 +279,3 @@ def _bridge_of(record: store.NetworkRecord) -> bridges.Bridge:
 
 def _cable_of(record: store.EndpointRecord, network: store.NetworkRecord) -> bridges.Cable:
     return bridges.Cable(record.link, network.bridge, record.interface, record.config.address, network.config.mtu)
-

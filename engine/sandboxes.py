@@ -154,7 +154,9 @@ class Sandboxes:
             record = store.read(store.SandboxRecord, path)
         except FileNotFoundError:
             if pid := await shims.living(directory):
-                raise errors.RecordError(f"cannot read {path}: it is gone, and its shim (process {pid}) lives") from None
+                raise errors.RecordError(
+                    f"cannot read {path}: it is gone, and its shim (process {pid}) lives"
+                ) from None
             shutil.rmtree(directory)
             return
         soundness.check(record, uid, path)
@@ -175,7 +177,9 @@ class Sandboxes:
         pid = await shims.living(directory)
         projects = damage.claimed_by(os.path.join(directory, "record.json")) | {shims.project_of(pid)} if pid else set()
         end = f"end its shim (kill {pid}), and " if pid else ""
-        return Damage(directory, str(error), f"put it back; or give it up: {end}move {directory} away", damage.of(projects))
+        return Damage(
+            directory, str(error), f"put it back; or give it up: {end}move {directory} away", damage.of(projects)
+        )
 
     async def create(self, config: SandboxConfig) -> None:
         for other in self._living.values():

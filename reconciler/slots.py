@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from reconciler.errors import Conflict
 from specs.project import Project
 
-
 REPLICAS_MAX = 4096
 """Of one service: more than a machine has room for, and nobody means it."""
 

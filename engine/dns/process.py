@@ -11,12 +11,13 @@ import logging
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import anyio
 
-from engine import errors, store
+from engine import channel, errors, shim_records, store, trusted
 from engine.process import identity
 from engine.process.wire import Identity
 
@@ -29,6 +30,7 @@ PORTS = range(10053, 10353)
 ANSWER_S = 3.0
 START_S = 10.0
 LOG_BYTES_MAX = 1 << 20
+TABLE_BYTES_MAX = 16 << 20
 
 
 class DnsProcess:
@@ -40,18 +42,29 @@ class DnsProcess:
         self._lock = anyio.Lock()
         self._port = 0
         self._child = 0  # its pid, if we are its parent
+        self._is_stray = False
+        self._listener = 0  # who answered last
         self._in_step = False  # whether all that is in the files is known to be in force
 
     @property
     def port(self) -> int:
         """Our port on every network's gateway: chosen once, and free on this machine at that moment."""
         if not self._port:
-            try:
-                with open(os.path.join(self._run, "dns.port"), encoding="ascii") as file:
-                    self._port = int(file.read())
-            except (FileNotFoundError, ValueError):
-                self._port = _free_port()
+            self._port = self._recorded_port() or _free_port()
         return self._port
+
+    def _recorded_port(self) -> int:
+        """0: none, or none that we would have chosen."""
+        path = os.path.join(self._run, "dns.port")
+        try:
+            found = int(trusted.content(path, 64))
+        except FileNotFoundError:
+            return 0
+        except (errors.RecordError, ValueError) as error:
+            log.warning("cannot read %s: %s", path, error)
+            found = 0
+        self._is_stray = found not in PORTS  # whoever runs listens elsewhere: another one takes its place
+        return 0 if self._is_stray else found
 
     async def start(self) -> None:
         """See that it runs and answers: adopt the one that does, or start one. Raises `EngineError`."""
@@ -115,30 +128,45 @@ class DnsProcess:
         stale = {name for name, text in tables.items() if name not in present or self._text(name) != text}
         return sorted(stale | (present - tables.keys()))
 
-    def _text(self, name: str) -> str:
-        with open(os.path.join(self._tables, name), encoding="utf-8", errors="replace") as file:
-            return file.read()
+    def _text(self, name: str) -> str | None:
+        try:
+            return trusted.content(os.path.join(self._tables, name), TABLE_BYTES_MAX).decode(errors="replace")
+        except (errors.RecordError, FileNotFoundError):
+            return None
 
     def _write(self, tables: Mapping[str, str]) -> list[str]:
         changed = self._changed(tables)
         for name in changed:
             path = os.path.join(self._tables, name)
-            if name in tables:
-                _replace(path, tables[name])
-            else:
-                os.unlink(path)
+            try:
+                self._clear(path)
+                if name in tables:
+                    _replace(path, tables[name])
+                else:
+                    os.unlink(path)
+            except OSError as error:  # the others are served all the same
+                log.warning("cannot write %s: %s", path, error)
         return changed
+
+    def _clear(self, name: str) -> None:
+        """Make place for a file of ours where an empty directory is."""
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(self._run, name))
 
     # ----------------------------------------------------------------------------------------------- process
 
     async def _ensure(self) -> None:
         os.makedirs(self._tables, mode=0o700, exist_ok=True)
-        try:
-            await self._tell([])
-            return
-        except errors.EngineError as error:
-            log.info("starting the dns process: %s", error)
+        if not self._is_stray:
+            try:
+                await self._tell([])
+                self._recognize()
+                return
+            except errors.EngineError as error:
+                log.info("starting the dns process: %s", error)
         await self._end()
+        self._clear("dns.sock")
+        self._is_stray = False
         self._start()
         with anyio.move_on_after(START_S):
             async for _ in _soon():
@@ -155,8 +183,9 @@ class DnsProcess:
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         interpreter = os.path.realpath(sys.executable)
         log_path = os.path.join(self._run, "dns.log")
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(log_path).st_size > LOG_BYTES_MAX:
+        with contextlib.suppress(OSError):
+            found = os.lstat(log_path)
+            if found.st_size > LOG_BYTES_MAX or not stat.S_ISREG(found.st_mode):
                 os.unlink(log_path)
         gate, go = os.pipe2(os.O_CLOEXEC)
         try:
@@ -186,14 +215,24 @@ class DnsProcess:
             os.close(pidfd)
         store.replace(os.path.join(self._run, "dns.json"), content.encode())
 
+    def _recognize(self) -> None:
+        """Record who answered, where the record of it was lost: the kernel knows who listens."""
+        if self._identity() is None and shim_records.title_of(self._listener).startswith("corral dns "):
+            with contextlib.suppress(OSError):
+                self._clear("dns.json")
+                self._record(self._listener)
+
     async def _end(self) -> None:
         found = self._identity()
         pidfd = identity.reopen(found) if found else None
         if pidfd is not None:
             try:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                await anyio.wait_readable(pidfd)
+                if found and shim_records.title_of(found.pid).startswith(
+                    ("corral dns ", os.path.realpath(sys.executable))
+                ):
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    await anyio.wait_readable(pidfd)
             finally:
                 os.close(pidfd)
         self._reap()
@@ -207,11 +246,12 @@ class DnsProcess:
             self._child = 0
 
     def _identity(self) -> Identity | None:
+        path = os.path.join(self._run, "dns.json")
         try:
-            with open(os.path.join(self._run, "dns.json"), encoding="utf-8") as file:
-                return Identity(**json.load(file))
-        except (OSError, ValueError, TypeError):
+            found = Identity(**trusted.mapping_of(path))
+        except (OSError, errors.RecordError, TypeError):
             return None
+        return found if shim_records.conforms(found) else None
 
     async def _tell(self, file_names: Sequence[str] | None) -> dict[str, str]:
         """Say which tables have changed (None: who knows); give back which of all are not in force, and why."""
@@ -220,11 +260,12 @@ class DnsProcess:
             connection.setblocking(False)
             try:
                 connection.connect(os.path.join(self._run, "dns.sock"))
+                self._listener = channel.peer_pid(connection)
                 connection.send(question)
                 with anyio.fail_after(ANSWER_S):
                     await anyio.wait_readable(connection)
-                failed = json.loads(connection.recv(1 << 20))["failed"]
-            except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                failed = dict(json.loads(connection.recv(1 << 20))["failed"])
+            except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise errors.EngineError(f"cannot publish names: the dns process does not answer: {error}") from error
         return {str(name): str(why) for name, why in failed.items()}
 

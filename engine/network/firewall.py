@@ -22,7 +22,7 @@ from typing import Any
 
 import anyio
 
-from engine import errors, store, sysctls
+from engine import errors, store, sysctls, trusted
 from engine.batch import gathered
 from engine.network import iptables, links, nftables, portmap, rulesets
 from engine.network.iptables import Flavour, Iptables
@@ -56,6 +56,7 @@ class Firewall:
         self._sysctls = sysctls.Recorded(run_directory)
         self._record = os.path.join(run_directory, "firewall.json")
         self._lock = anyio.Lock()
+        self._is_told = False
         self._asked = 0
         self._done = 0
         self._read: tuple[int, dict[str, Saved]] | None = None  # a generation of nf_tables, and what was there then
@@ -108,7 +109,10 @@ class Firewall:
             self._stop_routing(rulesets.others(saved, self._instance), ours)
             if tool.flavour is Flavour.NFT:
                 nftables.delete_empty([table for table in portmap.TABLES if table not in self._tables_before()])
-            os.unlink(self._record)
+            try:
+                os.unlink(self._record)
+            except OSError:  # something else is in its place: not ours to take away
+                log.warning("cannot remove %s", self._record)
 
     async def _swap(self, rules: Rules) -> None:
         tool = self._find()
@@ -116,7 +120,8 @@ class Firewall:
         if not self._is_there():
             if not rules.networks:
                 return  # nothing is asked, and nothing of ours is there
-            store.replace(self._record, json.dumps({"flavour": tool.flavour, "tables": sorted(saved)}).encode())
+            said = {"flavour": tool.flavour, "tables": sorted(saved)}
+            store.replace(self._record, trusted.sealed(json.dumps(said).encode()))
             for words in await iptables.obstacles(tool):
                 log.warning("the network may not work: %s", words)
         texts, jumps = self._texts(rules)
@@ -178,19 +183,28 @@ class Firewall:
     def _find(self) -> Iptables:
         """The machine's iptables; after we began, in the flavour in which we did, whatever the machine's is since."""
         tool = iptables.find(self._program)
-        if self._is_there() and tool.flavour != self._recorded("flavour"):
+        recorded = self._recorded() if self._is_there() else {}
+        if recorded and tool.flavour != recorded["flavour"]:
             return iptables.find("iptables-nft" if tool.flavour is Flavour.LEGACY else "iptables-legacy")
         return tool
 
     def _tables_before(self) -> list[str]:
-        return [str(table) for table in self._recorded("tables")]
+        """Where nobody knows: all of them, so that none is removed."""
+        return [str(table) for table in self._recorded().get("tables", portmap.TABLES)]
 
-    def _recorded(self, key: str) -> Any:
+    def _recorded(self) -> dict[str, Any]:
+        """Empty where the record cannot be read: it is left as it is, and the log says so, once."""
         try:
-            with open(self._record, encoding="utf-8") as file:
-                return json.load(file)[key]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise errors.RecordError(f"cannot read {self._record}: {error}") from error
+            said = trusted.mapping_of(self._record)
+            if said["flavour"] not in tuple(Flavour) or not isinstance(said["tables"], list):
+                raise errors.RecordError(f"cannot read {self._record}: it says no flavour of iptables")
+        except (OSError, errors.RecordError, KeyError, TypeError) as error:
+            if not self._is_told:
+                log.error("%s; going on with the machine's own iptables", error)
+            self._is_told = True
+            return {}
+        self._is_told = False
+        return said
 
 
 def _localnet_of(bridge: str) -> str:

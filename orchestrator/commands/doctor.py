@@ -7,7 +7,6 @@ where something is missing without which corral cannot work. What a running daem
 """
 
 import argparse
-
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 

@@ -1,0 +1,234 @@
+"""A file in the state folders that was edited, lost or half-written: the daemon lives, everybody else's things go on, nothing is done
+to what the file is about nor beside it, and all is well again when the file is as it was.
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e import machine, mutations
+from tests.e2e.lab import Lab, eventually
+
+pytestmark = pytest.mark.timeout(300)
+LONG = int(os.environ.get("CORRAL_FUZZ", "0"))
+"""So many cases of each sort of file, instead of the few that an ordinary run has time for."""
+
+FEW = 4
+MINE = """
+services:
+  web:
+    image: IMAGE
+    init: true
+    command: sleep 1111
+    ports: ["8066:80"]
+    volumes: ["data:/data"]
+    networks: [lab]
+    healthcheck: {test: ["CMD", "true"], interval: 1s}
+    restart: always
+  db: {image: IMAGE, init: true, command: sleep 1112, networks: [lab]}
+networks: {lab: {}}
+volumes: {data: {}}
+"""
+THEIRS = MINE.replace("8066", "8067").replace("111", "222")
+
+
+class Scene:
+    """Two projects that run, in one corral; `mine` is the one that is spoilt."""
+
+    def __init__(self, mine: Lab, theirs: Lab) -> None:
+        self.mine, self.theirs = mine, theirs
+        theirs.up(THEIRS)
+        mine.exec("web", "sh", "-c", "echo precious > /data/work")
+        self.root, self.run = mine.owner.root, mine.owner.run_folder
+        self.alive = self.living()
+        self.uids = {(lab.project, name): line["ID"] for lab in (mine, theirs) for name, line in lab.ps().items()}
+
+    def living(self) -> dict[int, str]:
+        return {
+            pid: f"{line} {machine.start_time(pid)}"
+            for pid, line in machine.in_cgroups(self.mine.owner.instance).items()
+            if line.startswith("sleep")
+        }
+
+    def machine_links(self) -> set[str]:
+        return {each["ifname"] for each in json.loads(self.mine.machine.sh("ip -j link"))}
+
+    def volume(self) -> pathlib.Path:
+        return self.root / "volumes" / f"{self.mine.project}_data"
+
+    def files(self) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
+        """What is mine, and what of others is of the same sort."""
+        mine, theirs = self.mine.project, self.theirs.project
+
+        def container(project: str, file: str) -> pathlib.Path:
+            return next(iter(self.root.glob(f"containers/{self.uids[project, 'web-1']}*"))) / file
+
+        def found(pattern: str, project: str) -> pathlib.Path:
+            return next(
+                path
+                for path in sorted(self.run.glob(pattern))
+                if f'"project":"{project}"' in path.read_text() and ("web" in path.read_text() or "networks" in pattern)
+            )
+
+        def both(find: Callable[[str], pathlib.Path]) -> tuple[pathlib.Path, pathlib.Path]:
+            return find(mine), find(theirs)
+
+        return {
+            "project": both(lambda project: self.root / "projects" / f"{project}.json"),
+            "events": both(lambda project: self.root / "projects" / f"{project}.events"),
+            "container": both(lambda project: container(project, "record.json")),
+            "run": both(lambda project: container(project, "run.json")),
+            "process": both(lambda project: container(project, "run/process.json")),
+            "volume": both(lambda project: self.root / "volumes" / f"{project}_data" / "record.json"),
+            "network": both(lambda project: found("networks/*.json", project)),
+            "endpoint": both(lambda project: found("endpoints/*.json", project)),
+            "sandbox": both(lambda project: found("sandboxes/*/record.json", project)),
+            "shim": both(lambda project: found("sandboxes/*/record.json", project).parent / "shim.json"),
+            "socket": both(lambda project: found("sandboxes/*/record.json", project).parent / "shim.sock"),
+            "hosts": both(lambda project: found("sandboxes/*/record.json", project).parent / "hosts"),
+            "names": both(lambda project: self.run / "dns" / f"{project}_lab.json"),
+            "health": (self.run / "health.json", self.run / "firewall.json"),
+            "firewall": (self.run / "firewall.json", self.run / "sysctls.json"),
+            "sysctls": (self.run / "sysctls.json", self.run / "firewall.json"),
+            "dns port": (self.run / "dns.port", self.run / "dns.json"),
+            "dns process": (self.run / "dns.json", self.run / "dns.port"),
+            "dns socket": (self.run / "dns.sock", self.run / "corral.sock"),
+            "filter": (self.run / "seccomp.bpf", self.run / "health.json"),
+        }
+
+
+NAMED = ("project", "container", "run", "volume", "network", "endpoint", "sandbox", "shim", "socket")
+"""Those without which nobody knows what is what: they must be named where a user looks. The others are found out anew."""
+
+SORTS = (
+    *NAMED,
+    "events",
+    "process",
+    "hosts",
+    "names",
+    "health",
+    "firewall",
+    "sysctls",
+    "dns port",
+    "dns process",
+    "dns socket",
+    "filter",
+)
+
+
+def save(path: pathlib.Path, safe: pathlib.Path) -> None:
+    safe.unlink(missing_ok=True)
+    if path.is_socket():
+        os.link(path, safe)
+    else:
+        shutil.copy2(path, safe)
+
+
+def restore(path: pathlib.Path, safe: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    if safe.is_socket():
+        os.link(safe, path)
+    else:
+        shutil.copy2(safe, path)
+        os.chown(path, 0, 0)
+
+
+def told(scene: Scene) -> str:
+    """All that a user is told, wherever he looks."""
+    status = scene.mine.corral("daemon", "status").stdout
+    ps, plan = scene.mine.corral("ps", "-a", code=None), scene.mine.corral("plan", code=None)
+    said = f"{status}\n{ps.stdout}{ps.stderr}\n{plan.stdout}{plan.stderr}"
+    assert "Traceback" not in said
+    return said
+
+
+def assert_others_go_on(scene: Scene) -> None:
+    """Whatever was believed: the daemon answers, their things are as they were, the data is there, nothing runs twice."""
+    now = scene.living()
+    assert {pid: line for pid, line in scene.alive.items() if " 222" in line}.items() <= now.items()
+    lines = [" ".join(line.split()[:2]) for line in now.values()]
+    assert len(set(lines)) == len(lines), lines
+    assert (scene.volume() / "_data/work").read_text() == "precious\n"
+    assert not pathlib.Path("/tmp/corral-mutant").exists()
+    assert scene.machine_links() >= {"lo", "ext0"}
+    scene.theirs.corral("plan", code=0)
+
+
+Case = tuple[str, mutations.Spoiler, bool]
+
+
+def cases_of(sort: str, files: tuple[pathlib.Path, pathlib.Path]) -> list[Case]:
+    """All that can be done to the file, in a random order that is always the same; and whether it may be believed."""
+    if "socket" in sort:
+        kept = ("gone", "a directory", "a pipe", "a socket", "a dangling link")
+        return [(name, mutations.WHOLE[name], False) for name in kept]
+    texts = files[0].read_bytes(), files[1].read_bytes()
+    has_seal = bool(mutations.SEAL.search(texts[0]))
+    orders: list[list[Case]] = [[(*case, False) for case in mutations.WHOLE.items()]]
+    if has_seal:
+        orders.append([(*case, False) for case in mutations.leaf_spoilers(*texts, sealed=True)])
+    orders.append([(f"{name}, unsealed", spoil, True) for name, spoil in mutations.leaf_spoilers(*texts, sealed=False)])
+    chance = random.Random(sort + os.environ.get("CORRAL_FUZZ_SEED", ""))
+    for order in orders:
+        chance.shuffle(order)
+    return [case for several in itertools.zip_longest(*orders) for case in several if case]
+
+
+@pytest.fixture
+def scene(lab: Lab) -> Iterator[Scene]:
+    lab.up(MINE)
+    with lab.owner.lab("theirs") as theirs:
+        yield Scene(lab, theirs)
+
+
+def try_one(scene: Scene, sort: str, case: Case, safe: pathlib.Path) -> None:
+    _, spoil, may_be_believed = case
+    path, other = scene.files()[sort]
+    scene.mine.kill("corral daemon")
+    save(path, safe)
+    spoil(path, other)
+    try:
+        scene.mine.corral("daemon", "start")
+        said = told(scene)
+        assert_others_go_on(scene)
+        if not may_be_believed:
+            assert scene.living() == scene.alive
+            as_declared = scene.mine.corral("plan", code=None).returncode == 0
+            assert path.name in said if sort in NAMED and path.name != "shim.sock" else as_declared, said
+    finally:
+        if may_be_believed:  # put back under a daemon that has believed it, it would be news to nobody
+            scene.mine.kill("corral daemon")
+        restore(path, safe)
+        eventually(lambda: scene.mine.corral("plan", code=None).returncode == 0)
+    if may_be_believed:
+        assert_others_go_on(scene)
+        scene.alive = scene.living()
+    else:
+        assert scene.living() == scene.alive
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_spoilt_file_costs_nothing_but_itself(scene: Scene, sort: str, tmp_path: pathlib.Path) -> None:
+    problems = []
+    for case in cases_of(sort, scene.files()[sort])[: LONG or FEW]:
+        began = time.monotonic()
+        try:
+            try_one(scene, sort, case, tmp_path / "safe")
+        except (AssertionError, pytest.fail.Exception) as error:
+            problems.append(f"{sort}: {case[0]}: {str(error)[:1500]}")
+            if not LONG:
+                raise
+        print(f"{sort}: {case[0]}: {time.monotonic() - began:.1f} s {problems[-1:]}", flush=True)
+        if len(problems) > 3:
+            break
+    assert not problems, "\n\n".join(problems)
