@@ -241,18 +241,18 @@ class Containers:
             if found.pids and short not in known:
                 uid = next((uid for uid in (*self._all, *running) if uid.startswith(short)), short)
                 pids = ", ".join(map(str, sorted(found.pids)[:5]))
-                words = f"processes ({pids}) of container {short} live, and no record says where they belong"
-                self._note_damage(uid, words, inhabited)
+                why = "its sandbox is gone or damaged" if uid in self._all else "no record is about it"
+                self._note_damage(uid, f"container {short} lives (processes {pids}), and {why}", inhabited)
 
     def _note_damage(self, uid: str, words: str, inhabited: Mapping[str, Inhabited]) -> None:
-        """Whose it is is said by its cgroup, where it has one; else by what is left of its record."""
+        """Whose it is is said by its cgroup; where it has none, by what is left of its record."""
         directory, home = self.directory(uid), inhabited.get(uid[:12])
-        claimed = damage.claimed_by(os.path.join(directory, "record.json"))
-        pids = sorted(home.pids)[:1] if home else ()
-        end = f"end it (kill {pids[0]}), and " if pids else ""
-        projects = damage.of(claimed | ({home.project} if home else set()))
-        way_out = f"put it back as it was; or give the container up: {end}move {directory} away"
-        self.damaged[uid] = Damage(directory, words, way_out, projects)
+        projects = {home.project} if home else damage.claimed_by(os.path.join(directory, "record.json"))
+        end = f"kill {min(home.pids)}" if home and home.pids else ""
+        away = f"move {directory} away" if uid not in self._all else ""
+        give_up = ", and ".join(filter(None, (end, away)))
+        way_out = f"put it back as it was; or give the container up: {give_up}"
+        self.damaged[uid] = Damage(directory, words, way_out, damage.of(projects))
 
     def _ended_unseen(self, container: Container) -> None:
         """Its end was not heard: the record tells, or nobody knows."""

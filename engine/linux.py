@@ -169,7 +169,7 @@ class LinuxEngine:
             for each in self.containers
         }
         volumes = (
-            replace(each, projects=each.projects | damage.holders(mounted, name))
+            replace(each, projects=damage.of(damage.holders(mounted, name) or damage.claimed_by(each.path)))
             for name, each in self.volumes.damaged.items()
         )
         found = (*volumes, *self.networks.damage(), *self.sandboxes.damaged.values(), *self.containers.damaged.values())

@@ -78,9 +78,9 @@ class Networks:
     def _damage_of(self, folder: str, uid: str, words: str) -> Damage:
         path = self._path(folder, uid)
         members = [each for each in self._endpoints.values() if each.network_uid == self._network_of(folder, uid)]
-        projects = damage.claimed_by(path) | {each.config.project for each in members}
         network = self._networks.get(self._network_of(folder, uid))
-        projects |= {network.config.project} if network else set()
+        projects = {each.config.project for each in members} | ({network.config.project} if network else set())
+        projects = projects or damage.claimed_by(path)
         link = f"{'cb' if folder == 'networks' else 'cv'}{uid[:10]}"
         end = f"ip link del {link}, and " if link in self._dump.links else ""
         way_out = f"put it back as it was; or give it up: {end}move {path} away"

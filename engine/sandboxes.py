@@ -175,7 +175,7 @@ class Sandboxes:
         """Nobody is held up by a sandbox in which nothing can run any more."""
         directory = os.path.join(self._directory, uid)
         pid = await shims.living(directory)
-        projects = damage.claimed_by(os.path.join(directory, "record.json")) | {shims.project_of(pid)} if pid else set()
+        projects = {shims.project_of(pid) or "?"} if pid else set()
         end = f"end its shim (kill {pid}), and " if pid else ""
         return Damage(
             directory, str(error), f"put it back; or give it up: {end}move {directory} away", damage.of(projects)
@@ -329,7 +329,12 @@ def _read(path: str) -> str | None:
 
 
 def _overwrite(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | PLAIN, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | PLAIN
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError:  # something that is no file is in its place
+        os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        descriptor = os.open(path, flags, 0o644)
     with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         os.fchmod(descriptor, 0o644)

@@ -41,7 +41,7 @@ class Volumes:
                 continue
             except (errors.RecordError, OSError) as error:
                 way_out = f"put it back as it was; or move it away: the volume is made anew around {self.data(name)}"
-                self.damaged[name] = Damage(path, str(error), way_out, damage.of(damage.claimed_by(path)))
+                self.damaged[name] = Damage(path, str(error), way_out)
                 continue
             self._records[name] = record
 

@@ -37,6 +37,7 @@ from typing import Any, NamedTuple, TypeVar
 from orchestrator import errors
 
 REQUEST_BYTES_MAX = 16 << 20
+NUMBER_MAX = 10**12
 HEAD_BYTES_MAX = 16 << 10
 VERSION_HEADER = "corral-version"
 OTHER_VERSION_STATUS = 426
@@ -265,7 +266,33 @@ def _checked(value: Any, *wanted: type) -> Any:
 def _numbers(value: Any) -> Numbers:
     if not all(_is_integer(each) for each in _checked(value, dict).values()):
         raise ValueError("not whole numbers")
-    return dict(value)
+    return {key: _integer(each) for key, each in value.items()}
+
+
+def _integer(value: Any) -> int:
+    found: int = _checked(value, int)
+    if abs(found) > NUMBER_MAX:
+        raise ValueError("too large a number")
+    return found
+
+
+def _float(value: Any) -> float:
+    """Finite: it becomes a time."""
+    if not abs(_checked(value, int, float)) <= NUMBER_MAX:
+        raise ValueError("too large a number, or none")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    """One that the kernel can be told: no NUL, and what bytes can be made of."""
+    found: str = _checked(value, str)
+    if "\0" in found:
+        raise ValueError("there is a NUL in it")
+    try:
+        found.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError("there is half a character in it") from None
+    return found
 
 
 def _texts(value: Any) -> Texts:
@@ -273,14 +300,14 @@ def _texts(value: Any) -> Texts:
 
 
 SHAPES: dict[Any, Callable[[Any], Any]] = {
-    str: lambda value: _checked(value, str),
+    str: _text,
     bool: lambda value: _checked(value, bool),
-    int: lambda value: _checked(value, int),
-    float: lambda value: float(_checked(value, int, float)),
-    str | None: lambda value: None if value is None else _checked(value, str),
-    int | None: lambda value: None if value is None else _checked(value, int),
-    float | None: lambda value: None if value is None else float(_checked(value, int, float)),
-    Names: _list_of(lambda value: _checked(value, str)),
+    int: _integer,
+    float: _float,
+    str | None: lambda value: None if value is None else _text(value),
+    int | None: lambda value: None if value is None else _integer(value),
+    float | None: lambda value: None if value is None else _float(value),
+    Names: _list_of(_text),
     Numbers: _numbers,
     Texts: _texts,
     Document: lambda value: dict(_checked(value, dict)),
