@@ -456,10 +456,11 @@ class LinuxEngine:
         await self._quietly(self.sandboxes.zygote.warm())
 
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
-        """For work that nobody waits for: the next look finds what it did not do."""
+        """For work that nobody waits for: the next look finds what it did not do. Whatever fails in it (a fault of ours, too)
+        must not stop everything else."""
         try:
             await work
-        except (errors.EngineError, OSError):
+        except Exception:
             log.warning("background work failed", exc_info=True)
 
 

@@ -286,6 +286,8 @@ async def _signal(projects: Projects, info: ContainerInfo, number: int) -> None:
 async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
     """A connected socket that speaks engine.process.wire with a new command in a container; the caller closes it."""
     kept = projects.known(name)
+    if not request.argv:
+        raise errors.Invalid("there is no command to run")
     with keeper.refusals():
         refuse_unknown(kept.stored.canonical(), (request.service,))
     try:
