@@ -179,7 +179,7 @@ class LinuxEngine:
         return found
 
     async def _reconsider(self) -> None:
-        """What was damaged may have been put back, or given up."""
+        """What was damaged may have been put back, or given up. Found out all over again: also what the kernel has beside it."""
         if not self._damage or time.monotonic() - self._loaded_at < DAMAGE_IS_FRESH_S or self._mending.locked():
             return
         async with self._mending:

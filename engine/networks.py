@@ -44,6 +44,7 @@ class Networks:
 
     def load(self) -> None:
         """Read the records that are not known yet; what is damaged is left alone. May be repeated."""
+        self.doubt()
         for kind in ("networks", "endpoints"):
             os.makedirs(os.path.join(self._run, kind), mode=0o700, exist_ok=True)
         self._damaged = {}
@@ -73,7 +74,28 @@ class Networks:
 
     def damage(self) -> tuple[Damage, ...]:
         """What is damaged; whose it is is said by who is plugged in, and by the record. As of the last `refresh`."""
-        return tuple(self._damage_of(folder, uid, words) for (folder, uid), words in self._damaged.items())
+        found = {**self._damaged, **dict(self._lost())}
+        return tuple(self._damage_of(folder, uid, words) for (folder, uid), words in found.items())
+
+    def _lost(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """What the kernel has, and no record is about: a bridge that cables of ours are for, a cable in a bridge of ours."""
+        for uid in {each.network_uid for each in self._endpoints.values()} - self._networks.keys():
+            if f"cb{uid[:10]}" in self._dump.links:
+                yield (
+                    ("networks", uid),
+                    f"cannot read {self._path('networks', uid)}: it is gone, and the network is there",
+                )
+        bridges_ours = {
+            self._dump.links[each.bridge].index for each in self._networks.values() if each.bridge in self._dump.links
+        }
+        known = {each.link for each in self._endpoints.values()} | {f"cv{uid[:10]}" for _, uid in self._damaged}
+        for link in self._dump.links.values():
+            if link.master in bridges_ours and link.name.startswith("cv") and link.name not in known:
+                uid = link.name.removeprefix("cv")
+                yield (
+                    ("endpoints", uid),
+                    f"cannot read {self._path('endpoints', uid + '…')}: it is gone, and the cable is there",
+                )
 
     def _damage_of(self, folder: str, uid: str, words: str) -> Damage:
         path = self._path(folder, uid)
@@ -99,7 +121,7 @@ class Networks:
         return tuple(self._shut())
 
     def _shut(self) -> Iterator[Member]:
-        for folder, uid in self._damaged:
+        for folder, uid in (*self._damaged, *(place for place, _ in self._lost())):
             link = self._dump.links.get(f"cb{uid[:10]}") if folder == "networks" else None
             for address in self._dump.addresses.get(link.index, ())[:1] if link else ():
                 place = ipaddress.IPv4Interface(address)

@@ -119,7 +119,11 @@ def replace(path: str, content: bytes, mode: int = 0o600, *, durable: bool = Tru
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(draft, path)
+    try:
+        os.rename(draft, path)
+    except IsADirectoryError:  # an empty one is nobody's loss
+        os.rmdir(path)
+        os.rename(draft, path)
     if durable:
         sync_directory(os.path.dirname(path))
 

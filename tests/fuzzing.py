@@ -21,7 +21,22 @@ def effort(examples: int) -> settings:
     )
 
 
-TEXTS = ("", "..", "../../../etc/passwd", "/", "a/b", "a\0b", "a\nb", "\ud800", "x" * 300, "-", "*", "eth0", "10.0.0.0/33", "é")
+TEXTS = (
+    "",
+    "..",
+    "../../../etc/passwd",
+    "/",
+    "a/b",
+    "a\0b",
+    "a\nb",
+    "\ud800",
+    "x" * 300,
+    "-",
+    "*",
+    "eth0",
+    "10.0.0.0/33",
+    "é",
+)
 NUMBERS = (-1, 0, 1, 2**31, 2**63, 10**30, -(10**30), 0.5, 1e300, float("inf"), float("nan"))
 leaves: some.SearchStrategy[Any] = some.one_of(
     some.none(),
@@ -62,4 +77,6 @@ def mutants(value: Any) -> some.SearchStrategy[Any]:
             inner[path[-1]] = leaf
         return found
 
-    return some.builds(changed, some.sampled_from(places), some.sampled_from(["other", "other", "without", "one more"]), leaves)
+    return some.builds(
+        changed, some.sampled_from(places), some.sampled_from(["other", "other", "without", "one more"]), leaves
+    )

@@ -18,7 +18,14 @@ from orchestrator import chronicle, errors, health, records, routes, server, ver
 from reconciler.stored import Stored
 from tests import fuzzing
 
-SERVICE = {"image": "rootfs:/r", "command": ["x"], "scale": 1, "environment": {"A": "b"}, "depends_on": {}, "networks": {"default": None}}
+SERVICE = {
+    "image": "rootfs:/r",
+    "command": ["x"],
+    "scale": 1,
+    "environment": {"A": "b"},
+    "depends_on": {},
+    "networks": {"default": None},
+}
 BODIES: dict[str, Any] = {
     "up": {
         "document": {"name": "demo", "services": {"web": SERVICE}, "networks": {"default": {}}, "volumes": {}},
@@ -119,7 +126,9 @@ def test_any_bytes(kept: Lab) -> None:
     eventually(lambda: descriptors() <= before + 2)
 
 
-@pytest.mark.parametrize("name", ["%2e%2e", "..%2f..%2fetc", "%00", "a%0ab", "x" * 5000, "%ff", "%", "A", "-", "demo%2fup"])
+@pytest.mark.parametrize(
+    "name", ["%2e%2e", "..%2f..%2fetc", "%00", "a%0ab", "x" * 5000, "%ff", "%", "A", "-", "demo%2fup"]
+)
 def test_a_name_of_a_project_becomes_no_path(kept: Lab, name: str) -> None:
     before = sorted(pathlib.Path(kept.places.root).rglob("*"))
     for verb, body in BODIES.items():
@@ -145,7 +154,9 @@ def test_odd_heads_are_refused(kept: Lab, head: str) -> None:
     assert status_of(asked(kept.places.socket, request("/v1/projects/demo/stop", b"{}", head=head))) == 400
 
 
-@pytest.mark.parametrize("body", ['{"services":[],"timeout_s":NaN}', '{"services":[],"timeout_s":1e999}', "[" * 99999, '{"a":' * 50000])
+@pytest.mark.parametrize(
+    "body", ['{"services":[],"timeout_s":NaN}', '{"services":[],"timeout_s":1e999}', "[" * 99999, '{"a":' * 50000]
+)
 def test_odd_bodies_are_refused(kept: Lab, body: str) -> None:
     assert status_of(asked(kept.places.socket, request("/v1/projects/demo/stop", body.encode()))) == 400
 
@@ -162,7 +173,9 @@ def test_more_clients_than_there_are_places_wait_outside(kept: Lab, monkeypatch:
             except BlockingIOError:  # the queue before the door is full, too
                 break
         found: list[bytes] = []
-        late = threading.Thread(target=lambda: found.append(asked(kept.places.socket, b"GET /v1/daemon HTTP/1.1\r\n\r\n")))
+        late = threading.Thread(
+            target=lambda: found.append(asked(kept.places.socket, b"GET /v1/daemon HTTP/1.1\r\n\r\n"))
+        )
         late.start()
         late.join(30)
         assert found, "those who say nothing were not given up"
@@ -210,8 +223,18 @@ def test_one_leaf_of_the_record_of_a_project(tmp_path: pathlib.Path, folder: rec
 
 def test_any_bytes_as_the_health_or_the_events_of_before(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "health.json"
-    good = {"u": {"project": "p", "started_at": 1.0, "status": "healthy", "failures": 0, "probed_at": 1.0, "output": ""}}
-    happened = {"event": "happened", "at": 1.0, "type": "container", "action": "start", "service": "a", "id": "u", "attributes": {}}
+    good = {
+        "u": {"project": "p", "started_at": 1.0, "status": "healthy", "failures": 0, "probed_at": 1.0, "output": ""}
+    }
+    happened = {
+        "event": "happened",
+        "at": 1.0,
+        "type": "container",
+        "action": "start",
+        "service": "a",
+        "id": "u",
+        "attributes": {},
+    }
 
     @fuzzing.effort(200)
     @given(fuzzing.mutants(good), fuzzing.mutants(happened))
@@ -233,7 +256,9 @@ def test_any_bytes_as_the_health_or_the_events_of_before(tmp_path: pathlib.Path)
 
 def test_a_project_of_which_something_is_damaged_is_left_as_it_is_and_others_are_not(kept: Lab) -> None:
     kept.kill()
-    kept.engine.damaged = (Damage("/run/x.json", "cannot read /run/x.json: it was edited", "put it back", frozenset({"demo"})),)
+    kept.engine.damaged = (
+        Damage("/run/x.json", "cannot read /run/x.json: it was edited", "put it back", frozenset({"demo"})),
+    )
     done = list(kept.engine.done)
     kept.start()
     for command in (("up", "-d"), ("down",), ("plan",), ("stop",), ("restart",)):

@@ -12,7 +12,16 @@ from orchestrator import errors, protocol
 WORDS = st.text(max_size=8)
 WAITING = st.builds(protocol.Waiting, WORDS, WORDS, WORDS, st.booleans())
 CONTAINER = st.builds(
-    protocol.Container, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, st.none() | st.integers(-(10**12), 10**12), WORDS, st.floats(0, 1e9)
+    protocol.Container,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    st.none() | st.integers(-(10**12), 10**12),
+    WORDS,
+    st.floats(0, 1e9),
 )
 EVENTS = st.one_of(
     st.builds(

@@ -143,7 +143,9 @@ def test_one_leaf_of_a_record_of_a_shim(tmp_path: pathlib.Path, record: Any) -> 
     leaf()
 
 
-@pytest.mark.parametrize("text", ['{"a":1,"a":2}', '{"a":NaN}', '{"a":1e999}', '{"a":"\\u0000"}', '{"a":' + "9" * 40 + "}", "[" * 99999])
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"a":2}', '{"a":NaN}', '{"a":1e999}', '{"a":"\\u0000"}', '{"a":' + "9" * 40 + "}", "[" * 99999]
+)
 def test_what_is_no_json_of_ours(text: str) -> None:
     with pytest.raises(errors.RecordError, match="/a/file"):
         trusted.json_of("/a/file", text.encode())

@@ -96,7 +96,9 @@ COMMIT
 @fuzzing.effort(500)
 @given(some.data())
 def test_any_text_of_iptables(data: some.DataObject) -> None:
-    lines = data.draw(some.lists(some.sampled_from(SAVED.splitlines()) | some.text(':*-A "!\\\'COMITab0 ', max_size=20)))
+    lines = data.draw(
+        some.lists(some.sampled_from(SAVED.splitlines()) | some.text(":*-A \"!\\'COMITab0 ", max_size=20))
+    )
     saved = rulesets.parse("\n".join(lines))
     for table in saved.values():
         for chain in table.rules.values():
