@@ -123,9 +123,9 @@ class Sandboxes:
     # ------------------------------------------------------------------------------------------------------- making
 
     async def load(self) -> frozenset[str]:
-        """Adopt every sandbox whose shim lives; forget the others, once nothing of theirs runs. One that cannot be told which is
-        damaged, and left alone. May be repeated: what is known stays. What their shims say is heard after `hear`. Gives the uids of
-        those that were adopted now."""
+        """Adopt every sandbox whose shim lives; forget the others, once nothing of theirs runs. One of which neither can be told
+        is damaged, and left alone. May be repeated: what is known stays. Gives the uids of those that were adopted now: what
+        their shims say is heard after `hear`."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         damaged, before = dict[str, Damage](), set(self._living)
         self._known = anyio.Event()

@@ -365,7 +365,7 @@ async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: f
             if recorded is not None and pidfd is not None and not identity.has_ended(pidfd):
                 if not is_shim(recorded.pid):
                     raise errors.RecordError(
-                        f"cannot end the sandbox in {directory}: {wire.SHIM_RECORD} names process {recorded.pid}, which is no shim"
+                        f"cannot end the sandbox in {directory}: {wire.SHIM_RECORD} names {recorded.pid}, which is no shim"
                     )
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 await anyio.wait_readable(pidfd)

@@ -1,4 +1,4 @@
-"""Whether a record makes sense where it was found: what becomes a path, or a name in the kernel, must be what we would have chosen.
+"""Whether a record makes sense where it was found: what becomes a path, or a name in the kernel, must be what we would choose.
 
 A record that was written by us and not touched is sound. These checks are for one whose seal somebody has taken off.
 """

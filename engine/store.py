@@ -8,8 +8,8 @@
     <run>/endpoints/<uid>.json
 
 A record is written before the first side effect and removed after the last one, so a killed daemon leaves nothing
-that no record names. Writing is temp, fsync, rename, fsync of the directory. Records are sealed (`engine.trusted`), and what is read
-is validated: an edited or half-written file raises `RecordError` and is never acted upon.
+that no record names. Writing is temp, fsync, rename, fsync of the directory. Records are sealed (`engine.trusted`), and what
+is read is validated: an edited or half-written file raises `RecordError` and is never acted upon.
 """
 
 import os

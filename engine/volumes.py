@@ -80,10 +80,14 @@ class Volumes:
         """Remove the volume and its data."""
         record = self._by_uid(uid)
         self._keep(dataclasses.replace(record, whole=False))
-        for place in (self.data(record.config.name), os.path.join(self._directory, record.config.name)):
-            if os.path.lexists(place):  # the data first: cut short, it is still known whose it is
-                await anyio.to_thread.run_sync(shutil.rmtree, place)
+        await anyio.to_thread.run_sync(self._take_away, record.config.name)
         del self._records[record.config.name]
+
+    def _take_away(self, name: str) -> None:
+        """The data first: cut short, it is still known whose it is."""
+        for place in (self.data(name), os.path.join(self._directory, name)):
+            if os.path.lexists(place):
+                shutil.rmtree(place)
 
     def _by_uid(self, uid: str) -> store.VolumeRecord:
         for record in self._records.values():

@@ -1,7 +1,7 @@
 """What the record of a project looks like: the border at which a file in the state folder becomes a `Stored`.
 
-A field that is not known here is of a newer corral, or somebody's own, and passes: `Stored.from_json` takes what it knows. What is
-known must be of its type, and within what a machine can bear, before anybody computes with it.
+A field that is not known here is of a newer corral, or somebody's own, and passes: `Stored.from_json` takes what it knows. What
+is known must be of its type, and within what a machine can bear, before anybody computes with it.
 """
 
 import ipaddress

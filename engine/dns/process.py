@@ -227,9 +227,7 @@ class DnsProcess:
         pidfd = identity.reopen(found) if found else None
         if pidfd is not None:
             try:
-                if found and shim_records.title_of(found.pid).startswith(
-                    ("corral dns ", os.path.realpath(sys.executable))
-                ):
+                if found and _is_one(found.pid):
                     with contextlib.suppress(ProcessLookupError):
                         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                     await anyio.wait_readable(pidfd)
@@ -268,6 +266,11 @@ class DnsProcess:
             except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise errors.EngineError(f"cannot publish names: the dns process does not answer: {error}") from error
         return {str(name): str(why) for name, why in failed.items()}
+
+
+def _is_one(pid: int) -> bool:
+    """Whether it calls itself a dns process, or is about to: no record must have a stranger killed."""
+    return shim_records.title_of(pid).startswith(("corral dns ", os.path.realpath(sys.executable)))
 
 
 def _replace(path: str, text: str) -> None:

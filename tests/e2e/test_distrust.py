@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -178,17 +179,23 @@ def cases_of(sort: str, files: tuple[pathlib.Path, pathlib.Path]) -> list[Case]:
     if has_seal:
         orders.append([(*case, False) for case in mutations.leaf_spoilers(*texts, sealed=True)])
     orders.append([(f"{name}, unsealed", spoil, True) for name, spoil in mutations.leaf_spoilers(*texts, sealed=False)])
+    first, *rest = orders[0]  # lost altogether comes first
     chance = random.Random(sort + os.environ.get("CORRAL_FUZZ_SEED", ""))
     for order in orders:
         chance.shuffle(order)
+    chance.shuffle(rest)
+    orders[0] = [first, *rest]
     return [case for several in itertools.zip_longest(*orders) for case in several if case]
 
 
 @pytest.fixture
 def scene(lab: Lab) -> Iterator[Scene]:
+    theirs = Lab(lab.owner, "theirs")
     lab.up(MINE)
-    with lab.owner.lab("theirs") as theirs:
+    try:
         yield Scene(lab, theirs)
+    finally:
+        theirs.end()
 
 
 def try_one(scene: Scene, sort: str, case: Case, safe: pathlib.Path) -> None:
@@ -230,7 +237,40 @@ def test_a_spoilt_file_costs_nothing_but_itself(scene: Scene, sort: str, tmp_pat
             problems.append(f"{sort}: {case[0]}: {str(error)[:1500]}")
             if not LONG:
                 raise
-        print(f"{sort}: {case[0]}: {time.monotonic() - began:.1f} s {problems[-1:]}", flush=True)
+        if LONG:
+            sys.stdout.write(f"{sort}: {case[0]}: {time.monotonic() - began:.1f} s {problems[-1:]}\n")
         if len(problems) > 3:
             break
     assert not problems, "\n\n".join(problems)
+
+
+def test_a_file_spoilt_under_a_running_daemon_is_news_to_nobody(scene: Scene, tmp_path: pathlib.Path) -> None:
+    for sort in SORTS:
+        path, other = scene.files()[sort]
+        save(path, tmp_path / "safe")
+        mutations.WHOLE["a dangling link" if "socket" in sort else "garbage"](path, other)
+        assert scene.mine.states() == {"web-1": "running", "db-1": "running"}, sort
+        assert scene.mine.exec("web", "cat", "/data/work") == "precious\n", sort
+        assert_others_go_on(scene)
+        restore(path, tmp_path / "safe")
+        eventually(lambda: scene.mine.corral("plan", code=None).returncode == 0)
+        assert scene.living() == scene.alive, sort
+
+
+def test_what_is_given_up_as_told_is_made_anew(scene: Scene) -> None:
+    """The way out that the message names, word by word."""
+    path, _ = scene.files()["sandbox"]
+    mine, shim = scene.mine, scene.mine.process(f"corral shim {scene.mine.project}/web")
+    mine.kill("corral daemon")
+    path.write_text("{}")
+    mine.corral("daemon", "start")
+    said = told(scene)
+    assert f"kill {shim}" in said
+    assert f"move {path.parent} away" in said
+    assert scene.living() == scene.alive
+    os.kill(shim, 9)
+    path.parent.rename(mine.folder / "away")
+    eventually(lambda: mine.corral("plan", code=None).returncode == 0)
+    eventually(lambda: mine.states() == {"web-1": "running", "db-1": "running"})
+    assert mine.exec("web", "cat", "/data/work") == "precious\n"
+    assert_others_go_on(scene)

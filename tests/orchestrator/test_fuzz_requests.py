@@ -5,7 +5,6 @@ import os
 import pathlib
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -192,10 +191,10 @@ STORED = Stored("demo").up(["/a.yaml"], {"name": "demo", "services": {"web": SER
 
 
 @pytest.fixture
-def folder(tmp_path: pathlib.Path) -> Iterator[records.Records]:
+def folder(tmp_path: pathlib.Path) -> records.Records:
     kept = records.Records(str(tmp_path))
     kept.write(STORED)
-    yield kept
+    return kept
 
 
 def test_one_leaf_of_the_record_of_a_project(tmp_path: pathlib.Path, folder: records.Records) -> None:
@@ -211,8 +210,8 @@ def test_one_leaf_of_the_record_of_a_project(tmp_path: pathlib.Path, folder: rec
         try:
             found = folder.read("demo")
         except errors.Damaged as error:
-            assert str(path) in error.message
-            assert error.hint
+            assert str(path) in error.message  # noqa: PT017 - either way is right
+            assert error.hint  # noqa: PT017
         else:
             assert not is_sealed or found == STORED
             assert found.name == "demo"
