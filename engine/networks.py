@@ -104,8 +104,9 @@ class Networks:
         projects = {each.config.project for each in members} | ({network.config.project} if network else set())
         projects = projects or damage.claimed_by(path)
         link = f"{'cb' if folder == 'networks' else 'cv'}{uid[:10]}"
-        end = f"ip link del {link}, and " if link in self._dump.links else ""
-        way_out = f"put it back as it was; or give it up: {end}move {path} away"
+        end = f"ip link del {link}" if link in self._dump.links else ""
+        away = f"move {path} away" if os.path.lexists(path) else ""
+        way_out = f"put it back as it was; or give it up: {', and '.join(filter(None, (end, away)))}"
         return Damage(path, words, way_out, damage.of(projects))
 
     def _network_of(self, folder: str, uid: str) -> str:

@@ -215,7 +215,11 @@ class Shim:
     async def session(self, spec: wire.ExecSpec) -> socket.socket:
         """Begin a command on a connection of its own, which its holder reads (`engine.process.frames`): ExecStarted with the
         streams' descriptors, or Failed; then ExecEnded. Frame number 1. Closing it ends the command, unless `detached`."""
-        connection = await channel.connect(self.directory)
+        try:
+            connection = await channel.connect(self.directory)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            place = os.path.join(self.directory, wire.SHIM_SOCKET)
+            raise errors.EngineError(f"cannot reach the shim at {place}: {error.strerror}") from error
         try:
             await channel.send(connection, wire.Frame(1, wire.Exec(spec)))
         except BaseException:

@@ -78,13 +78,15 @@ def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
 
 
 async def down(projects: Projects, name: str, request: protocol.Down) -> feeds.Feed:
-    """Want nothing of the project any more; its volumes stay unless told. Told, they go also after a `down` that left them."""
+    """Want nothing of the project any more; its volumes stay unless told. Told, they go also after a `down` that left them. What
+    runs under its name goes also where its record was lost."""
+    runs = bool((await projects.engine.look(name)).containers)
     return await _change(
         projects,
         name,
         lambda stored: stored.down(purge=request.volumes),
         grace_s=request.timeout_s,
-        revive=request.volumes,
+        revive=request.volumes or runs,
     )
 
 
