@@ -95,12 +95,12 @@ class Containers:
         driver: Driver,
         images: ImageStore,
         remover: trees.Remover,
-        seccomp_path: str,
+        seccomp: confinement.DefaultFilter,
         boot_id: str,
     ) -> None:
         self._directory = os.path.join(root, "containers")
         self._driver, self._images, self._remover = driver, images, remover
-        self._seccomp_path, self._boot_id = seccomp_path, boot_id
+        self._seccomp, self._boot_id = seccomp, boot_id
         self._all: dict[str, Container] = {}
         self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
         self.damaged: dict[str, Damage] = {}
@@ -359,7 +359,7 @@ class Containers:
             sandbox=sandbox,
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
-            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
+            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp),
             volume_data=volume_data,
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)

@@ -110,7 +110,7 @@ class LinuxEngine:
             driver=self._machine.cgroups,
             images=self.images,
             remover=remover,
-            seccomp_path=self._machine.seccomp_path,
+            seccomp=self._machine.seccomp,
             boot_id=identity.boot_id(),
         )
         self.sandboxes = Sandboxes(
@@ -446,6 +446,7 @@ class LinuxEngine:
         while True:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
+            await self._quietly(anyio.to_thread.run_sync(self._machine.seccomp.in_place))
 
     async def _watch_names(self) -> None:
         while True:
@@ -455,7 +456,7 @@ class LinuxEngine:
     async def _warm(self) -> None:
         await self._quietly(self.sandboxes.zygote.warm())
 
-    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
         """For work that nobody waits for: the next look finds what it did not do. Whatever fails in it (a fault of ours, too)
         must not stop everything else."""
         try:

@@ -100,7 +100,7 @@ def json_of(path: str, text: bytes) -> Any:
         found = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise errors.RecordError(f"cannot read {path}: it is not JSON: {error}") from error
-    if why := _oddity(found):
+    if why := oddity(found):
         raise errors.RecordError(f"cannot read {path}: {why}")
     return found
 
@@ -125,8 +125,8 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
 
 
-def _oddity(value: Any) -> str:
-    """What no record of ours has; "": nothing of that kind. Without recursion."""
+def oddity(value: Any) -> str:
+    """What is in no JSON that means something to the kernel; "": nothing of that kind. Without recursion."""
     left = [value]
     while left:
         match left.pop():
@@ -137,8 +137,19 @@ def _oddity(value: Any) -> str:
                 left.extend(several)
             case str() as text if "\0" in text:
                 return f"a NUL is in {text!r:.80}"
+            case str() as text if _is_half(text):
+                return f"half a character is in {text!r:.80}"
             case float() as number if not math.isfinite(number):
                 return "a number in it is infinite"
             case int() as number if abs(number) >= INTEGER_MAX:
                 return "a number in it is huge"
     return ""
+
+
+def _is_half(text: str) -> bool:
+    """Whether no bytes can be made of it; those that came from bytes which are no UTF-8 can."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    return False

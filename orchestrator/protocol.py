@@ -284,31 +284,19 @@ def _float(value: Any) -> float:
     return float(value)
 
 
-def _text(value: Any) -> str:
-    """One that the kernel can be told: no NUL, and what bytes can be made of."""
-    found: str = _checked(value, str)
-    if "\0" in found:
-        raise ValueError("there is a NUL in it")
-    try:
-        found.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise ValueError("there is half a character in it") from None
-    return found
-
-
 def _texts(value: Any) -> Texts:
     return {key: _checked(each, str) for key, each in _checked(value, dict).items()}
 
 
 SHAPES: dict[Any, Callable[[Any], Any]] = {
-    str: _text,
+    str: lambda value: _checked(value, str),
     bool: lambda value: _checked(value, bool),
     int: _integer,
     float: _float,
-    str | None: lambda value: None if value is None else _text(value),
+    str | None: lambda value: None if value is None else _checked(value, str),
     int | None: lambda value: None if value is None else _integer(value),
     float | None: lambda value: None if value is None else _float(value),
-    Names: _list_of(_text),
+    Names: _list_of(lambda value: _checked(value, str)),
     Numbers: _numbers,
     Texts: _texts,
     Document: lambda value: dict(_checked(value, dict)),

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import anyio
 import anyio.abc
 
+from engine import trusted
 from orchestrator import errors, protocol, version
 
 log = logging.getLogger(__name__)
@@ -194,9 +195,12 @@ def _head_of(head: bytes) -> tuple[str, str, str, int]:
 
 def _request(verb: str, path: str, said: str, body: bytes) -> Request:
     try:
-        return Request(verb, path, said, json.loads(body, parse_constant=_no_number) if body else None)
+        found = json.loads(body, parse_constant=_no_number) if body else None
     except (ValueError, RecursionError) as error:
         raise errors.Invalid(f"the request is not JSON: {error}") from error
+    if why := trusted.oddity(found):
+        raise errors.Invalid(f"cannot use the request: {why}")
+    return Request(verb, path, said, found)
 
 
 def _no_number(text: str) -> None:
