@@ -9,11 +9,11 @@ import os
 import platform
 from dataclasses import dataclass
 
-from engine import errors, seccomp, store, trusted
+from engine import errors, seccomp, store, strictness, trusted
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
 from engine.types.configs import ContainerConfig
-from engine.types.parts import DEFAULT_CAPABILITIES, Security
+from engine.types.parts import DEFAULT_CAPABILITIES
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,10 @@ class DefaultFilter:
 def check(config: ContainerConfig) -> None:
     """Raise TerminalEngineError for what cannot be given to the container's processes, naming it."""
     ours = capabilities.ours()
-    _check_capabilities(config, ours)
+    if config.ids is None:
+        _check_capabilities(config, ours)
     if config.security.seccomp not in ("", UNCONFINED):
-        _program(config.security)
+        _program(config)
     if not ours & capabilities.mask(("SYS_RESOURCE",)):
         _check_ulimits(config)
 
@@ -76,14 +77,21 @@ def filter_of(config: ContainerConfig, directory: str, default: DefaultFilter) -
     if not security.seccomp and security.capabilities == DEFAULT_CAPABILITIES:
         return default.in_place()
     path = os.path.join(directory, SECCOMP_FILE)
-    store.replace(path, _program(security), durable=False)
+    store.replace(path, _program(config), durable=False)
     return path
 
 
-def _program(security: Security) -> bytes:
-    ours = capabilities.ours()
+def _program(config: ContainerConfig) -> bytes:
+    """In a user namespace every capability can be had."""
+    security, ours = config.security, capabilities.EVERY if config.ids else capabilities.ours()
     held = frozenset(f"CAP_{name}" for name in security.capabilities if ours & capabilities.mask((name,)))
-    profile = json.loads(security.seccomp) if security.seccomp else seccomp.default_profile()
+    match security.seccomp:
+        case "":
+            profile = seccomp.default_profile()
+        case "strict":
+            profile = strictness.profile()
+        case text:
+            profile = json.loads(text)
     return seccomp.compile(profile, held, platform.machine())
 
 

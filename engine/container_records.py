@@ -13,10 +13,11 @@ from engine.process import wire
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a living shim says of a container: its process, and in which sandbox that is."""
+    """What a living shim says of a container: its process, and in which sandbox, of which project, that is."""
 
     process: wire.Process
     sandbox_uid: str
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

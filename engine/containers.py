@@ -16,13 +16,25 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from engine import confinement, container_records, damage, errors, nodes, soundness, starting, store, trees
+from engine import (
+    confinement,
+    container_records,
+    damage,
+    errors,
+    log_sending,
+    nodes,
+    sharing,
+    soundness,
+    starting,
+    store,
+    trees,
+)
 from engine.cgroups import devices
 from engine.cgroups.census import Inhabited
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
@@ -32,12 +44,15 @@ from engine.process import wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, Damage, State
-from engine.types.parts import Limits, PortMap, Restart
+from engine.types.parts import Limits, PortMap, Restart, Scope
+from engine.volumes import Content
 
 HASTY_S = 10.0
 GONE = ".gone"
 IN_FORCE_IS_FRESH_S = 1.0
 FREEZE_S = 5.0
+PARENTS = "_parents"
+"""No project is called so."""
 
 
 @dataclass(slots=True)
@@ -84,7 +99,15 @@ class Container:
             return 0
         if self.process:
             return self.run.hasty
-        return self.run.hasty + 1 if self.ended_at - self.run.started_at < HASTY_S and self.exit else 0
+        is_hasty = self.ended_at - self.run.started_at < HASTY_S and self.exit and not self.is_lost
+        return self.run.hasty + 1 if is_hasty else 0
+
+    @property
+    def is_lost(self) -> bool:
+        """It did not end by itself."""
+        if self.state is not State.EXITED or self.rebooted:
+            return False
+        return self.exit is None or bool(self.run and self.run.taken_along)
 
 
 class Containers:
@@ -136,15 +159,17 @@ class Containers:
             sandbox_uid=run.sandbox_uid if run and container.process else "",
             whole=container.record.whole,
             pid=container.process.identity.pid if container.process else 0,
-            code=ended.code if ended and not container.process else None,
+            code=_code_of(ended, run) if ended and not container.process else None,
             oom=bool(ended and ended.oom and not container.process),
-            lost=container.state is State.EXITED and not ended and not container.rebooted,
-            error=container.error,
+            lost=container.is_lost,
+            error=container.error or (run.failed if run else ""),
             created_at=container.record.created_at,
             started_at=run.started_at if run else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
             hasty=container.hasty,
+            joined=run.joined if run and container.process else (),
+            hooked=run.hooked if run else True,
         )
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
@@ -180,27 +205,37 @@ class Containers:
 
     # ------------------------------------------------------------------------------------------------------- making
 
-    def load(self, running: Mapping[str, Running], inhabited: Mapping[str, Inhabited]) -> None:
-        """Read all records that are not known yet. `running`: what the living shims say they run, by container; `inhabited`:
-        the cgroups there are. What is damaged, or runs and no record is about it, is left alone. May be repeated."""
+    def load(
+        self, running: Mapping[str, Running], inhabited: Mapping[str, Inhabited], ended: Set[str]
+    ) -> tuple[Container, ...]:
+        """Read all records that are not known yet, or not as what runs; gives those. `running`: what the living shims say they
+        run, by container; `inhabited`: the cgroups there are; `ended`: the sandboxes whose shim is known to be dead. What is
+        damaged, or runs and no record is about it, is left alone. May be repeated."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         before, self.damaged = self.damaged, {}
+        found = list[Container]()
         for name in sorted(os.listdir(self._directory)):
             uid = name.removesuffix(GONE)
             if not soundness.UID.match(uid):
                 continue
             try:
                 if name == uid:
-                    self._load(uid, running.get(uid))
+                    found += self._load(uid, running.get(uid))
                 elif uid not in self._all and uid not in running:
                     shutil.rmtree(os.path.join(self._directory, name))
             except (errors.RecordError, OSError) as error:
-                self._note_damage(uid, str(error), inhabited)
+                self._note_damage(uid, str(error), inhabited, running)
+        for container in found:
+            self._note_taken_along(container, just_now=False)
+            shares_pids = container.config.namespaces.pid is not Scope.OWN
+            if not container.process and shares_pids and container.run and container.run.sandbox_uid in ended:
+                self._driver.kill(self.cgroup(container))  # its shim has died while nobody looked
         doubted = before.keys() if self._is_loaded else self._all.keys()
         self._account(inhabited, running, {uid[:12] for uid in self._all if uid not in doubted})
         self._is_loaded = True
+        return tuple(found)
 
-    def _load(self, uid: str, running: Running | None) -> None:
+    def _load(self, uid: str, running: Running | None) -> Iterator[Container]:
         container = self._all.get(uid)
         if container and (container.process or not running):
             return
@@ -221,6 +256,7 @@ class Containers:
             container.rebooted = found.run.boot_id != self._boot_id
             container.lost_at = 0.0 if running or found.exit else time.time()
         self._keep(container)
+        yield container
 
     def _refuse_twins(self, record: store.ContainerRecord) -> None:
         config = record.config
@@ -242,12 +278,17 @@ class Containers:
                 uid = next((uid for uid in (*self._all, *running) if uid.startswith(short)), short)
                 pids = ", ".join(map(str, sorted(found.pids)[:5]))
                 why = "its sandbox is gone or damaged" if uid in self._all else "no record is about it"
-                self._note_damage(uid, f"container {short} lives (processes {pids}), and {why}", inhabited)
+                words = f"container {short} lives (processes {pids}), and {why}"
+                self._note_damage(uid, words, inhabited, running)
 
-    def _note_damage(self, uid: str, words: str, inhabited: Mapping[str, Inhabited]) -> None:
-        """Whose it is is said by its cgroup; where it has none, by what is left of its record."""
+    def _note_damage(
+        self, uid: str, words: str, inhabited: Mapping[str, Inhabited], running: Mapping[str, Running]
+    ) -> None:
+        """Whose it is is said by its cgroup and its sandbox; where it has none, by what is left of its record."""
         directory, home = self.directory(uid), inhabited.get(uid[:12])
-        projects = {home.project} if home else damage.claimed_by(os.path.join(directory, "record.json"))
+        known = {home.project if home else "", running[uid].project if uid in running else ""}
+        known |= {self._all[uid].config.project} if uid in self._all else set()
+        projects = damage.of(known) or damage.claimed_by(os.path.join(directory, "record.json"))
         end = f"kill {min(home.pids)}" if home and home.pids else ""
         away = f"move {directory} away" if uid not in self._all else ""
         give_up = ", and ".join(filter(None, (end, away)))
@@ -279,6 +320,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
+        log_sending.check(config)
         rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
@@ -288,8 +330,8 @@ class Containers:
         store.write(path, record, durable=False)
         container = Container(record)
         self._keep(container)
-        self._driver.create(config.project, record.uid[:12], config.limits, rules, config.block_io)
-        starting.make_directories(directory, layers)
+        self._driver.create(group_of(config), record.uid[:12], config.limits, rules, config.block_io)
+        starting.make_directories(directory, layers, starting.owner_of(0, config.ids))
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
         container.record = whole
@@ -298,7 +340,7 @@ class Containers:
         """Keep another Config, and put its limits in force."""
         self._driver.update(
             self._driver.create(
-                config.project, container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
+                group_of(config), container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
             ),
             config.limits,
         )
@@ -330,14 +372,18 @@ class Containers:
         container.record = replace(container.record, config=replace(container.config, ports=ports))
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
 
-    async def start(self, container: Container, sandbox: Sandbox, volume_data: Callable[[str], str]) -> None:
-        """Start the process; the caller holds the container's lock and has taken its ports."""
+    async def start(self, container: Container, sandbox: Sandbox, content: Mapping[str, Content]) -> None:
+        """Start the process; the caller holds the container's lock and has taken its ports. `content`: of its volumes."""
         exited, before = container.state is State.EXITED, container.run
+
+        def in_slot(name: str) -> Container | None:
+            return self._all.get(self._uids.get((container.config.project, name), ""))
+
         record, directory = container.record, self.directory(container.record.uid)
         paths = self.cgroup(container)
         if self._driver.missing(paths):  # since a reboot
             self._driver.create(
-                record.config.project, record.uid[:12], record.config.limits, block_io=record.config.block_io
+                group_of(record.config), record.uid[:12], record.config.limits, block_io=record.config.block_io
             )
         rules = nodes.rules(record.config)
         if rules != devices.DEFAULT:  # numbers may be others by now
@@ -348,10 +394,13 @@ class Containers:
             sandbox_uid=sandbox.record.uid,
             boot_id=self._boot_id,
             started_at=time.time(),
-            restarts=before.restarts + 1 if before and exited else 0,
+            restarts=before.restarts + (not container.is_lost) if before and exited else 0,
             hasty=container.hasty,
+            joined=sharing.joined(record.config, in_slot),
+            hooked=not record.config.post_start,
         )
-        starting.write_files(directory, record.config.files)
+        starting.write_files(directory, record.config.files, record.config.ids)
+        starting.write_hostname(record.config, directory)
         spec = starting.spec_of(
             record,
             run=run.run,
@@ -360,7 +409,8 @@ class Containers:
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
             seccomp_path=confinement.filter_of(record.config, directory, self._seccomp),
-            volume_data=volume_data,
+            content=content,
+            namespaces=sharing.namespaces_of(record.config, in_slot),
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)
         container.run, container.exit, container.lost_at, container.rebooted = run, None, 0.0, False
@@ -370,6 +420,12 @@ class Containers:
         except errors.EngineError as error:
             self._not_started(container, before, error)
             raise
+
+    def mark(self, container: Container, *, hooked: bool = False, failed: str = "") -> None:
+        """Note of its present run that its `post_start` are done, or why it is to end."""
+        assert container.run is not None
+        container.run = replace(container.run, hooked=hooked, failed=failed)
+        store.write(os.path.join(self.directory(container.record.uid), "run.json"), container.run, durable=False)
 
     def _not_started(self, container: Container, before: store.RunRecord | None, error: errors.EngineError) -> None:
         """A start that failed is no run: what was before is again."""
@@ -391,12 +447,20 @@ class Containers:
         if container is None or container.run is None or container.run.run != found.run:
             return None
         container.process, container.exit = None, found
+        self._note_taken_along(container, just_now=True)
         return container
 
-    async def stop(self, container: Container, sandbox: Sandbox) -> None:
-        config = container.config
-        await self.pause(container, on=False)
-        found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
+    def _note_taken_along(self, container: Container, *, just_now: bool) -> None:
+        """Once and for all: who took it along may soon run again."""
+        if not container.run or container.run.taken_along:
+            return
+        if sharing.was_taken_along(container, self._all.get, just_now=just_now):
+            container.run = replace(container.run, taken_along=True)
+            path = os.path.join(self.directory(container.record.uid), "run.json")
+            store.write(path, container.run, durable=False)
+
+    async def stop(self, container: Container, sandbox: Sandbox, grace_s: float) -> None:
+        found = await sandbox.shim.stop(container.record.uid, container.config.stop_signal, grace_s)
         if found:
             self.ended(found)
 
@@ -440,4 +504,15 @@ class Containers:
     def cgroup(self, container: Container) -> Paths:
         """Where its cgroup is; touches nothing."""
         config = container.config
-        return self._driver.paths(config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO)
+        has_block_io = config.block_io != NO_BLOCK_IO
+        return self._driver.paths(group_of(config), container.record.uid[:12], block_io=has_block_io)
+
+
+def group_of(config: ContainerConfig) -> str:
+    """What a container's cgroup is in: the project's, or the parent that the file names, which projects share."""
+    return f"{PARENTS}/{config.cgroup_parent}" if config.cgroup_parent else config.project
+
+
+def _code_of(ended: wire.Exit, run: store.RunRecord | None) -> int:
+    """A run that was ended for its `post_start` is no success, whatever the program makes of its stop signal."""
+    return 1 if run and run.failed and not ended.code else ended.code

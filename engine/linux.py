@@ -22,11 +22,15 @@ import anyio.abc
 import anyio.to_thread
 
 from engine import damage, errors, metering, probes, processes, trees
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.cgroups import census
 from engine.container_records import Running
 from engine.containers import Container, Containers
+from engine.copies import Copies
+from engine.forwarding import Forwarding
+from engine.hooks import Hooks
+from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.machine import Machine
@@ -44,7 +48,7 @@ from engine.types.configs import (
     VolumeConfig,
 )
 from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap, VolumeMount
+from engine.types.parts import IdRange, PortMap, VolumeMount
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
@@ -102,6 +106,7 @@ class LinuxEngine:
         self._machine = await stack.enter_async_context(Machine.open(self._root, self._run, self._cgroup_root))
         self._tasks: anyio.abc.TaskGroup = await stack.enter_async_context(anyio.create_task_group())
         self.images = ImageStore(os.path.join(self._root, "images"))
+        self._ids = IdRanges()
         self.volumes = Volumes(os.path.join(self._root, "volumes"))
         self.networks = Networks(self._run, self._machine.links)
         remover = trees.Remover()
@@ -124,6 +129,9 @@ class LinuxEngine:
         self._wiring = Wiring(
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
+        self._hooks = Hooks(self._tasks, self.containers, self._note)
+        self._forwarding = Forwarding(self._tasks, self.containers)
+        self._copies = Copies(self._tasks)
         self._tasks.start_soon(self._warm)
         await self._load()
         await self._wiring.open()
@@ -131,7 +139,8 @@ class LinuxEngine:
             host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
-        self._tasks.start_soon(self._watch_names)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
     async def _load(self) -> None:
         """Read all records that are not known yet, and find out who lives."""
@@ -141,9 +150,13 @@ class LinuxEngine:
         adopted = await self.sandboxes.load()
         try:
             running = await self._running(adopted)
-            self.containers.load(running, census.of(self._machine.cgroups))
+            found = self.containers.load(running, census.of(self._machine.cgroups), self.sandboxes.ended)
         finally:
             self.sandboxes.hear()
+        for container in found:
+            if container.process:
+                self._hooks.begin(container, self._sandbox_of(container))
+            self._forwarding.begin(container)
         self._damage = await self._damaged()
 
     async def _running(self, adopted: frozenset[str]) -> dict[str, Running]:
@@ -156,7 +169,7 @@ class LinuxEngine:
                 continue
             listing = sandbox.shim.listing if uid in adopted else await sandbox.shim.list()
             found |= {
-                run.container: Running(run, uid)
+                run.container: Running(run, uid, sandbox.config.project)
                 for run in listing.running
                 if uid in adopted or not self.containers.find(run.container)
             }
@@ -212,7 +225,13 @@ class LinuxEngine:
     @verb
     async def taken(self, project: str) -> Taken:
         await self.networks.refresh()
-        return self._wiring.taken(project)
+        return replace(self._wiring.taken(project), ids=await anyio.to_thread.run_sync(self._ids_elsewhere, project))
+
+    def _ids_elsewhere(self, project: str) -> tuple[tuple[IdRange, str], ...]:
+        """Of user namespaces, but the project's own."""
+        ours = [(each.config.project, each.config.ids) for each in (*self.containers, *self.sandboxes)]
+        others = ((ids, f"project {owner}") for owner, ids in ours if ids and owner != project)
+        return (*dict.fromkeys(others), *self._ids.elsewhere(ids for _, ids in ours if ids))
 
     @verb
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
@@ -231,7 +250,8 @@ class LinuxEngine:
     def _own_network(self, container: Container) -> int:
         """The pid whose interfaces are the container's alone; 0: it has none of its own."""
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
-        is_own = container.process and sandbox and is_private(sandbox.config)
+        is_first = container.config.sandbox == container.config.slot  # or what goes through it would be counted twice
+        is_own = container.process and sandbox and is_first and is_private(sandbox.config)
         return container.process.identity.pid if container.process and is_own else 0
 
     async def changes(self) -> AsyncIterator[str]:
@@ -246,6 +266,9 @@ class LinuxEngine:
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)
 
+    def data_path(self, volume: str) -> str:
+        return self.volumes.data(volume)
+
     def _note(self, project: str = "") -> None:
         self._changed.add(project)
         self._wake.set()
@@ -258,8 +281,9 @@ class LinuxEngine:
             case ImageConfig():
                 self.images.ensure(config)
             case VolumeConfig():
-                self.volumes.create(config)
+                await self.volumes.create(config)
             case NetworkConfig():
+                self._wiring.refuse_unable(config)
                 await self.networks.create_network(config)
                 await self._wiring.publish()
             case SandboxConfig():
@@ -273,7 +297,7 @@ class LinuxEngine:
         sandbox = self.sandboxes.named(config.project, config.sandbox)
         with self.sandboxes.rewired(sandbox.record.uid):
             await self.networks.attach(config, sandbox)
-        await self._wiring.publish_endpoints(sandbox.record.uid)
+        await self._wiring.publish_endpoints(sandbox.record.uid, rules=bool(config.link_local))
 
     @verb
     async def update(self, uid: str, config: Updatable) -> None:
@@ -314,10 +338,10 @@ class LinuxEngine:
         if container := self.containers.find(uid):
             await self._remove_container(container)
         elif self.networks.has_endpoint(uid):
-            sandbox_uid = self.networks.endpoint(uid).sandbox_uid
+            sandbox_uid, had = self.networks.endpoint(uid).sandbox_uid, self.networks.endpoint(uid).config.link_local
             with self.sandboxes.rewired(sandbox_uid):
                 await self.networks.detach(uid)
-            await self._wiring.publish_endpoints(sandbox_uid)
+            await self._wiring.publish_endpoints(sandbox_uid, rules=bool(had))
         elif self.sandboxes.has(uid):
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)
@@ -334,6 +358,8 @@ class LinuxEngine:
         async with container.lock:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self._forwarding.finish(container)
+            await self._copies.end(container.record.uid)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -346,13 +372,17 @@ class LinuxEngine:
                 return
             sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
             ports = container.config.ports if is_private(sandbox.config) else ()
+            await self._copies.end(uid)
             await self._wiring.hold(sandbox, uid, ports)
             try:
-                await self.containers.start(container, sandbox, self.volumes.data)
+                content = await self.volumes.content(container.config.mounts)
+                await self.containers.start(container, sandbox, content)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._wiring.hold_only(sandbox, uid, ())
                 raise
+            self._hooks.begin(container, sandbox)
+            self._forwarding.begin(container)
         if ports:
             await self._wiring.publish_ports()
         await self._wiring.forget_connections(_flows(ports))
@@ -363,7 +393,9 @@ class LinuxEngine:
         if not container.process:
             return
         sandbox = self._sandbox_of(container)
-        await self.containers.stop(container, sandbox)
+        self._hooks.end(uid)
+        await self.containers.pause(container, on=False)
+        await self.containers.stop(container, sandbox, await self._hooks.pre_stop(container, sandbox))
         await self._give_back(container, sandbox)
 
     @verb
@@ -398,6 +430,29 @@ class LinuxEngine:
         connection.setblocking(True)
         return connection.detach()
 
+    @verb
+    async def attach(self, uid: str) -> int:
+        connection = await self._sandbox_of(self.containers.get(uid)).shim.attach(uid)
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
+    async def copy(self, uid: str, copying: Copying) -> int:
+        container = self.containers.get(uid)
+        path = copying.path
+        order = (
+            wire.CopyIn(path, copying.base, copying.is_directory, copying.keep_owners)
+            if copying.inward
+            else wire.CopyOut(path, copying.follow)
+        )
+        async with container.lock:
+            if not container.record.whole:
+                raise errors.EngineError(f"cannot copy: container {container.config.name} is not made yet")
+            directory, content = self.containers.directory(uid), await self.volumes.content(container.config.mounts)
+            connection = await self._copies.begin(container, order, directory=directory, content=content)
+        connection.setblocking(True)
+        return connection.detach()
+
     def _sandbox_of(self, container: Container) -> Sandbox:
         if not container.process or not container.run:
             raise errors.EngineError(f"cannot use container {container.config.name}: it is not running")
@@ -420,13 +475,15 @@ class LinuxEngine:
         container = self.containers.ended(ended)
         if container is None:
             return
+        self._hooks.end(container.record.uid)
         self._note(container.config.project)
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
         if sandbox:
             self._tasks.start_soon(self._quietly, self._give_back(container, sandbox, after_s=SOON_BACK_S))
 
     async def _on_death(self, sandbox_uid: str, config: SandboxConfig) -> None:
-        await self.containers.kill_lost(sandbox_uid)
+        for container in await self.containers.kill_lost(sandbox_uid):
+            self._hooks.end(container.record.uid)
         self._wiring.forget_sandbox(sandbox_uid)
         self._note(config.project)
 
@@ -448,9 +505,9 @@ class LinuxEngine:
             await self._quietly(self._wiring.mend())
             await self._quietly(anyio.to_thread.run_sync(self._machine.seccomp.in_place))
 
-    async def _watch_names(self) -> None:
+    async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self._quietly(self._wiring.keep_answering())
+            await self._quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
 
     async def _warm(self) -> None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import damage, errors, shims, soundness, store, trees
-from engine.process import wire
+from engine import damage, errors, inside, shims, soundness, store, trees
+from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import Damage, SandboxInfo
 
@@ -85,6 +85,7 @@ class Sandboxes:
         self._living: dict[str, Sandbox] = {}
         self._half_made: dict[str, store.SandboxRecord] = {}
         self.damaged: dict[str, Damage] = {}
+        self.ended: set[str] = set()  # those that were found without their shim
         self._known = anyio.Event()
         self._rewired: collections.Counter[str] = collections.Counter()  # by sandbox uid: cables being changed
         self._seen: dict[str, dict[str, Seen]] = {}  # sandbox uid -> what its files said when they were last read
@@ -170,6 +171,7 @@ class Sandboxes:
         if shim:
             shim.close()
         await self._end(record)
+        self.ended.add(uid)
 
     async def _damage_of(self, uid: str, error: Exception) -> Damage:
         """Nobody is held up by a sandbox in which nothing can run any more."""
@@ -196,6 +198,8 @@ class Sandboxes:
         store.write(os.path.join(directory, "record.json"), record, durable=False)
         for name, text in self._texts(record.uid, config).items():
             _overwrite(os.path.join(directory, name), text)
+            if config.ids:
+                os.chown(os.path.join(directory, name), config.ids.first, config.ids.first)
         shim = await self.zygote.fork_shim(
             wire.SandboxSpec(
                 sandbox=record.uid,
@@ -207,6 +211,7 @@ class Sandboxes:
                 domainname=config.domainname,
                 mode=str(config.mode),
                 sysctls=config.sysctls,
+                ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
             )
         )
         record = replace(record, whole=True)
@@ -220,7 +225,9 @@ class Sandboxes:
             raise errors.TerminalEngineError(f"cannot update sandbox {config.name}: its mode does not change live")
         record = replace(sandbox.record, config=config)
         if (config.hostname, config.domainname) != (sandbox.config.hostname, sandbox.config.domainname):
-            await sandbox.shim.set_hostname(config.hostname, config.domainname)
+            await inside.act(
+                sandbox.directory, inside.NAMES, lambda: namespaces.name(config.hostname, config.domainname)
+            )
         store.write(sandbox.file("record.json"), record, durable=False)
         self._living[uid] = replace(sandbox, record=record)
         self.write_files(self._living[uid])

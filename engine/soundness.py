@@ -52,9 +52,12 @@ def _wrongs(record: Sealed) -> Iterator[str]:
 def _network(record: store.NetworkRecord) -> Iterator[str]:
     config = record.config
     yield from _names(network=config.name)
-    yield from _interface(record.bridge, f"cb{record.uid[:10]}")
-    if ipaddress.ip_address(config.gateway) not in ipaddress.ip_network(config.subnet):
-        yield f"the gateway {config.gateway} is not in {config.subnet}"
+    yield from _interface(record.bridge, config.bridge or f"cb{record.uid[:10]}")
+    if config.bridge and not _INTERFACE.match(config.bridge):
+        yield f"{config.bridge[:80]!r} is no name of an interface"
+    for subnet, gateway in ((config.subnet, config.gateway), (config.subnet6, config.gateway6)):
+        if subnet and ipaddress.ip_address(gateway) not in ipaddress.ip_network(subnet):
+            yield f"the gateway {gateway} is not in {subnet}"
 
 
 def _endpoint(record: store.EndpointRecord) -> Iterator[str]:
@@ -67,11 +70,11 @@ def _endpoint(record: store.EndpointRecord) -> Iterator[str]:
     for uid in (record.network_uid, record.sandbox_uid):
         if not UID.match(uid):
             yield f"{uid[:80]!r} is no uid"
-    for address in (config.address, config.gateway):
+    for address in (config.address, config.gateway, config.address6, config.gateway6, *config.link_local):
         if address:
             ipaddress.ip_address(address)
-    if not 0 <= config.prefix_length <= 128:
-        yield f"{config.prefix_length} is no length of a prefix"
+    if not 0 <= config.prefix_length <= 32 or not 0 <= config.prefix_length6 <= 128:
+        yield "a length of a prefix is none"
 
 
 def _container(config: ContainerConfig) -> Iterator[str]:

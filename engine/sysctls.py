@@ -34,6 +34,11 @@ def read(name: str) -> str | None:
         return None
 
 
+def path_exists(name: str) -> bool:
+    """Whether the kernel has such a setting, or a folder of them."""
+    return os.path.exists(path_of(name))
+
+
 def write(name: str, value: str) -> None:
     """Set it, if it differs. Raises `EngineError`."""
     if read(name) == value:
@@ -66,6 +71,10 @@ class Recorded:
         """Whether we are the one who changed it; for all we know, where the record cannot be read."""
         changed = self._changed()
         return changed is None or name in changed
+
+    def names(self) -> tuple[str, ...]:
+        """Those that we changed."""
+        return tuple(self._changed() or ())
 
     def write(self, name: str, value: str) -> None:
         """Set it, if it differs, and remember what it was, unless the record cannot be read: that is left as it is."""

@@ -175,7 +175,9 @@ async def serve(
 
     monitor = health.Monitor(engine.run, places.health, wake, clock=clock)
     told = chronicle.Chronicles(places.projects)
-    found = projects.Projects(engine, records.Records(places.projects), monitor, told, clock=clock)
+    found = projects.Projects(
+        engine, records.Records(places.projects), monitor, told, clock=clock, userns=access.userns
+    )
     async with anyio.create_task_group() as tasks:
         await tasks.start(monitor.serve)
         await tasks.start(found.serve)

@@ -67,7 +67,7 @@ def argv_of(places: settings.Places) -> list[str]:
 
 def environment_of(environ: dict[str, str]) -> dict[str, str]:
     """What the daemon inherits: nothing of the user's shell but where programs are and what settings.py reads."""
-    kept = {key: value for key, value in environ.items() if key in ("PATH", "CORRAL_GROUP")}
+    kept = {key: value for key, value in environ.items() if key in ("PATH", "CORRAL_GROUP", "CORRAL_USERNS")}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return {**kept, "LANG": "C.UTF-8", "HOME": "/root", "PYTHONPATH": top}

@@ -63,12 +63,18 @@ class Overlay(pydantic.BaseModel):
     stopped: list[str]
     nonce: dict[str, int]
     paused: list[str] = []
+    updates: dict[str, dict[str, Any]] = {}
+    connections: dict[str, dict[str, Any]] = {}
 
 
 class Leases(pydantic.BaseModel):
     subnets: dict[str, Annotated[str, AfterValidator(_subnet)]]
     addresses: dict[ResourceId, Annotated[str, AfterValidator(_address)]]
     ports: dict[str, Port]
+    subnets6: dict[str, Annotated[str, AfterValidator(_subnet)]] = {}
+    addresses6: dict[ResourceId, Annotated[str, AfterValidator(_address)]] = {}
+    ids: dict[str, Annotated[int, Field(ge=0, lt=1 << 32)]] = {}
+    volumes: dict[str, str] = {}
 
 
 class Project(pydantic.BaseModel):

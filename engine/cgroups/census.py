@@ -1,16 +1,20 @@
 """Who lives in the cgroups of this corral, whatever the records say: the kernel's own word on what runs, and of which project."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.cgroups.driver import Driver
 from engine.errors import EngineError
 
+CONTAINER = re.compile(r"[0-9a-f]{12}\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Inhabited:
-    """A container's cgroup. `pids`: who lives in it; none: it is kept for the next start."""
+    """A container's cgroup. `project` "": it is in one that the user named. `pids`: who lives in it; none: it is kept for the
+    next start."""
 
     project: str
     pids: frozenset[int]
@@ -18,26 +22,22 @@ class Inhabited:
 
 def of(driver: Driver) -> dict[str, Inhabited]:
     """By the id of the container, as the cgroup is named: the first 12 digits of its uid."""
+    roots = {root for _, root in driver.layout.v1} | ({driver.layout.v2_root} if driver.layout.v2 else set())
     found = dict[str, Inhabited]()
-    for project, container in sorted(set(_named(driver))):
+    for group, container in sorted({place for root in roots for place in _below(os.path.join(root, driver.parent))}):
         try:
-            found[container] = Inhabited(project, driver.pids(driver.paths(project, container)))
+            pids = driver.pids(driver.paths(group, container))
         except EngineError:  # no name of ours
             continue
+        found[container] = Inhabited("" if "/" in group else group, pids)
     return found
 
 
-def _named(driver: Driver) -> Iterator[tuple[str, str]]:
-    roots = {root for _, root in driver.layout.v1} | ({driver.layout.v2_root} if driver.layout.v2 else set())
-    for root in roots:
-        top = os.path.join(root, driver.parent)
-        for project in _directories(top):
-            yield from ((project, container) for container in _directories(os.path.join(top, project)))
-
-
-def _directories(path: str) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
+def _below(top: str) -> Iterator[tuple[str, str]]:
+    """(group, container) of every container's cgroup; what one of them has made below its own is not looked at."""
+    for folder, names, _ in os.walk(top):
+        group = os.path.relpath(folder, top)
+        for name in list(names):
+            if group != "." and CONTAINER.match(name):
+                names.remove(name)
+                yield group, name

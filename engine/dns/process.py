@@ -1,35 +1,20 @@
-"""The daemon's side of the dns process: started where there is none, found again where there is one, told of new tables.
-
-Who listens on `<run>/dns.sock` is the dns process of this run directory; the kernel says which pid that is, and a record of
-its identity beside it (`<run>/dns.json`, `engine.process.identity`) says that it is still the same process when it is to end.
-A dns process that does not answer is ended and replaced: everything it knows is in files.
-"""
+"""The daemon's side of the dns process: told of new tables, which are files (`engine.companions`)."""
 
 import contextlib
-import json
 import logging
 import os
-import signal
 import socket
-import stat
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import anyio
 
-from engine import channel, errors, shim_records, store, trusted
-from engine.process import identity
-from engine.process.wire import Identity
+from engine import errors, store, trusted
+from engine.companions import Companion
 
 log = logging.getLogger(__name__)
 
-BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from engine.dns import server; server.main(sys.argv[2])"
-TITLE_ROOM = 1024  # bytes of the argument area, which the process overwrites with its title
 PORTS = range(10053, 10353)
 """Where to look for a port of ours on the gateways: below those that the kernel gives to whoever asks for none."""
-ANSWER_S = 3.0
-START_S = 10.0
-LOG_BYTES_MAX = 1 << 20
 TABLE_BYTES_MAX = 16 << 20
 
 
@@ -41,9 +26,7 @@ class DnsProcess:
         self._tables = os.path.join(run_directory, "dns")
         self._lock = anyio.Lock()
         self._port = 0
-        self._child = 0  # its pid, if we are its parent
-        self._is_stray = False
-        self._listener = 0  # who answered last
+        self._process = Companion(run_directory, "dns", "engine.dns.server", "publish names")
         self._in_step = False  # whether all that is in the files is known to be in force
 
     @property
@@ -55,7 +38,7 @@ class DnsProcess:
 
     def _recorded_port(self) -> int:
         """0: none, or none that we would have chosen."""
-        path = os.path.join(self._run, "dns.port")
+        path = self._process.path("port")
         try:
             found = int(trusted.content(path, 64))
         except FileNotFoundError:
@@ -63,8 +46,8 @@ class DnsProcess:
         except (errors.RecordError, ValueError) as error:
             log.warning("cannot read %s: %s", path, error)
             found = 0
-        self._is_stray = found not in PORTS  # whoever runs listens elsewhere: another one takes its place
-        return 0 if self._is_stray else found
+        self._process.is_stray = found not in PORTS  # whoever runs listens elsewhere
+        return found if found in PORTS else 0
 
     async def start(self) -> None:
         """See that it runs and answers: adopt the one that does, or start one. Raises `EngineError`."""
@@ -78,7 +61,11 @@ class DnsProcess:
             await self._ensure()
             changed = self._write(tables)
             in_step, self._in_step = self._in_step, False
-            failed = await self._tell(changed if in_step else None)
+            failed = await self._process.tell(changed if in_step else None)
+            if failed and not self._process.is_ours:  # found, not started by us: it may not know what we write
+                await self._process.end()
+                await self._ensure()
+                failed = await self._process.tell(None)
             self._in_step = True
             if failed:
                 words = "; ".join(f"{name.removesuffix('.json')}: {why}" for name, why in sorted(failed.items()))
@@ -88,7 +75,7 @@ class DnsProcess:
         """Say in words what is not in force: the process is gone, a file was changed. One question to the process."""
         async with self._lock:
             try:
-                failed = await self._tell([])
+                failed = await self._process.tell([])
             except errors.EngineError:
                 return ("the dns process is gone",)
         wrong = [f"names of {name.removesuffix('.json')}: {why}" for name, why in failed.items()]
@@ -97,26 +84,21 @@ class DnsProcess:
 
     async def ended(self) -> None:
         """Return when the process that runs now has ended; at once where none does."""
-        found = self._identity()
-        pidfd = identity.reopen(found) if found else None
-        if pidfd is not None:
-            try:
-                await anyio.wait_readable(pidfd)
-            finally:
-                os.close(pidfd)
-        self._reap()
+        await self._process.ended()
 
     async def stop(self) -> None:
         """End it, and take its files away. Idempotent."""
         async with self._lock:
-            await self._end()
-            for name in ("dns.sock", "dns.port", "dns.json", "dns.log"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._run, name))
+            await self._process.stop()
+            self._process.forget("port")
             with contextlib.suppress(FileNotFoundError):
                 for name in os.listdir(self._tables):
                     os.unlink(os.path.join(self._tables, name))
                 os.rmdir(self._tables)
+
+    async def _ensure(self) -> None:
+        os.makedirs(self._tables, mode=0o700, exist_ok=True)
+        await self._process.ensure(lambda: store.replace(self._process.path("port"), str(self.port).encode()))
 
     # ------------------------------------------------------------------------------------------------- files
 
@@ -148,129 +130,10 @@ class DnsProcess:
                 log.warning("cannot write %s: %s", path, error)
         return changed
 
-    def _clear(self, name: str) -> None:
+    def _clear(self, path: str) -> None:
         """Make place for a file of ours where an empty directory is."""
         with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(self._run, name))
-
-    # ----------------------------------------------------------------------------------------------- process
-
-    async def _ensure(self) -> None:
-        os.makedirs(self._tables, mode=0o700, exist_ok=True)
-        if not self._is_stray:
-            try:
-                await self._tell([])
-                self._recognize()
-                return
-            except errors.EngineError as error:
-                log.info("starting the dns process: %s", error)
-        await self._end()
-        self._clear("dns.sock")
-        self._is_stray = False
-        self._start()
-        with anyio.move_on_after(START_S):
-            async for _ in _soon():
-                with contextlib.suppress(errors.EngineError):
-                    await self._tell([])
-                    return
-                self._reap()
-                if not self._child:
-                    break
-        raise errors.EngineError(f"cannot start the dns process: see {os.path.join(self._run, 'dns.log')}")
-
-    def _start(self) -> None:
-        store.replace(os.path.join(self._run, "dns.port"), str(self.port).encode())
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        interpreter = os.path.realpath(sys.executable)
-        log_path = os.path.join(self._run, "dns.log")
-        with contextlib.suppress(OSError):
-            found = os.lstat(log_path)
-            if found.st_size > LOG_BYTES_MAX or not stat.S_ISREG(found.st_mode):
-                os.unlink(log_path)
-        gate, go = os.pipe2(os.O_CLOEXEC)
-        try:
-            self._child = os.posix_spawn(
-                interpreter,
-                [interpreter, "-I", "-S", "-c", BOOT, root, self._run, " " * TITLE_ROOM],
-                {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, gate, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 2, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                ],
-                setsid=True,
-                setsigmask=[],
-            )
-            self._record(self._child)
-            os.write(go, b"\n")  # not before: a daemon killed here leaves nobody whom no record names
-        finally:
-            os.close(gate)
-            os.close(go)
-
-    def _record(self, pid: int) -> None:
-        pidfd = os.pidfd_open(pid)
-        try:
-            content = json.dumps(identity.of(pidfd, pid)._asdict())
-        finally:
-            os.close(pidfd)
-        store.replace(os.path.join(self._run, "dns.json"), content.encode())
-
-    def _recognize(self) -> None:
-        """Record who answered, where the record of it was lost: the kernel knows who listens."""
-        if self._identity() is None and shim_records.title_of(self._listener).startswith("corral dns "):
-            with contextlib.suppress(OSError):
-                self._clear("dns.json")
-                self._record(self._listener)
-
-    async def _end(self) -> None:
-        found = self._identity()
-        pidfd = identity.reopen(found) if found else None
-        if pidfd is not None:
-            try:
-                if found and _is_one(found.pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                    await anyio.wait_readable(pidfd)
-            finally:
-                os.close(pidfd)
-        self._reap()
-
-    def _reap(self) -> None:
-        """Take notice of the end of a child of ours."""
-        if self._child:
-            with contextlib.suppress(ChildProcessError):
-                if not os.waitpid(self._child, os.WNOHANG)[0]:
-                    return
-            self._child = 0
-
-    def _identity(self) -> Identity | None:
-        path = os.path.join(self._run, "dns.json")
-        try:
-            found = Identity(**trusted.mapping_of(path))
-        except (OSError, errors.RecordError, TypeError):
-            return None
-        return found if shim_records.conforms(found) else None
-
-    async def _tell(self, file_names: Sequence[str] | None) -> dict[str, str]:
-        """Say which tables have changed (None: who knows); give back which of all are not in force, and why."""
-        question = json.dumps(file_names).encode()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
-            connection.setblocking(False)
-            try:
-                connection.connect(os.path.join(self._run, "dns.sock"))
-                self._listener = channel.peer_pid(connection)
-                connection.send(question)
-                with anyio.fail_after(ANSWER_S):
-                    await anyio.wait_readable(connection)
-                failed = dict(json.loads(connection.recv(1 << 20))["failed"])
-            except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
-                raise errors.EngineError(f"cannot publish names: the dns process does not answer: {error}") from error
-        return {str(name): str(why) for name, why in failed.items()}
-
-
-def _is_one(pid: int) -> bool:
-    """Whether it calls itself a dns process, or is about to: no record must have a stranger killed."""
-    return shim_records.title_of(pid).startswith(("corral dns ", os.path.realpath(sys.executable)))
+            os.rmdir(path)
 
 
 def _replace(path: str, text: str) -> None:
@@ -283,6 +146,7 @@ def _replace(path: str, text: str) -> None:
 
 def _free_port() -> int:
     for port in PORTS:
+        # who listens on [::] is on 0.0.0.0 too
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
@@ -292,9 +156,3 @@ def _free_port() -> int:
             streams.bind(("0.0.0.0", port))
             return port
     raise errors.EngineError(f"cannot serve names: no port from {PORTS[0]} to {PORTS[-1]} is free")
-
-
-async def _soon() -> AsyncIterator[None]:
-    while True:
-        yield
-        await anyio.sleep(0.005)
