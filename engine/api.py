@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.types.configs import Config, ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
-from engine.types.infos import Look, ProcessInfo, Taken, Usage
+from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
 from engine.types.parts import PortMap
 
 Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | VolumeConfig
@@ -56,6 +56,10 @@ class Engine(Protocol):
     # ------------------------------------------------------------------ reading
     async def look(self, project: str) -> Look:
         """Read what exists, from the kernel and our records. Changes nothing."""
+        ...
+
+    def distrusted(self) -> tuple[Damage, ...]:
+        """What of everybody's cannot be trusted and is left alone, as of the last look at it."""
         ...
 
     async def taken(self, project: str) -> Taken:

@@ -15,12 +15,13 @@ import logging
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 
-from engine import errors, store
+from engine import channel, errors, shim_records, store, trusted
 from engine.process import identity
 from engine.process.wire import Identity
 
@@ -43,6 +44,8 @@ class Companion:
             f"import sys; sys.path.insert(0, sys.argv[1]); from {package} import {module}; {module}.main(sys.argv[2])"
         )
         self._child = 0  # its pid, if we are its parent
+        self._listener = 0  # who answered last
+        self.is_stray = False  # the one that runs is not to be told anything: another one takes its place
 
     @property
     def is_ours(self) -> bool:
@@ -54,12 +57,16 @@ class Companion:
 
     async def ensure(self, prepare: Callable[[], None] = lambda: None) -> None:
         """See that it runs and answers: adopt the one that does, or, after `prepare`, start one. Raises `EngineError`."""
-        try:
-            await self.tell([])
-            return
-        except errors.EngineError as error:
-            log.info("starting the %s process: %s", self._name, error)
+        if not self.is_stray:
+            try:
+                await self.tell([])
+                self._recognize()
+                return
+            except errors.EngineError as error:
+                log.info("starting the %s process: %s", self._name, error)
         await self.end()
+        self._clear("sock")
+        self.is_stray = False
         prepare()
         self._start()
         with anyio.move_on_after(START_S):
@@ -79,11 +86,12 @@ class Companion:
             connection.setblocking(False)
             try:
                 connection.connect(self.path("sock"))
+                self._listener = channel.peer_pid(connection)
                 connection.send(question)
                 with anyio.fail_after(ANSWER_S):
                     await anyio.wait_readable(connection)
-                failed = json.loads(connection.recv(1 << 20))["failed"]
-            except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                failed = dict(json.loads(connection.recv(1 << 20))["failed"])
+            except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
                 message = f"cannot {self._what}: the {self._name} process does not answer: {error}"
                 raise errors.EngineError(message) from error
         return {str(name): str(why) for name, why in failed.items()}
@@ -105,9 +113,10 @@ class Companion:
         pidfd = identity.reopen(found) if found else None
         if pidfd is not None:
             try:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                await anyio.wait_readable(pidfd)
+                if found and self._is_one(found.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    await anyio.wait_readable(pidfd)
             finally:
                 os.close(pidfd)
         self._reap()
@@ -128,8 +137,9 @@ class Companion:
     def _start(self) -> None:
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         interpreter = os.path.realpath(sys.executable)
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(self.path("log")).st_size > LOG_BYTES_MAX:
+        with contextlib.suppress(OSError):
+            found = os.lstat(self.path("log"))
+            if found.st_size > LOG_BYTES_MAX or not stat.S_ISREG(found.st_mode):
                 os.unlink(self.path("log"))
         gate, go = os.pipe2(os.O_CLOEXEC)
         try:
@@ -169,10 +179,25 @@ class Companion:
 
     def _identity(self) -> Identity | None:
         try:
-            with open(self.path("json"), encoding="utf-8") as file:
-                return Identity(**json.load(file))
-        except (OSError, ValueError, TypeError):
+            found = Identity(**trusted.mapping_of(self.path("json")))
+        except (OSError, errors.RecordError, TypeError):
             return None
+        return found if shim_records.conforms(found) else None
+
+    def _recognize(self) -> None:
+        """Record who answered, where the record of it was lost: the kernel knows who listens."""
+        if self._identity() is None and self._is_one(self._listener):
+            with contextlib.suppress(OSError):
+                self._record(self._listener)
+
+    def _is_one(self, pid: int) -> bool:
+        """Whether it calls itself so, or is about to: no record must have a stranger killed."""
+        return shim_records.title_of(pid).startswith((f"corral {self._name} ", os.path.realpath(sys.executable)))
+
+    def _clear(self, ending: str) -> None:
+        """Make place for a file of ours where an empty directory is."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path(ending))
 
 
 async def _soon() -> AsyncIterator[None]:

@@ -4,17 +4,41 @@ A machine may have given corral less than root usually has: no capability and no
 beyond it is refused before anything is made."""
 
 import json
+import logging
 import os
 import platform
+from dataclasses import dataclass
 
-from engine import seccomp, store, strictness
+from engine import errors, seccomp, store, strictness, trusted
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
 from engine.types.configs import ContainerConfig
 from engine.types.parts import DEFAULT_CAPABILITIES
 
+log = logging.getLogger(__name__)
+
+SECCOMP_BYTES_MAX = 1 << 20
 UNCONFINED = "unconfined"
 SECCOMP_FILE = "seccomp.bpf"  # in a container's directory
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultFilter:
+    """The program that most containers have, and the file in which shims find it."""
+
+    path: str
+    program: bytes
+
+    def in_place(self) -> str:
+        """The path; the file is as we wrote it."""
+        try:
+            if trusted.content(self.path, SECCOMP_BYTES_MAX) == self.program:
+                return self.path
+            log.warning("put %s right: somebody has changed it", self.path)
+        except (errors.RecordError, FileNotFoundError) as error:
+            log.warning("put it right: %s", error)
+        store.replace(self.path, self.program, durable=False)
+        return self.path
 
 
 def check(config: ContainerConfig) -> None:
@@ -44,14 +68,14 @@ def of(config: ContainerConfig, seccomp_path: str) -> wire.Confinement:
     )
 
 
-def filter_of(config: ContainerConfig, directory: str, default_path: str) -> str:
+def filter_of(config: ContainerConfig, directory: str, default: DefaultFilter) -> str:
     """The file with the program that filters the container's system calls. One that is not everybody's is written into the
     container's directory: what a profile allows depends on the capabilities. Raises TerminalEngineError."""
     security = config.security
     if security.seccomp == UNCONFINED:
         return ""
     if not security.seccomp and security.capabilities == DEFAULT_CAPABILITIES:
-        return default_path
+        return default.in_place()
     path = os.path.join(directory, SECCOMP_FILE)
     store.replace(path, _program(config), durable=False)
     return path

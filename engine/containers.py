@@ -16,20 +16,34 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, log_sending, nodes, sharing, starting, store, trees
+from engine import (
+    confinement,
+    container_records,
+    damage,
+    errors,
+    log_sending,
+    nodes,
+    sharing,
+    soundness,
+    starting,
+    store,
+    trees,
+)
 from engine.cgroups import devices
+from engine.cgroups.census import Inhabited
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
+from engine.container_records import Running
 from engine.images.store import ImageStore
-from engine.process import frames, wire
+from engine.process import wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
-from engine.types.infos import ContainerInfo, State
+from engine.types.infos import ContainerInfo, Damage, State
 from engine.types.parts import Limits, PortMap, Restart, Scope
 from engine.volumes import Content
 
@@ -104,14 +118,17 @@ class Containers:
         driver: Driver,
         images: ImageStore,
         remover: trees.Remover,
-        seccomp_path: str,
+        seccomp: confinement.DefaultFilter,
         boot_id: str,
     ) -> None:
         self._directory = os.path.join(root, "containers")
         self._driver, self._images, self._remover = driver, images, remover
-        self._seccomp_path, self._boot_id = seccomp_path, boot_id
+        self._seccomp, self._boot_id = seccomp, boot_id
         self._all: dict[str, Container] = {}
         self._uids: dict[tuple[str, str], str] = {}  # (project, slot) -> uid
+        self.damaged: dict[str, Damage] = {}
+        self._is_loaded = False
+        self._unheard: dict[str, wire.Exit] = {}
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -188,43 +205,101 @@ class Containers:
 
     # ------------------------------------------------------------------------------------------------------- making
 
-    def load(self, running: dict[str, wire.Process]) -> None:
-        """Read all records. `running`: what the living shims say they run, by container."""
+    def load(
+        self, running: Mapping[str, Running], inhabited: Mapping[str, Inhabited], ended: Set[str]
+    ) -> tuple[Container, ...]:
+        """Read all records that are not known yet, or not as what runs; gives those. `running`: what the living shims say they
+        run, by container; `inhabited`: the cgroups there are; `ended`: the sandboxes whose shim is known to be dead. What is
+        damaged, or runs and no record is about it, is left alone. May be repeated."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        for uid in os.listdir(self._directory):
-            directory = self.directory(uid)
-            record = store.find(store.ContainerRecord, os.path.join(directory, "record.json"))
-            if record is None or uid.endswith(GONE):
-                shutil.rmtree(directory)
+        before, self.damaged = self.damaged, {}
+        found = list[Container]()
+        for name in sorted(os.listdir(self._directory)):
+            uid = name.removesuffix(GONE)
+            if not soundness.UID.match(uid):
                 continue
-            container = Container(record)
-            self._keep(container)
-            container.run = store.find(store.RunRecord, os.path.join(directory, "run.json"))
-            if container.run is None:
-                continue
-            container.rebooted = container.run.boot_id != self._boot_id
-            container.process = running.get(uid)
-            if container.process is None:
-                self._ended_unseen(container)
-                if container.config.namespaces.pid is not Scope.OWN:
-                    self._driver.kill(self.cgroup(container))  # its shim may have died while nobody looked
-        for container in self._all.values():
+            try:
+                if name == uid:
+                    found += self._load(uid, running.get(uid))
+                elif uid not in self._all and uid not in running:
+                    shutil.rmtree(os.path.join(self._directory, name))
+            except (errors.RecordError, OSError) as error:
+                self._note_damage(uid, str(error), inhabited, running)
+        for container in found:
             self._note_taken_along(container, just_now=False)
+            shares_pids = container.config.namespaces.pid is not Scope.OWN
+            if not container.process and shares_pids and container.run and container.run.sandbox_uid in ended:
+                self._driver.kill(self.cgroup(container))  # its shim has died while nobody looked
+        doubted = before.keys() if self._is_loaded else self._all.keys()
+        self._account(inhabited, running, {uid[:12] for uid in self._all if uid not in doubted})
+        self._is_loaded = True
+        return tuple(found)
+
+    def _load(self, uid: str, running: Running | None) -> Iterator[Container]:
+        container = self._all.get(uid)
+        if container and (container.process or not running):
+            return
+        found = container_records.read(self.directory(uid), uid, running)
+        if found is None:  # a power cut in the middle of its making
+            shutil.rmtree(self.directory(uid))
+            return
+        if not self._images.may_be_made_of(found.record.config.image, found.record.layers):
+            raise errors.RecordError(f"cannot read {self.directory(uid)}/record.json: its layers are not the image's")
+        self._refuse_twins(found.record)
+        missed = self._unheard.pop(uid, None)
+        if running and missed and missed.run == running.process.run:
+            running, found = None, replace(found, exit=missed)
+        container = container or Container(found.record)
+        container.run, container.exit = found.run, found.exit
+        container.process = running.process if running else None
+        if found.run:
+            container.rebooted = found.run.boot_id != self._boot_id
+            container.lost_at = 0.0 if running or found.exit else time.time()
+        self._keep(container)
+        yield container
+
+    def _refuse_twins(self, record: store.ContainerRecord) -> None:
+        config = record.config
+        for other in self._all.values():
+            same = other.config.name == config.name or (
+                (other.config.project, other.config.slot) == (config.project, config.slot)
+            )
+            if same and other.record.uid != record.uid:
+                where, there = self.directory(record.uid), self.directory(other.record.uid)
+                raise errors.RecordError(f"cannot use {where}: container {config.name} is in {there} too")
+
+    def _account(self, inhabited: Mapping[str, Inhabited], running: Mapping[str, Running], fine: set[str]) -> None:
+        """Whoever lives in a cgroup of ours is the process of a container that a shim of ours runs, or is left alone. `fine`: of
+        these it is known; one may just be starting."""
+        known = fine | {uid[:12] for uid, container in self._all.items() if container.process}
+        known |= {uid[:12] for uid in self.damaged}
+        for short, found in inhabited.items():
+            if found.pids and short not in known:
+                uid = next((uid for uid in (*self._all, *running) if uid.startswith(short)), short)
+                pids = ", ".join(map(str, sorted(found.pids)[:5]))
+                why = "its sandbox is gone or damaged" if uid in self._all else "no record is about it"
+                words = f"container {short} lives (processes {pids}), and {why}"
+                self._note_damage(uid, words, inhabited, running)
+
+    def _note_damage(
+        self, uid: str, words: str, inhabited: Mapping[str, Inhabited], running: Mapping[str, Running]
+    ) -> None:
+        """Whose it is is said by its cgroup and its sandbox; where it has none, by what is left of its record."""
+        directory, home = self.directory(uid), inhabited.get(uid[:12])
+        known = {home.project if home else "", running[uid].project if uid in running else ""}
+        known |= {self._all[uid].config.project} if uid in self._all else set()
+        projects = damage.of(known) or damage.claimed_by(os.path.join(directory, "record.json"))
+        end = f"kill {min(home.pids)}" if home and home.pids else ""
+        away = f"move {directory} away" if uid not in self._all else ""
+        give_up = ", and ".join(filter(None, (end, away)))
+        way_out = f"put it back as it was; or give the container up: {give_up}"
+        self.damaged[uid] = Damage(directory, words, way_out, damage.of(projects))
 
     def _ended_unseen(self, container: Container) -> None:
         """Its end was not heard: the record tells, or nobody knows."""
         assert container.run is not None
-        path = os.path.join(self.directory(container.record.uid), "run", wire.EXIT_RECORD)
-        try:
-            with open(path, "rb") as file:
-                found = frames.decode(file.read())
-        except FileNotFoundError:
-            found = None
-        except frames.WireError as error:
-            raise errors.RecordError(f"cannot read {path}: {error}") from error
-        if isinstance(found, wire.Exit) and found.run == container.run.run:
-            container.exit = found
-        else:
+        container.exit = container_records.exit_of(self.directory(container.record.uid), container.run)
+        if container.exit is None:
             container.lost_at = time.time()
 
     def _keep(self, container: Container) -> None:
@@ -333,7 +408,7 @@ class Containers:
             sandbox=sandbox,
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
-            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
+            seccomp_path=confinement.filter_of(record.config, directory, self._seccomp),
             content=content,
             namespaces=sharing.namespaces_of(record.config, in_slot),
         )
@@ -367,6 +442,8 @@ class Containers:
     def ended(self, found: wire.Exit) -> Container | None:
         """Note an exit; gives the container if this was its present run."""
         container = self._all.get(found.container)
+        if container is None:
+            self._unheard[found.container] = found  # its record could not be read until now
         if container is None or container.run is None or container.run.run != found.run:
             return None
         container.process, container.exit = None, found
@@ -399,7 +476,10 @@ class Containers:
                 self._driver.remove_empty(self.cgroup(container))
         for container in those:
             container.process = None
-            self._ended_unseen(container)
+            try:
+                self._ended_unseen(container)
+            except errors.RecordError as error:
+                container.lost_at, container.error = time.time(), str(error)
         return those
 
     async def _emptied(self, container: Container) -> None:

@@ -10,6 +10,7 @@ identity; records say which bridges, cables, cgroups and rules are ours. Closing
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -20,9 +21,11 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine import errors, metering, probes, processes, trees
+from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
+from engine.cgroups import census
+from engine.container_records import Running
 from engine.containers import Container, Containers
 from engine.copies import Copies
 from engine.forwarding import Forwarding
@@ -44,13 +47,14 @@ from engine.types.configs import (
     SandboxConfig,
     VolumeConfig,
 )
-from engine.types.infos import Look, ProcessInfo, Taken, Usage
-from engine.types.parts import IdRange, PortMap
+from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
+from engine.types.parts import IdRange, PortMap, VolumeMount
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
 log = logging.getLogger(__name__)
 SLOW_LOOK_S = 1.0
+DAMAGE_IS_FRESH_S = 0.5
 NAMES_LOOK_S = 0.1
 SOON_BACK_S = 0.2
 """Who crashes is often back within so long. Until then its ports stay its own: nothing needs to be put in force again."""
@@ -78,6 +82,9 @@ class LinuxEngine:
         self._root, self._run, self._cgroup_root = os.path.abspath(root), os.path.abspath(run), cgroup_root
         self._stack = contextlib.AsyncExitStack()
         self._changed: set[str] = set()
+        self._damage: tuple[Damage, ...] = ()
+        self._loaded_at = 0.0
+        self._mending = anyio.Lock()
         self._wake = anyio.Event()
 
     async def __aenter__(self) -> Self:
@@ -108,7 +115,7 @@ class LinuxEngine:
             driver=self._machine.cgroups,
             images=self.images,
             remover=remover,
-            seccomp_path=self._machine.seccomp_path,
+            seccomp=self._machine.seccomp,
             boot_id=identity.boot_id(),
         )
         self.sandboxes = Sandboxes(
@@ -126,25 +133,83 @@ class LinuxEngine:
         self._forwarding = Forwarding(self._tasks, self.containers)
         self._copies = Copies(self._tasks)
         self._tasks.start_soon(self._warm)
-        self.volumes.load()
-        self.networks.load()
-        await self.sandboxes.load()
-        self.containers.load({run.container: run for sandbox in self.sandboxes for run in sandbox.shim.listing.running})
-        for container in self.containers:
-            if container.process:
-                self._hooks.begin(container, self._sandbox_of(container))
-            self._forwarding.begin(container)
+        await self._load()
         await self._wiring.open()
-        host.sweep(self.images.directory, self.containers.skeletons())
+        if not self.containers.damaged:
+            host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
         self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
         self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
+    async def _load(self) -> None:
+        """Read all records that are not known yet, and find out who lives."""
+        self._loaded_at = time.monotonic()
+        self.volumes.load()
+        self.networks.load()
+        adopted = await self.sandboxes.load()
+        try:
+            running = await self._running(adopted)
+            found = self.containers.load(running, census.of(self._machine.cgroups), self.sandboxes.ended)
+        finally:
+            self.sandboxes.hear()
+        for container in found:
+            if container.process:
+                self._hooks.begin(container, self._sandbox_of(container))
+            self._forwarding.begin(container)
+        self._damage = await self._damaged()
+
+    async def _running(self, adopted: frozenset[str]) -> dict[str, Running]:
+        """What runs in those sandboxes that were adopted just now; and, where a container could not be read until now, what
+        runs in all others and is not known."""
+        found = dict[str, Running]()
+        for sandbox in tuple(self.sandboxes):
+            uid = sandbox.record.uid
+            if uid not in adopted and not self.containers.damaged:
+                continue
+            listing = sandbox.shim.listing if uid in adopted else await sandbox.shim.list()
+            found |= {
+                run.container: Running(run, uid, sandbox.config.project)
+                for run in listing.running
+                if uid in adopted or not self.containers.find(run.container)
+            }
+        return found
+
+    async def _damaged(self) -> tuple[Damage, ...]:
+        await self.networks.refresh()
+        mounted = {
+            each.config.project: [m.volume for m in each.config.mounts if isinstance(m, VolumeMount)]
+            for each in self.containers
+        }
+        volumes = (
+            replace(each, projects=damage.of(damage.holders(mounted, name) or damage.claimed_by(each.path)))
+            for name, each in self.volumes.damaged.items()
+        )
+        found = (*volumes, *self.networks.damage(), *self.sandboxes.damaged.values(), *self.containers.damaged.values())
+        for each in found:
+            if each not in self._damage:
+                log.error("%s: nothing is done to it; %s", each.words, each.way_out)
+        return found
+
+    async def _reconsider(self) -> None:
+        """What was damaged may have been put back, or given up. Found out all over again: also what the kernel has beside it."""
+        if not self._damage or time.monotonic() - self._loaded_at < DAMAGE_IS_FRESH_S or self._mending.locked():
+            return
+        async with self._mending:
+            before = self._damage
+            await self._quietly(self._load())
+            if before != self._damage:
+                await self._wiring.open()
+                self._note()
+
     # ------------------------------------------------------------------------------------------------------ reading
+
+    def distrusted(self) -> tuple[Damage, ...]:
+        return self._damage
 
     @verb
     async def look(self, project: str) -> Look:
+        await self._reconsider()
         self.images.look_again()
         await self.networks.refresh()
         return Look(
@@ -154,6 +219,7 @@ class LinuxEngine:
             sandboxes=tuple(self.sandboxes.infos(project)),
             endpoints=tuple(self.networks.endpoint_infos(project)),
             containers=tuple(self.containers.infos(project)),
+            damage=damage.concerning(self._damage, project),
         )
 
     @verb
@@ -437,6 +503,7 @@ class LinuxEngine:
         while True:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
+            await self._quietly(anyio.to_thread.run_sync(self._machine.seccomp.in_place))
 
     async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -446,11 +513,12 @@ class LinuxEngine:
     async def _warm(self) -> None:
         await self._quietly(self.sandboxes.zygote.warm())
 
-    async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:
-        """For work that nobody waits for: the next look finds what it did not do."""
+    async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
+        """For work that nobody waits for: the next look finds what it did not do. Whatever fails in it (a fault of ours, too)
+        must not stop everything else."""
         try:
             await work
-        except (errors.EngineError, OSError):
+        except Exception:
             log.warning("background work failed", exc_info=True)
 
 

@@ -11,6 +11,7 @@ from typing import Self
 from engine import errors, seccomp, store
 from engine.cgroups import layout
 from engine.cgroups.driver import Driver
+from engine.confinement import DefaultFilter
 from engine.network import bridges
 from engine.process.wire import DOCKER_CAPABILITIES
 
@@ -22,7 +23,7 @@ class Machine:
     instance: str
     cgroups: Driver
     links: bridges.Bridges
-    seccomp_path: str
+    seccomp: DefaultFilter
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -39,13 +40,13 @@ class Machine:
                     instance=instance,
                     cgroups=Driver(layout.detect(cgroup_root), f"corral/{instance}"),
                     links=links,
-                    seccomp_path=_seccomp(run),
+                    seccomp=_seccomp(run),
                 )
 
 
 @contextlib.contextmanager
 def _locked(root: str) -> Iterator[None]:
-    descriptor = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -55,10 +56,10 @@ def _locked(root: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _seccomp(run: str) -> str:
+def _seccomp(run: str) -> DefaultFilter:
     """Compile the default profile into a file that every shim reads."""
-    path = os.path.join(run, "seccomp.bpf")
     names = frozenset(f"CAP_{name}" for name in DOCKER_CAPABILITIES)
     program = seccomp.compile(seccomp.default_profile(), names, platform.machine())
-    store.replace(path, program)
-    return path
+    found = DefaultFilter(os.path.join(run, "seccomp.bpf"), program)
+    store.replace(found.path, program)
+    return found

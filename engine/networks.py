@@ -10,19 +10,22 @@ bridge may be given a name of the user's.
 import ipaddress
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import anyio.to_thread
 
-from engine import errors, inside, store
+from engine import damage, errors, inside, soundness, store
 from engine.batch import Batch
 from engine.network import bridges, conntrack, interfaces, links, routes
+from engine.network.portmap import Member
 from engine.sandboxes import Sandbox
 from engine.types.configs import EndpointConfig, NetworkConfig
-from engine.types.infos import EndpointInfo, NetworkInfo
+from engine.types.infos import Damage, EndpointInfo, NetworkInfo
 
 DUMP_IS_FRESH_S = 5.0
+T = TypeVar("T", store.NetworkRecord, store.EndpointRecord)
 
 CABLE = "cv"
 
@@ -38,6 +41,7 @@ class Networks:
         self._networks: dict[str, store.NetworkRecord] = {}
         self._endpoints: dict[str, store.EndpointRecord] = {}
         self._cables: dict[str, dict[str, store.EndpointRecord]] = {}  # sandbox uid -> its endpoints, by uid
+        self._damaged: dict[tuple[str, str], str] = {}  # (folder, uid) -> what is wrong
         self._dump = bridges.Dump()
         self._dumped_at = -DUMP_IS_FRESH_S
         self._cut: Batch[Cut] = Batch(self._cut_together, gather_s=0.005)
@@ -45,12 +49,91 @@ class Networks:
     # ------------------------------------------------------------------------------------------------------ reading
 
     def load(self) -> None:
+        """Read the records that are not known yet; what is damaged is left alone. May be repeated."""
+        self.doubt()
         for kind in ("networks", "endpoints"):
             os.makedirs(os.path.join(self._run, kind), mode=0o700, exist_ok=True)
-        for record in _records(store.NetworkRecord, os.path.join(self._run, "networks")):
-            self._networks[record.uid] = record
-        for link in _records(store.EndpointRecord, os.path.join(self._run, "endpoints")):
+        self._damaged = {}
+        for record in self._sound(store.NetworkRecord, "networks", self._networks):
+            if any(other.config.name == record.config.name for other in self._networks.values()):
+                self._damaged["networks", record.uid] = (
+                    f"cannot read {self._path('networks', record.uid)}: there are two"
+                )
+            else:
+                self._networks[record.uid] = record
+        for link in self._sound(store.EndpointRecord, "endpoints", self._endpoints):
             self._endpoints[link.uid] = self._cables.setdefault(link.sandbox_uid, {})[link.uid] = link
+
+    def _sound(self, kind: type[T], folder: str, known: Container[str]) -> Iterator[T]:
+        for name in sorted(os.listdir(os.path.join(self._run, folder))):
+            uid = name.removesuffix(".json")
+            if uid == name or not soundness.UID.match(uid) or uid in known:
+                continue
+            path = self._path(folder, uid)
+            try:
+                record = store.read(kind, path)
+                soundness.check(record, uid, path)
+            except (errors.RecordError, OSError) as error:
+                self._damaged[folder, uid] = str(error)
+            else:
+                yield record
+
+    def damage(self) -> tuple[Damage, ...]:
+        """What is damaged; whose it is is said by who is plugged in, and by the record. As of the last `refresh`."""
+        found = {**self._damaged, **dict(self._lost())}
+        return tuple(self._damage_of(folder, uid, words) for (folder, uid), words in found.items())
+
+    def _lost(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """What the kernel has, and no record is about: a bridge that cables of ours are for, a cable in a bridge of ours."""
+        for uid in {each.network_uid for each in self._endpoints.values()} - self._networks.keys():
+            if f"cb{uid[:10]}" in self._dump.links:
+                yield (
+                    ("networks", uid),
+                    f"cannot read {self._path('networks', uid)}: it is gone, and the network is there",
+                )
+        bridges_ours = {
+            self._dump.links[each.bridge].index for each in self._networks.values() if each.bridge in self._dump.links
+        }
+        known = {each.link for each in self._endpoints.values()} | {f"cv{uid[:10]}" for _, uid in self._damaged}
+        for link in self._dump.links.values():
+            if link.master in bridges_ours and link.name.startswith("cv") and link.name not in known:
+                uid = link.name.removeprefix("cv")
+                yield (
+                    ("endpoints", uid),
+                    f"cannot read {self._path('endpoints', uid + '…')}: it is gone, and the cable is there",
+                )
+
+    def _damage_of(self, folder: str, uid: str, words: str) -> Damage:
+        path = self._path(folder, uid)
+        members = [each for each in self._endpoints.values() if each.network_uid == self._network_of(folder, uid)]
+        network = self._networks.get(self._network_of(folder, uid))
+        projects = {each.config.project for each in members} | ({network.config.project} if network else set())
+        projects = projects or damage.claimed_by(path)
+        link = f"{'cb' if folder == 'networks' else 'cv'}{uid[:10]}"
+        end = f"ip link del {link}" if link in self._dump.links else ""
+        away = f"move {path} away" if os.path.lexists(path) else ""
+        way_out = f"put it back as it was; or give it up: {', and '.join(filter(None, (end, away)))}"
+        return Damage(path, words, way_out, damage.of(projects))
+
+    def _network_of(self, folder: str, uid: str) -> str:
+        """The uid of the network that a damaged record is about, by the kernel's word: where the cable is plugged in."""
+        if folder == "networks":
+            return uid
+        cable = self._dump.links.get(f"cv{uid[:10]}")
+        name = next((link.name for link in self._dump.links.values() if cable and link.index == cable.master), "")
+        return next((each.uid for each in self._networks.values() if each.bridge == name), "")
+
+    def shut(self) -> tuple[Member, ...]:
+        """The networks whose records are damaged, as far as the kernel knows them: nobody gets into or out of them."""
+        return tuple(self._shut())
+
+    def _shut(self) -> Iterator[Member]:
+        for folder, uid in (*self._damaged, *(place for place, _ in self._lost())):
+            link = self._dump.links.get(f"cb{uid[:10]}") if folder == "networks" else None
+            found = [each for each in self._dump.addresses.get(link.index, ()) if ":" not in each] if link else []
+            for address in found[:1]:
+                place = ipaddress.IPv4Interface(address)
+                yield Member(f"cb{uid[:10]}", str(place.network), str(place.ip), internal=True)
 
     def doubt(self) -> None:
         """Somebody may have changed an interface: read them again at the next look."""
@@ -296,9 +379,3 @@ def _had_by_both(one: EndpointConfig, other: EndpointConfig) -> str:
 def _with_prefix(link_local: str) -> str:
     """libnetwork osl/interface_linux.go, setInterfaceLinkLocalIPs."""
     return f"{link_local}/{64 if ':' in link_local else 16}"
-
-
-def _records(kind: type[store.Record], directory: str) -> Iterator[store.Record]:
-    for name in os.listdir(directory):
-        if name.endswith(".json"):
-            yield store.read(kind, os.path.join(directory, name))

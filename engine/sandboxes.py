@@ -20,14 +20,17 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import errors, inside, shims, store, trees
+from engine import damage, errors, inside, shims, soundness, store, trees
 from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
-from engine.types.infos import SandboxInfo
+from engine.types.infos import Damage, SandboxInfo
 
 log = logging.getLogger(__name__)
 
 FILES = ("hosts", "resolv.conf", "hostname")
+PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A link or a pipe in a file's place is neither followed nor waited for."""
+
 CLOCK_TICK_S = 0.02
 """The times of files go in steps: of a jiffy, 10 ms at the most."""
 
@@ -81,6 +84,9 @@ class Sandboxes:
         self._tasks, self._texts, self._on_exit, self._on_death = tasks, texts, on_exit, on_death
         self._living: dict[str, Sandbox] = {}
         self._half_made: dict[str, store.SandboxRecord] = {}
+        self.damaged: dict[str, Damage] = {}
+        self.ended: set[str] = set()  # those that were found without their shim
+        self._known = anyio.Event()
         self._rewired: collections.Counter[str] = collections.Counter()  # by sandbox uid: cables being changed
         self._seen: dict[str, dict[str, Seen]] = {}  # sandbox uid -> what its files said when they were last read
 
@@ -117,21 +123,65 @@ class Sandboxes:
 
     # ------------------------------------------------------------------------------------------------------- making
 
-    async def load(self) -> None:
-        """Adopt every sandbox whose shim lives; forget the others, once nothing of theirs runs."""
+    async def load(self) -> frozenset[str]:
+        """Adopt every sandbox whose shim lives; forget the others, once nothing of theirs runs. One of which neither can be told
+        is damaged, and left alone. May be repeated: what is known stays. Gives the uids of those that were adopted now: what
+        their shims say is heard after `hear`."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        for uid in os.listdir(self._directory):
-            directory = os.path.join(self._directory, uid)
+        damaged, before = dict[str, Damage](), set(self._living)
+        self._known = anyio.Event()
+
+        async def attempt(uid: str) -> None:
             try:
-                record = store.read(store.SandboxRecord, os.path.join(directory, "record.json"))
-            except FileNotFoundError:
-                shutil.rmtree(directory)
-                continue
-            shim = await shims.adopt(directory)
-            if shim is None or not record.whole:
-                await self._end(record)
-            else:
-                self._keep(record, shim)
+                await self._adopt(uid)
+            except (errors.EngineError, OSError) as error:
+                damaged[uid] = await self._damage_of(uid, error)
+
+        async with anyio.create_task_group() as tasks:
+            for uid in sorted(filter(soundness.UID.match, os.listdir(self._directory))):
+                if not self.has(uid):
+                    tasks.start_soon(attempt, uid)
+        self.damaged = damaged
+        return frozenset(self._living.keys() - before)
+
+    def hear(self) -> None:
+        """Who must know what runs in those that were adopted knows it: hear now how that goes on."""
+        self._known.set()
+
+    async def _adopt(self, uid: str) -> None:
+        directory = os.path.join(self._directory, uid)
+        path = os.path.join(directory, "record.json")
+        try:
+            record = store.read(store.SandboxRecord, path)
+        except FileNotFoundError:
+            if pid := await shims.living(directory):
+                raise errors.RecordError(
+                    f"cannot read {path}: it is gone, and its shim (process {pid}) lives"
+                ) from None
+            shutil.rmtree(directory)
+            return
+        soundness.check(record, uid, path)
+        shim = await shims.adopt(directory)
+        if shim and not record.whole and shim.listing.running:
+            shim.close()
+            raise errors.RecordError(f"cannot read {path}: it says half-made, and containers run in it")
+        if shim and record.whole:
+            self._keep(record, shim)
+            return
+        if shim:
+            shim.close()
+        await self._end(record)
+        self.ended.add(uid)
+
+    async def _damage_of(self, uid: str, error: Exception) -> Damage:
+        """Nobody is held up by a sandbox in which nothing can run any more."""
+        directory = os.path.join(self._directory, uid)
+        pid = await shims.living(directory)
+        projects = {shims.project_of(pid) or "?"} if pid else set()
+        end = f"end its shim (kill {pid}), and " if pid else ""
+        return Damage(
+            directory, str(error), f"put it back; or give it up: {end}move {directory} away", damage.of(projects)
+        )
 
     async def create(self, config: SandboxConfig) -> None:
         for other in self._living.values():
@@ -219,12 +269,13 @@ class Sandboxes:
         directory = os.path.join(self._directory, record.uid)
         identity = shims.identity_of(directory)
         self._living[record.uid] = Sandbox(record, directory, shim, identity.pid if identity else 0)
-        self._tasks.start_soon(self._live, record.uid, shim)
+        self._tasks.start_soon(self._live, record.uid, shim, self._known)
 
-    async def _live(self, uid: str, shim: shims.Shim) -> None:
+    async def _live(self, uid: str, shim: shims.Shim, known: anyio.Event) -> None:
         """Hear what a shim says until it is gone."""
 
         async def hear() -> None:
+            await known.wait()
             async for ended in shim.exits():
                 await self._on_exit(ended)
 
@@ -278,13 +329,19 @@ def is_private(config: SandboxConfig) -> bool:
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(os.open(path, os.O_RDONLY | PLAIN), encoding="utf-8", errors="surrogateescape") as file:
             return file.read(1 << 20)
     except OSError:
         return None
 
 
 def _overwrite(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | PLAIN
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError:  # something that is no file is in its place
+        os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        descriptor = os.open(path, flags, 0o644)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
-    os.chmod(path, 0o644)
+        os.fchmod(descriptor, 0o644)

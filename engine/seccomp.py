@@ -120,13 +120,24 @@ def _applies(entry: Json, machine: Machine) -> bool:
     capabilities, architecture, kernel = machine
     if _list_of(includes, "arches") and architecture not in _list_of(includes, "arches"):
         return False
-    if not set(_list_of(includes, "caps")) <= capabilities:
+    if not _words_of(includes, "caps") <= capabilities:
         return False
-    if includes.get("minKernel") and kernel < _version(str(includes["minKernel"])):
+    if includes.get("minKernel") and kernel < _asked_version(includes):
         return False
-    if architecture in _list_of(excludes, "arches") or set(_list_of(excludes, "caps")) & capabilities:
+    if architecture in _list_of(excludes, "arches") or _words_of(excludes, "caps") & capabilities:
         return False
-    return not (excludes.get("minKernel") and kernel >= _version(str(excludes["minKernel"])))
+    return not (excludes.get("minKernel") and kernel >= _asked_version(excludes))
+
+
+def _words_of(entry: Json, key: str) -> set[str]:
+    return {str(each) for each in _list_of(entry, key)}
+
+
+def _asked_version(entry: Json) -> tuple[int, int]:
+    try:
+        return _version(str(entry["minKernel"]))
+    except ValueError:
+        raise _refusal(f"no version of a kernel: {entry['minKernel']!r}") from None
 
 
 def _alternatives(entry: Json) -> list[tuple[Condition, ...]]:
@@ -171,9 +182,9 @@ def _as_table(value: object) -> Json:
 
 
 def _integer(value: object) -> int:
-    if not isinstance(value or 0, int):
-        raise _refusal(f"not an integer: {value!r}")
-    return int(str(value or 0))
+    if not isinstance(value or 0, int) or not 0 <= int(value or 0) < 1 << 64:  # type: ignore[call-overload]
+        raise _refusal(f"not an integer of 64 bits: {value!r}")
+    return int(value or 0)  # type: ignore[call-overload, no-any-return]
 
 
 def _refusal(why: str) -> TerminalEngineError:

@@ -11,6 +11,7 @@ Requests of one shim may run concurrently. They raise `TerminalEngineError` or `
 """
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -20,12 +21,16 @@ from typing import Any, Self
 
 import anyio
 
-from engine import channel, errors, spawn
+from engine import channel, errors, shim_records, spawn
 from engine.channel import ShimGone
 from engine.process import frames, identity, killing, wire
 from engine.session import Session
 
+log = logging.getLogger(__name__)
+
 REQUEST_S = 30.0
+ADOPT_S = 10.0
+TITLE = "corral shim "
 START_S = 600.0  # a copy-up of a large image directory is inside
 
 
@@ -131,12 +136,25 @@ class Shim:
     async def subscribed(cls, connection: socket.socket, directory: str) -> Self:
         await channel.send(connection, wire.Frame(1, wire.Subscribe()))
         listing = await channel.answer(connection, f"ask the shim in {directory}")
+        if not isinstance(listing, wire.Listing) or not shim_records.conforms(listing):
+            raise errors.EngineError(f"cannot ask the shim in {directory}: what it says is no listing")
         return cls(connection, directory, listing)
+
+    def close(self) -> None:
+        """Hang up; for who does not `run` it."""
+        self._connection.close()
 
     async def run(self) -> None:
         """Carry answers and exits until the shim is gone; then every waiting request fails and `exits` ends."""
         try:
-            while (received := await channel.receive(self._connection)) is not None:
+            while True:
+                try:
+                    received = await channel.receive(self._connection)
+                except frames.WireError as error:  # each datagram stands for itself
+                    log.warning("the shim of %s says what nobody understands: %s", self.directory, error)
+                    continue
+                if received is None:
+                    return
                 self._take(*received)
         finally:
             self._gone = True
@@ -188,7 +206,11 @@ class Shim:
     async def session(self, spec: wire.ExecSpec) -> socket.socket:
         """Begin a command on a connection of its own, which its holder reads (`engine.process.frames`): ExecStarted with the
         streams' descriptors, or Failed; then ExecEnded. Frame number 1. Closing it ends the command, unless `detached`."""
-        connection = await channel.connect(self.directory)
+        try:
+            connection = await channel.connect(self.directory)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            place = os.path.join(self.directory, wire.SHIM_SOCKET)
+            raise errors.EngineError(f"cannot reach the shim at {place}: {error.strerror}") from error
         try:
             await channel.send(connection, wire.Frame(1, wire.Exec(spec)))
         except BaseException:
@@ -224,8 +246,9 @@ class Shim:
         for descriptor in descriptors:
             os.close(descriptor)
         if isinstance(frame.body, wire.Exited):
-            self._exits.put(frame.body.exit)
-        elif frame.number in self._waiting:
+            if shim_records.conforms(frame.body):
+                self._exits.put(frame.body.exit)
+        elif isinstance(frame.number, int) and frame.number in self._waiting:
             event, answers = self._waiting[frame.number]
             answers.append(frame.body)
             event.set()
@@ -250,7 +273,10 @@ class Shim:
             del self._waiting[number]
         if not answers:
             raise ShimGone(f"cannot {what}: it died before it answered")
-        return channel.success(answers[0])
+        found = channel.success(answers[0])
+        if not hasattr(found, "_fields") or not shim_records.conforms(found):
+            raise errors.EngineError(f"cannot {what}: its answer is none")
+        return found
 
 
 # ------------------------------------------------------------------------------------------------------------ adoption
@@ -258,32 +284,34 @@ class Shim:
 
 def identity_of(directory: str) -> wire.Identity | None:
     """Read the identity record of a sandbox's shim; None: it never got that far. Raises `RecordError`."""
-    path = os.path.join(directory, wire.SHIM_RECORD)
     try:
-        with open(path, "rb") as file:
-            found = frames.decode(file.read())
+        return shim_records.read(wire.Identity, os.path.join(directory, wire.SHIM_RECORD))
     except FileNotFoundError:
         return None
-    except frames.WireError as error:
-        raise errors.RecordError(f"cannot read {path}: it is no record of a shim") from error
-    if not isinstance(found, wire.Identity):
-        raise errors.RecordError(f"cannot read {path}: it is no record of a shim")
-    return found
 
 
 async def adopt(directory: str) -> Shim | None:
-    """Connect to the living shim of a sandbox, verified to be the recorded process; None: it is gone."""
+    """Connect to the living shim of a sandbox, verified to be the recorded process; None: it is gone. Raises `EngineError` where
+    it lives and cannot be had: then nothing was done to it."""
     recorded = identity_of(directory)
     pidfd = identity.reopen(recorded) if recorded is not None else None
     if recorded is None or pidfd is None:
+        if pid := await listener(directory):
+            said = "names another process" if recorded else "is gone"
+            record = os.path.join(directory, wire.SHIM_RECORD)
+            raise errors.RecordError(f"cannot read {record}: it {said}, and process {pid} listens on the shim's socket")
         return None
-    os.close(pidfd)
     try:
         connection = await channel.connect(directory)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        if identity.has_ended(pidfd):
+            return None
+        place = os.path.join(directory, wire.SHIM_SOCKET)
+        raise errors.EngineError(f"cannot reach the shim {recorded.pid} at {place}: {error.strerror}") from error
+    finally:
+        os.close(pidfd)
     try:
-        with anyio.fail_after(REQUEST_S):
+        with anyio.fail_after(ADOPT_S):
             if channel.peer_pid(connection) != recorded.pid:
                 raise errors.EngineError(f"cannot adopt the shim of {directory}: another process listens on its socket")
             return await Shim.subscribed(connection, directory)
@@ -292,10 +320,45 @@ async def adopt(directory: str) -> Shim | None:
         return None
     except TimeoutError as error:
         connection.close()
-        raise errors.EngineError(f"cannot adopt the shim of {directory}: no answer within {REQUEST_S:g} s") from error
+        raise errors.EngineError(
+            f"cannot adopt the shim {recorded.pid} of {directory}: no answer within {ADOPT_S:g} s"
+        ) from error
     except BaseException:
         connection.close()
         raise
+
+
+async def listener(directory: str) -> int:
+    """Who listens on the socket of a sandbox; 0: nobody."""
+    try:
+        with anyio.fail_after(ADOPT_S):
+            connection = await channel.connect(directory)
+    except (OSError, TimeoutError):
+        return 0
+    with connection:
+        return channel.peer_pid(connection)
+
+
+async def living(directory: str) -> int:
+    """The pid of a sandbox's shim, by its record or by its socket; 0: none lives."""
+    with contextlib.suppress(errors.RecordError):
+        recorded = identity_of(directory)
+        pidfd = identity.reopen(recorded) if recorded is not None else None
+        if recorded is not None and pidfd is not None:
+            os.close(pidfd)
+            return recorded.pid
+    return await listener(directory)
+
+
+def is_shim(pid: int) -> bool:
+    """Whether this process calls itself one: a record, however sensible it looks, must not have a stranger killed."""
+    return shim_records.title_of(pid).startswith(TITLE)
+
+
+def project_of(pid: int) -> str:
+    """The project of a living shim, as it calls itself; "": it is none."""
+    title = shim_records.title_of(pid)
+    return title.removeprefix(TITLE).partition("/")[0] if title.startswith(TITLE) else ""
 
 
 async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: float = 10.0) -> None:
@@ -305,7 +368,11 @@ async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: f
     pidfd = identity.reopen(recorded) if recorded is not None else None
     try:
         with anyio.fail_after(timeout_s):
-            if pidfd is not None:
+            if recorded is not None and pidfd is not None and not identity.has_ended(pidfd):
+                if not is_shim(recorded.pid):
+                    raise errors.RecordError(
+                        f"cannot end the sandbox in {directory}: {wire.SHIM_RECORD} names {recorded.pid}, which is no shim"
+                    )
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 await anyio.wait_readable(pidfd)
             for group in cgroups:

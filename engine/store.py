@@ -8,8 +8,8 @@
     <run>/endpoints/<uid>.json
 
 A record is written before the first side effect and removed after the last one, so a killed daemon leaves nothing
-that no record names. Writing is temp, fsync, rename, fsync of the directory. What is read is validated: an edited or
-half-written file raises `RecordError` and is never acted upon.
+that no record names. Writing is temp, fsync, rename, fsync of the directory. Records are sealed (`engine.trusted`), and what
+is read is validated: an edited or half-written file raises `RecordError` and is never acted upon.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from engine import errors
+from engine import errors, trusted
 from engine.images.layout import Layer
 from engine.process.durable import sync_directory
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
@@ -103,6 +103,10 @@ def adapter(kind: type[Any]) -> pydantic.TypeAdapter[Any]:
     return _ADAPTERS[kind]
 
 
+DRAFT = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""What is in a draft's place is replaced, but neither followed nor waited for."""
+
+
 def new_uid() -> str:
     return secrets.token_hex(32)
 
@@ -110,29 +114,33 @@ def new_uid() -> str:
 def write(path: str, record: object, *, durable: bool = True) -> None:
     """Replace the file at `path` by this record, whole after any crash of ours. `durable`: after a power cut too; what a
     reboot forgets anyway need not be."""
-    replace(path, adapter(type(record)).dump_json(record), durable=durable)
+    replace(path, trusted.sealed(adapter(type(record)).dump_json(record)), durable=durable)
 
 
 def replace(path: str, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
     draft = f"{path}.tmp"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    descriptor = os.open(draft, DRAFT, mode)
     try:
         os.write(descriptor, content)
         if durable:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(draft, path)
+    try:
+        os.rename(draft, path)
+    except IsADirectoryError:  # an empty one is nobody's loss
+        os.rmdir(path)
+        os.rename(draft, path)
     if durable:
         sync_directory(os.path.dirname(path))
 
 
 def read(kind: type[Record], path: str) -> Record:
     """Read and validate a record. Raises `RecordError` naming the file; FileNotFoundError is left to the caller."""
-    with open(path, "rb") as file:
-        content = file.read()
+    content = trusted.unsealed(path, trusted.content(path))
+    trusted.json_of(path, content)
     try:
-        record: Record = adapter(kind).validate_json(content)
+        record: Record = adapter(kind).validate_json(content, strict=True)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -143,20 +151,27 @@ def read(kind: type[Record], path: str) -> Record:
 def find(kind: type[Record], path: str) -> Record | None:
     """`read`, but None where there is no record, or only the empty file that a power cut leaves of one that was not durable."""
     try:
-        return read(kind, path) if os.stat(path).st_size else None
+        return read(kind, path) if os.lstat(path).st_size else None
     except FileNotFoundError:
         return None
 
 
 def instance_of(root: str) -> str:
-    """Give this state root's identity, chosen once."""
+    """Give this state root's identity, chosen once. Raises `RecordError` where it is lost: what was made under it would be
+    nobody's."""
     path = os.path.join(root, "instance")
     try:
-        with open(path, encoding="ascii") as file:
-            found = file.read().strip()
+        found = trusted.content(path, 4096).decode("ascii", "replace").strip()
     except FileNotFoundError:
+        if os.path.isdir(containers := os.path.join(root, "containers")) and os.listdir(containers):
+            raise errors.RecordError(
+                f"cannot read {path}: it is gone, and there are containers: put it back, 8 hexadecimal digits as in the names "
+                "of the directories in /sys/fs/cgroup/corral (below a controller with cgroup v1)"
+            ) from None
         found = secrets.token_hex(4)
         replace(path, found.encode())
     if len(found) != 8 or not set(found) <= set("0123456789abcdef"):
-        raise errors.RecordError(f"cannot read {path}: not 8 hexadecimal digits")
+        raise errors.RecordError(
+            f"cannot read {path}: not 8 hexadecimal digits; they are in the names of the directories in /sys/fs/cgroup/corral"
+        )
     return found

@@ -9,10 +9,16 @@ A name is written with dots between the parts, and `/` for a dot inside a part, 
 """
 
 import json
+import logging
 import os
+import re
 
-from engine import errors, store
+from engine import errors, store, trusted
 from engine.process import durable
+
+log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"-?[0-9]{0,10}\Z")
 
 
 def path_of(name: str) -> str:
@@ -59,28 +65,31 @@ class Recorded:
 
     def __init__(self, run_directory: str) -> None:
         self._path = os.path.join(run_directory, "sysctls.json")
+        self._is_told = False
 
     def has(self, name: str) -> bool:
-        """Whether we are the one who changed it."""
-        return name in self._changed()
+        """Whether we are the one who changed it; for all we know, where the record cannot be read."""
+        changed = self._changed()
+        return changed is None or name in changed
 
     def names(self) -> tuple[str, ...]:
         """Those that we changed."""
-        return tuple(self._changed())
+        return tuple(self._changed() or ())
 
     def write(self, name: str, value: str) -> None:
-        """Set it, if it differs, and remember what it was."""
+        """Set it, if it differs, and remember what it was, unless the record cannot be read: that is left as it is."""
         changed = self._changed()
         before = read(name)
         if before != value:
-            changed.setdefault(name, (before or "", value))
-            self._remember(changed)
+            if changed is not None:
+                changed.setdefault(name, (before or "", value))
+                self._remember(changed)
             write(name, value)
 
     def restore(self, name: str) -> None:
-        """Put it back, unless somebody else has set it to something else since."""
+        """Put it back, unless somebody else has set it to something else since, or nobody knows any more what it was."""
         changed = self._changed()
-        if name not in changed:
+        if changed is None or name not in changed:
             return
         before, ours = changed.pop(name)
         if read(name) == ours:
@@ -90,21 +99,29 @@ class Recorded:
     def forget(self, name: str) -> None:
         """Leave it as it is, for whoever needs it now."""
         changed = self._changed()
-        if changed.pop(name, None):
+        if changed and changed.pop(name, None):
             self._remember(changed)
 
-    def _changed(self) -> dict[str, tuple[str, str]]:
+    def _changed(self) -> dict[str, tuple[str, str]] | None:
+        """None: the record cannot be read, and says so in the log, once."""
         try:
-            with open(self._path, encoding="utf-8") as file:
-                return {str(name): (str(was), str(made)) for name, (was, made) in json.load(file).items()}
+            said = trusted.mapping_of(self._path)
+            found = {str(name): (str(was), str(made)) for name, (was, made) in said.items()}
+            if not all(map(_NUMBER.match, (text for pair in found.values() for text in pair))):
+                raise errors.RecordError(f"cannot read {self._path}: it says what is no number")
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError, TypeError) as error:
-            raise errors.RecordError(f"cannot read {self._path}: {error}") from error
+        except (errors.RecordError, ValueError, TypeError) as error:
+            if not self._is_told:
+                log.error("%s; what it says is left as it is, and so are the machine's settings", error)
+            self._is_told = True
+            return None
+        self._is_told = False
+        return found
 
     def _remember(self, changed: dict[str, tuple[str, str]]) -> None:
         if changed:
-            store.replace(self._path, json.dumps(changed).encode())
+            store.replace(self._path, trusted.sealed(json.dumps(changed).encode()))
         elif os.path.exists(self._path):
             os.unlink(self._path)
             durable.sync_directory(os.path.dirname(self._path))

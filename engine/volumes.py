@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import anyio.to_thread
 
-from engine import backings, errors, store
+from engine import backings, damage, errors, store
 from engine.process import syscalls, wire
 from engine.types.configs import VolumeConfig
-from engine.types.infos import VolumeInfo
+from engine.types.infos import Damage, VolumeInfo
 from engine.types.parts import Mount, VolumeMount
 
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
@@ -37,19 +37,27 @@ class Volumes:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._records: dict[str, store.VolumeRecord] = {}
+        self.damaged: dict[str, Damage] = {}
 
     def load(self) -> None:
-        """Read the records there are. One that cannot be read is left alone: its data may be somebody's work."""
+        """Read the records that are not known yet. One that cannot be read is left alone, with all below its directory: its data
+        may be somebody's work. May be repeated."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        for name in os.listdir(self._directory):
-            try:
-                record = store.read(store.VolumeRecord, self._record_path(name))
-            except FileNotFoundError:
+        self.damaged = {}
+        for name in sorted(os.listdir(self._directory)):
+            path = self._record_path(name)
+            if name in self._records:
                 continue
-            if record.config.name != name:
-                raise errors.RecordError(
-                    f"cannot use {self._record_path(name)}: it is about volume {record.config.name}"
-                )
+            try:
+                record = store.read(store.VolumeRecord, path)
+                if record.config.name != name:
+                    raise errors.RecordError(f"cannot read {path}: it is about volume {record.config.name}")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (errors.RecordError, OSError) as error:
+                way_out = f"put it back as it was; or move it away: the volume is made anew around {self.data(name)}"
+                self.damaged[name] = Damage(path, str(error), way_out)
+                continue
             self._records[name] = record
 
     def infos(self) -> tuple[VolumeInfo, ...]:
@@ -75,6 +83,8 @@ class Volumes:
         return {name: await self._content(name) for name in sorted(names)}
 
     async def _content(self, name: str) -> Content:
+        if name in self.damaged:
+            raise errors.RecordError(damage.words([self.damaged[name]]))
         record = self._records.get(name)
         if record is None or not record.config.backing.kind:
             return Content(self.data(name))
@@ -93,6 +103,8 @@ class Volumes:
         """Make the volume, or finish one that is half-made. Its data, where there is some, is kept."""
         if not _SAFE_NAME.match(config.name):
             raise errors.TerminalEngineError(f"cannot create volume {config.name!r}: not a name for a directory")
+        if config.name in self.damaged:
+            raise errors.RecordError(damage.words([self.damaged[config.name]]))
         backings.check(config)
         known = self._records.get(config.name)
         record = known or store.VolumeRecord(config, store.new_uid())
@@ -116,9 +128,12 @@ class Volumes:
         del self._records[record.config.name]
 
     def _clear(self, name: str) -> None:
+        """The data first: cut short, it is still known whose it is."""
         while os.path.ismount(self.data(name)):
             syscalls.umount(self.data(name))
-        shutil.rmtree(os.path.join(self._directory, name))
+        for place in (self.data(name), os.path.join(self._directory, name)):
+            if os.path.lexists(place):
+                shutil.rmtree(place)
 
     def _by_uid(self, uid: str) -> store.VolumeRecord:
         for record in self._records.values():

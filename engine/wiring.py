@@ -51,7 +51,11 @@ class Wiring:
         for sandbox in self._sandboxes:
             self._held[sandbox.record.uid] = set(sandbox.shim.listing.held)
         if self._networks.records():
-            await self.publish()
+            await self._networks.refresh()
+            try:
+                await self.publish()
+            except (errors.EngineError, OSError):
+                log.exception("cannot put the rules and names in force; what is in force stays")
         for container in self._containers:
             at = self._sandboxes.find(container.run.sandbox_uid) if container.process and container.run else None
             if at:
@@ -86,7 +90,7 @@ class Wiring:
 
     async def end_names(self) -> None:
         """End the dns process, where nobody needs it."""
-        if not self._networks.records():
+        if not self._networks.records() and not self._networks.damage():
             await self._dns.stop()
 
     async def _publish_names(self, _: Sequence[None]) -> None:
@@ -117,7 +121,7 @@ class Wiring:
         """Return when the rules are in force; nothing of them is left when the last network is gone."""
         if self._networks.whole():
             await self._firewall.apply(self._rules)
-        else:
+        elif not self._networks.damage():
             self._applied = None
             await self._firewall.remove([record.bridge for record in self._networks.records()])
         await self._relay.publish(self._applied.reached6 if self._applied else ())
@@ -157,7 +161,7 @@ class Wiring:
                 members6.append(Member(record.bridge, config.subnet6, config.gateway6, *options))
         published = list(self._published())
         self._applied = Rules(
-            tuple(members),
+            (*members, *self._networks.shut()),
             tuple(each for each in published if ":" not in each.address),
             tuple(members6),
             tuple(each for each in published if ":" in each.address),

@@ -8,11 +8,15 @@ and tells what happened since. Appended without waiting for the disk: a daemon m
 that loses its power may lose the last seconds.
 """
 
+import errno
 import json
 import logging
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 
+from engine import store, trusted
+from engine.errors import RecordError
 from engine.types.infos import Look
 from orchestrator import errors, feeds, happenings, protocol
 from orchestrator.protocol import Happened
@@ -21,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BYTES_MAX = 1 << 19
 SUFFIX = ".events"
+PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Chronicle:
@@ -90,9 +95,11 @@ class Chronicle:
     def _read(self) -> Iterator[tuple[Happened, bool]]:
         """(event, whether it is part of the summary); lines that are none are left out."""
         try:
-            with open(self._path, "rb") as file:
-                lines = file.read().splitlines()
-        except OSError:
+            lines = trusted.content(self._path, 4 * self._bytes_max).splitlines()
+        except FileNotFoundError:
+            return
+        except RecordError as error:
+            log.warning("%s: what happened before now is not known", error)
             return
         for line in lines:
             try:
@@ -100,12 +107,14 @@ class Chronicle:
                 is_summary = bool(data.pop("summary", False))
                 del data["event"]
                 yield protocol.parse(Happened, data), is_summary
-            except (ValueError, KeyError, TypeError, AttributeError, errors.Invalid):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, errors.Invalid):
                 continue
 
     def _append(self, text: bytes) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | PLAIN, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
             os.write(descriptor, b"\n" + text if self._is_torn and os.fstat(descriptor).st_size else text)
             self._is_torn = False
             size = os.fstat(descriptor).st_size
@@ -126,7 +135,7 @@ class Chronicle:
         summary = (_summary_line(event) for event in before.summary())
         young = (protocol.line_of(event) for event, is_summary in events[kept:] if not is_summary)
         temporary = f"{self._path}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(temporary, store.DRAFT, 0o600)
         with open(descriptor, "wb") as file:
             file.writelines((*summary, *young))
         os.replace(temporary, self._path)

@@ -101,7 +101,7 @@ def take_lock(places: settings.Places, patience_s: float = LOCK_S) -> int | None
     has it, or one that neither answers nor goes."""
     deadline = time.monotonic() + patience_s
     while True:
-        descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

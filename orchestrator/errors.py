@@ -5,6 +5,7 @@ OrchestratorError            a sentence for the user, perhaps with a hint; the c
 ├── DaemonError              the daemon cannot be reached, started or believed
 └── Refused                  the daemon said no: `problems` may point into the spec
     ├── NotFound             no such project, service or container
+    ├── Damaged              a record cannot be trusted: nothing is done to what it is about
     └── Invalid              the request, or the project in it, is not valid
 """
 
@@ -53,6 +54,12 @@ class NotFound(Refused):
     status = 404
 
 
+class Damaged(Refused):
+    """A record cannot be trusted: nothing is done to what it is about, and nothing beside it."""
+
+    kind = "damaged"
+
+
 class Invalid(Refused):
     """The request, or the project in it, is not valid."""
 
@@ -72,7 +79,7 @@ def as_json(error: Refused) -> dict[str, object]:
 
 def from_json(data: dict[str, object]) -> Refused:
     """The error that `as_json` described; of the class that its kind names, `Refused` where that is unknown."""
-    classes: dict[str, type[Refused]] = {each.kind: each for each in (NotFound, Invalid)}
+    classes: dict[str, type[Refused]] = {each.kind: each for each in (NotFound, Damaged, Invalid)}
     listed = data.get("problems")
     problems = [
         Problem(tuple(each.get("path", ())), str(each.get("message", "")), str(each.get("hint", "")))

@@ -13,20 +13,26 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Final, Literal
 
 import anyio
 import anyio.abc
+import pydantic
 
 from engine import errors as engine_errors
+from engine import store, trusted
 from engine.api import Command, Ended
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Healthcheck
 
 log = logging.getLogger(__name__)
 
-STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+STARTING: Final = "starting"
+HEALTHY: Final = "healthy"
+UNHEALTHY: Final = "unhealthy"
 OUTPUT_KEPT = 400
 SAVE_EVERY_S = 0.2
+KEPT_BYTES_MAX = 16 << 20
 
 Run = Callable[[str, Command, float], Awaitable[Ended]]
 """Engine.run."""
@@ -38,10 +44,13 @@ class Record:
 
     project: str
     started_at: float
-    status: str = STARTING
+    status: Literal["starting", "healthy", "unhealthy"] = STARTING
     failures: int = 0
     probed_at: float = 0.0
     output: str = ""
+
+
+RECORD = pydantic.TypeAdapter(Record)
 
 
 def advance(record: Record, check: Healthcheck, *, ok: bool, began: float, now: float, output: str = "") -> Record:
@@ -216,18 +225,28 @@ class Monitor:
 
 
 def read(path: str) -> dict[str, Record]:
-    """The table kept at `path`; empty where there is none that can be read."""
+    """The table kept at `path`; empty where there is none that can be read: then everything is asked anew."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return {uid: Record(**fields) for uid, fields in json.load(file).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        said = trusted.json_of(path, trusted.content(path, KEPT_BYTES_MAX))
+        return {uid: record for uid, fields in said.items() if (record := _record_of(fields))}
+    except FileNotFoundError:
         return {}
+    except (engine_errors.RecordError, AttributeError) as error:
+        log.warning("%s; every healthcheck begins anew", error)
+        return {}
+
+
+def _record_of(fields: Mapping[str, object]) -> Record | None:
+    try:
+        return RECORD.validate_json(json.dumps(fields), strict=True)
+    except pydantic.ValidationError:
+        return None
 
 
 def write(path: str, records: Mapping[str, Record]) -> None:
     """Keep the table: the old one or the new one, never half."""
     temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, store.DRAFT, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump({uid: asdict(record) for uid, record in records.items()}, file)
     os.replace(temporary, path)

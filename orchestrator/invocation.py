@@ -163,7 +163,7 @@ def look_up_binds(loaded: "loader.Loaded", *, make: bool) -> None:
 
 def located(error: errors.Refused, loaded: "loader.Loaded") -> errors.OrchestratorError:
     """The daemon's refusal with file, line and column of what it points at."""
-    if not error.problems:
+    if not error.problems or isinstance(error, errors.Damaged):
         return error
     from specs import errors as spec_errors
 

@@ -85,6 +85,7 @@ class Keeper:
     async def declare(self, stored: Stored, *, refuse_taken: bool = False) -> declaration.Declaration:
         """What `stored` comes to, now. Changes nothing. Raises errors.Invalid with all that is wrong."""
         look, taken = await self.engine.look(self.name), await self.watch.taken(self.name)
+        refuse_damage(self.name, look)
         with refusals():
             return declaration.declare(stored, look, taken, refuse_taken=refuse_taken)
 
@@ -197,6 +198,13 @@ class Keeper:
             return protocol.Settled(0 if outcome.ok else 1, feeds.waiting_of(outcome.blocked))
         late = f"not all is {'healthy' if wait else 'started'} after {timeout_s:g} s"
         return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late,))
+
+
+def refuse_damage(name: str, look: Look) -> None:
+    """Raises Damaged while something of the project cannot be trusted."""
+    if look.damage:
+        problems = [errors.Problem((), each.words, each.way_out) for each in look.damage]
+        raise errors.Damaged(f"project {name} is left as it is: something of it is damaged", problems=problems)
 
 
 @contextmanager

@@ -96,13 +96,15 @@ def _after_up(kept: keeper.Keeper, request: protocol.Up, userns: str) -> Stored:
 
 
 async def down(projects: Projects, name: str, request: protocol.Down) -> feeds.Feed:
-    """Want nothing of the project any more; its volumes stay unless told. Told, they go also after a `down` that left them."""
+    """Want nothing of the project any more; its volumes stay unless told. Told, they go also after a `down` that left them. What
+    runs under its name goes also where its record was lost."""
+    runs = bool((await projects.engine.look(name)).containers)
     return await _change(
         projects,
         name,
         lambda stored: stored.down(purge=request.volumes),
         grace_s=request.timeout_s,
-        revive=request.volumes,
+        revive=request.volumes or runs,
     )
 
 
@@ -287,7 +289,7 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
     look = await projects.engine.look(name)
     try:
         again = projects.known(name).restarting()
-    except errors.NotFound:
+    except (errors.NotFound, errors.Damaged):
         again = []
     health = dict(projects.monitor.statuses())
     return listing.rows_of(look, name, health=health, restarting=again, now=projects.clock())
@@ -345,6 +347,8 @@ async def _signal(projects: Projects, info: ContainerInfo, number: int) -> None:
 async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
     """A connected socket that speaks engine.process.wire with a new command in a container; the caller closes it."""
     kept = projects.known(name)
+    if not request.argv:
+        raise errors.Invalid("there is no command to run")
     with keeper.refusals():
         refuse_unknown(kept.stored.canonical(), (request.service,))
     try:

@@ -1,7 +1,8 @@
 """All projects of this corral, one keeper each; restored from their records when the daemon is born.
 
 A record that cannot be read, or is not valid any more, keeps its project as it is: nothing of it is touched, and every command
-on it says why. A project that `down` has emptied is forgotten, record and all.
+on it says why, until it is put back. So does a damaged record of something that is made for it (`Look.damage`). A project that
+`down` has emptied is forgotten, record and all.
 """
 
 import logging
@@ -19,6 +20,8 @@ from reconciler import id_leases
 from reconciler.stored import MACHINE, Stored
 
 log = logging.getLogger(__name__)
+
+BROKEN_REST_S = 1.0
 
 
 class Projects:
@@ -48,6 +51,7 @@ class Projects:
             for name in self._records.names():
                 await self._restore(name)
             task_status.started()
+            tasks.start_soon(self._mend)
             async for name in self.engine.changes():
                 self.wake(name)
 
@@ -62,34 +66,56 @@ class Projects:
             if name in ("", kept.name):
                 kept.loop.wake()
 
+    async def _mend(self) -> None:
+        """What is broken may have been put back."""
+        while True:
+            await anyio.sleep(BROKEN_REST_S)
+            for name in tuple(self._broken):
+                await self._restore(name)
+
     async def _restore(self, name: str) -> None:
         try:
+            if name != MACHINE:
+                records.check_name(name)
             kept = self._keeper_of(self._records.read(name))
             number = kept.want(await kept.declare(kept.stored), forgive=False)
-        except (errors.Invalid, engine_errors.EngineError) as error:
+        except FileNotFoundError:  # moved away while it was broken
+            del self._broken[name]
+        except (errors.Refused, engine_errors.EngineError) as error:
             told = [f"{'.'.join(map(str, each.path))}: {each.message}" for each in getattr(error, "problems", ())]
-            self._broken[name] = f"cannot restore project {name}: {'; '.join([str(error), *told])}"
-            log.error("%s; nothing of it is touched", self._broken[name])
+            self._note_broken(name, "; ".join([str(error), *(each.removeprefix(": ") for each in told)]))
+        except Exception as error:  # one record, whatever is in it, must not stop all others
+            if name not in self._broken:
+                log.exception("project %s", name)
+            self._note_broken(name, f"its record cannot be used: {type(error).__name__}: {error}")
         else:
+            if self._broken.pop(name, ""):
+                log.info("project %s is restored", name)
             self.keep(kept)
             if not kept.stored.parts:  # a daemon that died in the middle of a `down`
                 self.start_soon(lambda: kept.settle(number))
 
+    def _note_broken(self, name: str, why: str) -> None:
+        words = f"cannot restore project {name}: {why}"
+        if self._broken.get(name) != words:
+            log.error("%s; nothing of it is touched", words)
+        self._broken[name] = words
+
     # ------------------------------------------------------------------------------------------------- keepers
 
     def known(self, name: str) -> keeper.Keeper:
-        """Raises NotFound, or Invalid for one whose record is broken."""
+        """Raises NotFound, or Damaged for one whose record is broken."""
         records.check_name(name)
         if name in self._broken:
-            raise errors.Invalid(self._broken[name])
+            raise errors.Damaged(self._broken[name], hint="put it back as it was: then everything goes on by itself")
         if name not in self._keepers:
             raise errors.NotFound(f"no project {name} is up", hint="`corral up` brings it up; -p names another")
         return self._keepers[name]
 
     def machine(self) -> keeper.Keeper:
-        """Of the networks and volumes that belong to no project. Raises Invalid."""
+        """Of the networks and volumes that belong to no project. Raises Damaged."""
         if MACHINE in self._broken:
-            raise errors.Invalid(self._broken[MACHINE])
+            raise errors.Damaged(self._broken[MACHINE])
         return self._keepers.get(MACHINE) or self._keeper_of(Stored(MACHINE))
 
     def keepers(self) -> list[keeper.Keeper]:
@@ -147,6 +173,19 @@ class Projects:
         del self._keepers[kept.name]
 
     # ------------------------------------------------------------------------------------------------- reading
+
+    def damage(self) -> list[dict[str, Any]]:
+        """What of everybody's cannot be trusted and is left alone."""
+        return [
+            {"path": each.path, "words": each.words, "way_out": each.way_out, "projects": sorted(each.projects)}
+            for each in self.engine.distrusted()
+        ]
+
+    def words_of_damage(self, name: str) -> list[str]:
+        """Why a project is left as it is, with what to do; none: it is not."""
+        concerning = [each for each in self.engine.distrusted() if name in each.projects]
+        found = [f"{each.words}: nothing is done to it; {each.way_out}" for each in concerning]
+        return found or [self._broken[name]] if name in self._broken or found else []
 
     def overview(self) -> list[dict[str, Any]]:
         """Every project: how many containers run, how many are in which state, how many services are wanted, by which files,

@@ -47,6 +47,7 @@ from engine.process.records import NamedTuple
 from orchestrator import errors
 
 REQUEST_BYTES_MAX = 16 << 20
+NUMBER_MAX = 10**12
 HEAD_BYTES_MAX = 16 << 10
 VERSION_HEADER = "corral-version"
 OTHER_VERSION_STATUS = 426
@@ -334,7 +335,21 @@ def _checked(value: Any, *wanted: type) -> Any:
 def _numbers(value: Any) -> Numbers:
     if not all(_is_integer(each) for each in _checked(value, dict).values()):
         raise ValueError("not whole numbers")
-    return dict(value)
+    return {key: _integer(each) for key, each in value.items()}
+
+
+def _integer(value: Any) -> int:
+    found: int = _checked(value, int)
+    if abs(found) > NUMBER_MAX:
+        raise ValueError("too large a number")
+    return found
+
+
+def _float(value: Any) -> float:
+    """Finite: it becomes a time."""
+    if not abs(_checked(value, int, float)) <= NUMBER_MAX:
+        raise ValueError("too large a number, or none")
+    return float(value)
 
 
 def _texts(value: Any) -> Texts:
@@ -344,11 +359,11 @@ def _texts(value: Any) -> Texts:
 SHAPES: dict[Any, Callable[[Any], Any]] = {
     str: lambda value: _checked(value, str),
     bool: lambda value: _checked(value, bool),
-    int: lambda value: _checked(value, int),
-    float: lambda value: float(_checked(value, int, float)),
+    int: _integer,
+    float: _float,
     str | None: lambda value: None if value is None else _checked(value, str),
-    int | None: lambda value: None if value is None else _checked(value, int),
-    float | None: lambda value: None if value is None else float(_checked(value, int, float)),
+    int | None: lambda value: None if value is None else _integer(value),
+    float | None: lambda value: None if value is None else _float(value),
     Names: _list_of(lambda value: _checked(value, str)),
     Numbers: _numbers,
     Texts: _texts,

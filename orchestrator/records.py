@@ -1,6 +1,6 @@
 """What is stored of each project, on disk.
 
-    <root>/projects/NAME.json    {"format": 1, "project": reconciler.stored.Stored as JSON}
+    <root>/projects/NAME.json    {"format": 1, "project": reconciler.stored.Stored as JSON, "seal": engine.trusted}
 
 Written durably (temp, fsync, rename, fsync of the directory) before anybody is told that it is wanted.
 """
@@ -9,9 +9,12 @@ import json
 import os
 import re
 
-from engine import store
+import pydantic
+
+from engine import errors as engine_errors
+from engine import store, trusted
 from engine.process import durable
-from orchestrator import errors
+from orchestrator import errors, record_shape
 from reconciler.stored import Stored
 
 FORMAT = 1
@@ -39,23 +42,32 @@ class Records:
         return sorted(each.removesuffix(".json") for each in os.listdir(self._directory) if each.endswith(".json"))
 
     def read(self, name: str) -> Stored:
-        """Raises Invalid for a record that is not what we wrote."""
+        """Raises Damaged for a record that is not what we wrote; FileNotFoundError where there is none."""
         path = self._path(name)
         try:
-            with open(path, encoding="utf-8") as file:
-                record = json.load(file)
+            text = trusted.unsealed(path, trusted.content(path))
+            record = trusted.json_of(path, text)
             if record["format"] != FORMAT or record["project"]["name"] != name:
                 raise ValueError("it has another format, or is another project's")
+            record_shape.Record.model_validate_json(text, strict=True)
             return Stored.from_json(record["project"])
+        except FileNotFoundError:
+            raise
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except engine_errors.RecordError as error:
+            said = str(error).removeprefix(f"cannot read {path}: ")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             said = f"{type(error).__name__}: {error}"
-            raise errors.Invalid(f"cannot read {path}: {said}", hint="mend it, or move it away") from error
+        raise errors.Damaged(f"cannot read {path}: {said}", hint="put it back as it was, or move it away")
 
     def write(self, stored: Stored) -> None:
         """Raises Refused where it cannot be kept."""
         record = {"format": FORMAT, "project": stored.to_json()}
         try:
-            store.replace(self._path(stored.name), json.dumps(record, separators=(",", ":")).encode())
+            text = json.dumps(record, separators=(",", ":")).encode()
+            store.replace(self._path(stored.name), trusted.sealed(text))
         except OSError as error:
             raise errors.Refused(f"cannot store project {stored.name}: {error}") from error
 

@@ -4,6 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from engine.errors import EngineError
 from orchestrator import errors, inventory, orders, protocol, readings, server, shared
 from orchestrator.projects import Projects
 
@@ -106,6 +107,14 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
     """The daemon's handler. `end` is called when a client asks the daemon to end."""
 
     async def handle(request: server.Request) -> server.Answer:
+        try:
+            return await act(request)
+        except EngineError as error:
+            raise errors.Refused(str(error)) from error
+        except RecursionError:
+            raise errors.Invalid("the request is nested too deeply") from None
+
+    async def act(request: server.Request) -> server.Answer:
         words = [urllib.parse.unquote(word) for word in request.path.partition("?")[0].split("/")]
         match request.verb, words:
             case "GET", ["", "v1", "daemon"]:
@@ -115,7 +124,7 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 end()
                 return {"projects": projects.overview()}
             case "GET", ["", "v1", "projects"]:
-                return {"projects": projects.overview()}
+                return {"projects": projects.overview(), "damage": projects.damage()}
             case "GET", ["", "v1", "networks"]:
                 return {"networks": await inventory.networks(projects)}
             case "GET", ["", "v1", "volumes"]:
@@ -126,10 +135,10 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 act_on = orders.connect if verb == "connect" else orders.disconnect
                 return server.Stream(await act_on(projects, network, joining))
             case "POST", ["", "v1", ("networks" | "volumes") as section, verb] if verb in SHARED:
-                form, act = SHARED[verb]
-                return await act(projects, section, protocol.parse(form, request.body))
+                form, shared_act = SHARED[verb]
+                return await shared_act(projects, section, protocol.parse(form, request.body))
             case "GET", ["", "v1", "projects", name, "containers"]:
-                return {"containers": await orders.rows(projects, name)}
+                return {"containers": await orders.rows(projects, name), "damage": projects.words_of_damage(name)}
             case "GET", ["", "v1", "projects", name, "logs"]:
                 return dict(protocol.to_json(await orders.containers(projects, name)))
             case "POST", ["", "v1", "projects", name, "logs", "follow"]:

@@ -1,6 +1,7 @@
 """The daemon's half of the protocol: a small HTTP/1.1 server on the unix socket.
 
-One request a connection. A request is read whole, within bounds of size and time, before anybody acts on it. A handler
+One request a connection. A request is read whole, within bounds of size and time, before anybody acts on it; who comes when all
+connections are taken waits outside, and of requests that are big few are read at a time. A handler
 returns a JSON-able mapping, or raises errors.Refused, or returns a `Stream` that writes events until it is done or the
 client hangs up, or a `Passed` descriptor. What a handler raises besides is logged and answered with 500: a broken request
 ends nothing but itself.
@@ -10,6 +11,7 @@ import grp
 import json
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 import anyio
 import anyio.abc
 
+from engine import trusted
 from orchestrator import errors, protocol, version
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,9 @@ SEND_S = 60.0
 """A client that does not take what it is sent for this long is given up."""
 
 CONNECTIONS_MAX = 256
+BIG_BYTES, BIG_AT_ONCE = 1 << 20, 4
+ACCEPT_REST_S = 0.1
+LENGTH = re.compile(r"[0-9]{1,12}")
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Content Too Large"} | {
     426: "Upgrade Required",
     500: "Internal Server Error",
@@ -89,24 +95,40 @@ async def listen(path: str, group: str = "") -> anyio.abc.SocketListener:
 
 async def serve(listener: anyio.abc.SocketListener, handler: Handler) -> None:
     """Answer until cancelled."""
-    limiter = anyio.CapacityLimiter(CONNECTIONS_MAX)
+    places = anyio.Semaphore(CONNECTIONS_MAX)
+    big = anyio.Semaphore(BIG_AT_ONCE)
 
     async def one(connection: anyio.abc.SocketStream) -> None:
-        async with connection, limiter:
-            try:
-                await _answer(connection, handler)
-            except* (anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError):
-                log.debug("a client hung up")
-            except* Exception:
-                log.exception("a request failed")
+        try:
+            async with connection:
+                await _answer(connection, handler, big)
+        except* (anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError, BrokenPipeError):
+            log.debug("a client hung up")
+        except* Exception:
+            log.exception("a request failed")
+        finally:
+            places.release()
 
-    await listener.serve(one)
+    async with anyio.create_task_group() as tasks:
+        while True:
+            await places.acquire()
+            tasks.start_soon(one, await _next(listener))
 
 
-async def _answer(connection: anyio.abc.SocketStream, handler: Handler) -> None:
+async def _next(listener: anyio.abc.SocketListener) -> anyio.abc.SocketStream:
+    """Who comes next. That there are no descriptors left, or that somebody left at once, ends nothing."""
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            log.warning("cannot answer a client: %s", error)
+            await anyio.sleep(ACCEPT_REST_S)
+
+
+async def _answer(connection: anyio.abc.SocketStream, handler: Handler, big: anyio.Semaphore) -> None:
     try:
         with anyio.fail_after(REQUEST_S):
-            request = await _read(connection)
+            request = await _read(connection, big)
     except (errors.Refused, TimeoutError) as error:
         await _refuse(
             connection, error if isinstance(error, errors.Refused) else errors.Invalid("the request did not come")
@@ -142,26 +164,47 @@ async def _give(connection: anyio.abc.SocketStream, answer: Answer) -> None:
             await _send(connection, 200, answer)
 
 
-async def _read(connection: anyio.abc.SocketStream) -> Request:
-    data = b""
+async def _read(connection: anyio.abc.SocketStream, big: anyio.Semaphore) -> Request:
+    data = bytearray()
     while b"\r\n\r\n" not in data:
         if len(data) > protocol.HEAD_BYTES_MAX:
             raise errors.Invalid("the request's head is too long")
         data += await connection.receive()
-    head, _, rest = data.partition(b"\r\n\r\n")
+    head, _, rest = bytes(data).partition(b"\r\n\r\n")
+    verb, path, said, length = _head_of(head)
+    if length <= BIG_BYTES:
+        return _request(verb, path, said, await _read_body(connection, rest, length))
+    async with big:
+        return _request(verb, path, said, await _read_body(connection, rest, length))
+
+
+def _head_of(head: bytes) -> tuple[str, str, str, int]:
+    """Verb, path, version and length. Raises Invalid."""
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    pairs = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    headers = dict(pairs)
     words = first.split(" ")
     length = headers.get("content-length", "0")
-    if len(words) != 3 or not length.isdecimal() or "transfer-encoding" in headers:
+    is_odd = "transfer-encoding" in headers or [name for name, _ in pairs].count("content-length") > 1
+    if len(words) != 3 or not words[2].startswith("HTTP/1.") or is_odd or not LENGTH.fullmatch(length):
         raise errors.Invalid("not a request of this protocol")
     if int(length) > protocol.REQUEST_BYTES_MAX:
         raise errors.Invalid(f"the request is longer than {protocol.REQUEST_BYTES_MAX >> 20} MiB")
-    body = await _read_body(connection, rest, int(length))
+    return words[0], words[1], headers.get(protocol.VERSION_HEADER, ""), int(length)
+
+
+def _request(verb: str, path: str, said: str, body: bytes) -> Request:
     try:
-        return Request(words[0], words[1], headers.get(protocol.VERSION_HEADER, ""), json.loads(body) if body else None)
+        found = json.loads(body, parse_constant=_no_number) if body else None
     except (ValueError, RecursionError) as error:
         raise errors.Invalid(f"the request is not JSON: {error}") from error
+    if why := trusted.oddity(found):
+        raise errors.Invalid(f"cannot use the request: {why}")
+    return Request(verb, path, said, found)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
 
 
 async def _read_body(connection: anyio.abc.SocketStream, data: bytes, length: int) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from engine.api import Command, Copying, Ended, Engine, Updatable
 from engine.types.configs import Config, ContainerConfig
-from engine.types.infos import Look, ProcessInfo, Taken, Usage
+from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
 from engine.types.parts import IdRange, PortMap
 
 IdsHad = tuple[tuple[IdRange, str], ...]
@@ -41,6 +41,9 @@ class Watch:
     async def taken(self, project: str) -> Taken:
         taken = await self._engine.taken(project)
         return replace(taken, ids=(*taken.ids, *self._leased()))
+
+    def distrusted(self) -> tuple[Damage, ...]:
+        return self._engine.distrusted()
 
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
         return await self._engine.processes(uid)

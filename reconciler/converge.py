@@ -17,7 +17,7 @@ import anyio
 import anyio.abc
 
 from engine.api import Engine
-from engine.errors import EngineError, Superseded, TerminalEngineError
+from engine.errors import EngineError, RecordError, Superseded, TerminalEngineError
 from engine.types.configs import NetworkConfig
 from engine.types.infos import Look, Taken
 from reconciler import attempts, claims, events, forecast, plan
@@ -154,6 +154,8 @@ class Loop:
         try:
             look = await self.engine.look(self.project)
             taken = await self.engine.taken(self.project)
+            if look.damage:  # what is not seen may be there all the same: nothing is done beside it
+                raise RecordError("; ".join(each.words for each in look.damage))
         except EngineError as error:
             log.warning("project %s: cannot look: %s", self.project, error)
             self._publish(events.LookFailed(str(error)))

@@ -29,6 +29,7 @@ from engine.types.configs import (
 )
 from engine.types.infos import (
     ContainerInfo,
+    Damage,
     EndpointInfo,
     ImageInfo,
     Info,
@@ -99,6 +100,7 @@ class FakeEngine:
         self.terminal: set[tuple[str, Verb]] = set()
         self.frail: dict[str, float] = {}  # resource id -> how often it vanishes just after it was made
         self.strangers = Taken()
+        self.damaged: tuple[Damage, ...] = ()
         self.used: dict[str, Usage] = {}  # by uid: what `usage` says
         self.done: list[tuple[str, Verb]] = []
         self.doubled: list[str] = []  # what was refused because somebody else has it
@@ -123,7 +125,11 @@ class FakeEngine:
         seen = {**self.infos}
         seen.update(self._late)
         await anyio.sleep(self.look_s)
-        return self._look_of(tuple(seen.values()), project)
+        concerning = tuple(each for each in self.damaged if project in each.projects)
+        return replace(self._look_of(tuple(seen.values()), project), damage=concerning)
+
+    def distrusted(self) -> tuple[Damage, ...]:
+        return self.damaged
 
     @staticmethod
     def _look_of(infos: tuple[Info, ...], project: str) -> Look:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from reconciler.errors import Conflict
 from specs.project import Project
 
+REPLICAS_MAX = 4096
+"""Of one service: more than a machine has room for, and nobody means it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -27,7 +30,10 @@ def of_service(name: str, file_scale: int | None, asked: int | None = None) -> t
 
 
 def of_project(project: Project, scale: Mapping[str, int]) -> dict[str, tuple[Slot, ...]]:
-    """By service. Raises Conflict where a replica is called like another service's slot."""
+    """By service. Raises Conflict where a replica is called like another service's slot, or there are too many."""
+    for name, service in project.services.items():
+        if max(scale.get(name, 0), service.scale or 0) > REPLICAS_MAX:
+            raise Conflict(f"more than {REPLICAS_MAX} replicas", ("services", name))
     slots = {name: of_service(name, service.scale, scale.get(name)) for name, service in project.services.items()}
     owner: dict[str, str] = {}
     for slot in (slot for each in slots.values() for slot in each):

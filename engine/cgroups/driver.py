@@ -56,7 +56,7 @@ class Driver:
 
     def __init__(self, layout: Layout, parent: str) -> None:
         self.layout = layout
-        self._parent = parent.strip("/")
+        self.parent = parent.strip("/")
         has_v2 = bool(layout.v2)
         self._tree = v2.Tree(layout.v2_root, layout.v2_controllers) if has_v2 else None
         left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
@@ -68,7 +68,7 @@ class Driver:
         for name in (*group.split("/"), container_id):
             if not _SAFE_NAME.match(name):
                 raise EngineError(f"cannot name a cgroup {name!r}: only letters, digits, '_', '-' and '.' are safe")
-        path = os.path.join(self._parent, group, container_id)
+        path = os.path.join(self.parent, group, container_id)
         v2_directory = self._tree.directory(path) if self._tree else None
         on_v1 = self._forest.directories(path)
         unique = tuple(dict.fromkeys(on_v1.values()))

@@ -1,17 +1,21 @@
 """The daemon's side of the dns process: told of new tables, which are files (`engine.companions`)."""
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Mapping
 
 import anyio
 
-from engine import errors, store
+from engine import errors, store, trusted
 from engine.companions import Companion
+
+log = logging.getLogger(__name__)
 
 PORTS = range(10053, 10353)
 """Where to look for a port of ours on the gateways: below those that the kernel gives to whoever asks for none."""
+TABLE_BYTES_MAX = 16 << 20
 
 
 class DnsProcess:
@@ -29,12 +33,21 @@ class DnsProcess:
     def port(self) -> int:
         """Our port on every network's gateway: chosen once, and free on this machine at that moment."""
         if not self._port:
-            try:
-                with open(self._process.path("port"), encoding="ascii") as file:
-                    self._port = int(file.read())
-            except (FileNotFoundError, ValueError):
-                self._port = _free_port()
+            self._port = self._recorded_port() or _free_port()
         return self._port
+
+    def _recorded_port(self) -> int:
+        """0: none, or none that we would have chosen."""
+        path = self._process.path("port")
+        try:
+            found = int(trusted.content(path, 64))
+        except FileNotFoundError:
+            return 0
+        except (errors.RecordError, ValueError) as error:
+            log.warning("cannot read %s: %s", path, error)
+            found = 0
+        self._process.is_stray = found not in PORTS  # whoever runs listens elsewhere
+        return found if found in PORTS else 0
 
     async def start(self) -> None:
         """See that it runs and answers: adopt the one that does, or start one. Raises `EngineError`."""
@@ -97,19 +110,30 @@ class DnsProcess:
         stale = {name for name, text in tables.items() if name not in present or self._text(name) != text}
         return sorted(stale | (present - tables.keys()))
 
-    def _text(self, name: str) -> str:
-        with open(os.path.join(self._tables, name), encoding="utf-8", errors="replace") as file:
-            return file.read()
+    def _text(self, name: str) -> str | None:
+        try:
+            return trusted.content(os.path.join(self._tables, name), TABLE_BYTES_MAX).decode(errors="replace")
+        except (errors.RecordError, FileNotFoundError):
+            return None
 
     def _write(self, tables: Mapping[str, str]) -> list[str]:
         changed = self._changed(tables)
         for name in changed:
             path = os.path.join(self._tables, name)
-            if name in tables:
-                _replace(path, tables[name])
-            else:
-                os.unlink(path)
+            try:
+                self._clear(path)
+                if name in tables:
+                    _replace(path, tables[name])
+                else:
+                    os.unlink(path)
+            except OSError as error:  # the others are served all the same
+                log.warning("cannot write %s: %s", path, error)
         return changed
+
+    def _clear(self, path: str) -> None:
+        """Make place for a file of ours where an empty directory is."""
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def _replace(path: str, text: str) -> None:

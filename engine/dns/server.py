@@ -20,6 +20,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -34,6 +35,8 @@ STREAMS_MAX = 128
 STREAMS_PER_CLIENT_MAX = 16
 STREAM_IDLE_S = 10.0  # longer than a question takes that is passed on
 RECEIVE_BUFFER_BYTES = 1 << 20
+TABLE_BYTES_MAX = 16 << 20
+PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Sockets:
@@ -123,15 +126,14 @@ class Server:
                     self._take(file_name)
                 else:
                     self._drop(file_name)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:  # whatever is in one file: the others are served
                 failed[file_name] = str(error)
         self._failed = failed
         self._tables = tables.Tables(self._networks.values())
         return failed
 
     def _take(self, file_name: str) -> None:
-        with open(os.path.join(self._tables_directory, file_name), encoding="utf-8") as file:
-            network = tables.Network(file.read())
+        network = tables.Network(self._text(file_name))
         before = self._sockets.get(file_name)
         if before is not None and not before.keys() <= set(network.gateways):
             self._drop(file_name)
@@ -139,6 +141,14 @@ class Server:
             if gateway not in self._sockets.setdefault(file_name, {}):
                 self._sockets[file_name][gateway] = self._open(file_name, gateway)
         self._networks[file_name] = network
+
+    def _text(self, file_name: str) -> str:
+        """A table's text: of a plain file, and without waiting for anybody."""
+        descriptor = os.open(os.path.join(self._tables_directory, file_name), PLAIN)
+        with open(descriptor, encoding="utf-8") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"{file_name} is no file")
+            return file.read(TABLE_BYTES_MAX)
 
     def _open(self, file_name: str, gateway: str) -> Sockets:
         sockets = Sockets((gateway, self._port))
@@ -163,7 +173,7 @@ class Server:
             return
         with connection:
             connection.settimeout(1.0)
-            with contextlib.suppress(OSError, ValueError, TypeError):
+            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                 asked = json.loads(connection.recv(1 << 20))
                 answer = {"failed": self.load(asked)}
                 connection.send(json.dumps(answer).encode())

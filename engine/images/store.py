@@ -5,6 +5,7 @@ nothing to remove; the file system that a container writes to is its own.
 """
 
 import os
+from collections.abc import Sequence
 
 from engine import errors
 from engine.images import host
@@ -47,6 +48,17 @@ class ImageStore:
             return (Layer("/", (self._rootfs(reference),)),)
         raise errors.TerminalEngineError(
             f"cannot use image {reference}: only `host` and `rootfs:/some/directory` are supported yet"
+        )
+
+    def may_be_made_of(self, reference: str, layers: Sequence[Layer]) -> bool:
+        """Whether a container of this image could have been given these layers, now or by an earlier state of the machine."""
+        if reference.startswith(ROOTFS):
+            return tuple(layers) in ((), (Layer("/", (reference.removeprefix(ROOTFS),)),))
+        skeletons = os.path.join(self.directory, "host")
+        return all(
+            (layer.target == "/" and len(layer.lowers) == 1 and os.path.dirname(layer.lowers[0]) == skeletons)
+            or (layer.target.strip("/") in host.TREES and layer.lowers == (layer.target,))
+            for layer in layers
         )
 
     def defaults(self, reference: str) -> Defaults:

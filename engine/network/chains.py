@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine import errors, store
+from engine import errors, store, trusted
 from engine.network import iptables, nftables, portmap, rulesets
 from engine.network.iptables import Flavour, Iptables
 from engine.network.portmap import Jump
@@ -31,6 +31,7 @@ class Chains:
     def __init__(self, instance: str, record: str, *, program: str, ipv6: bool = False) -> None:
         self._instance, self._record, self._program, self._ipv6 = instance, record, program, ipv6
         self._read: tuple[int, dict[str, Saved]] | None = None  # a generation of nf_tables, and what was there then
+        self._is_told = False
         self._is_foreseen = False  # it was not read, but follows from what we did
         self._compared: tuple[int, Asked, list[str]] | None = None  # and in what it differed from what was asked
 
@@ -44,7 +45,8 @@ class Chains:
         tool = self._find()
         saved = await self._saved(tool)
         if not self.is_there():
-            store.replace(self._record, json.dumps({"flavour": tool.flavour, "tables": sorted(saved)}).encode())
+            said = {"flavour": tool.flavour, "tables": sorted(saved)}
+            store.replace(self._record, trusted.sealed(json.dumps(said).encode()))
             for words in await iptables.obstacles(tool, ipv6=self._ipv6):
                 log.warning("the network may not work: %s", words)
         if not rulesets.guard_stands(saved, texts, jumps, self._instance):
@@ -80,9 +82,14 @@ class Chains:
             await tool.restore(text)
         end(rulesets.others(saved, self._instance))
         if tool.flavour is Flavour.NFT:
-            before = [str(table) for table in self._recorded("tables")]
+            before = [
+                str(table) for table in self._recorded().get("tables", portmap.TABLES)
+            ]  # none is removed in doubt
             nftables.delete_empty([table for table in portmap.TABLES if table not in before], ipv6=self._ipv6)
-        os.unlink(self._record)
+        try:
+            os.unlink(self._record)
+        except OSError:  # something else is in its place: not ours to take away
+            log.warning("cannot remove %s", self._record)
 
     # ------------------------------------------------------------------------------------------------------- inside
 
@@ -103,17 +110,25 @@ class Chains:
     def _find(self) -> Iptables:
         """The machine's iptables; after we began, in the flavour in which we did, whatever the machine's is since."""
         tool = iptables.find(self._program)
-        if self.is_there() and tool.flavour != self._recorded("flavour"):
+        recorded = self._recorded() if self.is_there() else {}
+        if recorded and tool.flavour != recorded["flavour"]:
             base = "ip6tables" if self._ipv6 else "iptables"
             return iptables.find(f"{base}-nft" if tool.flavour is Flavour.LEGACY else f"{base}-legacy")
         return tool
 
-    def _recorded(self, key: str) -> Any:
+    def _recorded(self) -> dict[str, Any]:
+        """Empty where the record cannot be read: it is left as it is, and the log says so, once."""
         try:
-            with open(self._record, encoding="utf-8") as file:
-                return json.load(file)[key]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise errors.RecordError(f"cannot read {self._record}: {error}") from error
+            said = trusted.mapping_of(self._record)
+            if said["flavour"] not in tuple(Flavour) or not isinstance(said["tables"], list):
+                raise errors.RecordError(f"cannot read {self._record}: it says no flavour of iptables")
+        except (OSError, errors.RecordError, KeyError, TypeError) as error:
+            if not self._is_told:
+                log.error("%s; going on with the machine's own iptables", error)
+            self._is_told = True
+            return {}
+        self._is_told = False
+        return said
 
 
 def _guarded_bridges(saved: dict[str, Saved], instance: str) -> list[str]:

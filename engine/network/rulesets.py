@@ -34,14 +34,15 @@ def parse(text: str) -> dict[str, Saved]:
         if line.startswith("*"):
             table, policies, rules = line[1:].strip(), {}, {}
         elif line.startswith(":"):
-            name, policy = line[1:].split()[:2]
+            name, policy, *_ = (*line[1:].split(), "", "")
             policies[name] = policy
             rules.setdefault(name, [])
         elif line.startswith("-A "):
-            _, name, rule = line.split(" ", 2)
+            _, name, rule, *_ = (*line.split(" ", 2), "")
             rules.setdefault(name, []).append(rule)
         elif line.startswith("COMMIT"):
             tables[table] = Saved(policies, {name: tuple(chain) for name, chain in rules.items()})
+            table, policies, rules = "", {}, {}
     return tables
 
 
@@ -49,7 +50,7 @@ def canonical(rule: str) -> Rule:
     """Read one rule (without its chain) so that spellings do not matter: order of options, implied matches, masks."""
     options: list[tuple[str, ...]] = []
     negated = ""
-    for token in shlex.split(rule) if '"' in rule else rule.split():
+    for token in _tokens(rule):
         if token == "!":
             negated = "!"
         elif token.startswith("-"):
@@ -58,6 +59,13 @@ def canonical(rule: str) -> Rule:
         elif options:
             options[-1] = (*options[-1], token)
     return tuple(sorted(_plain(option) for option in options if option[0] != "-m"))
+
+
+def _tokens(rule: str) -> list[str]:
+    try:
+        return shlex.split(rule) if '"' in rule else rule.split()
+    except ValueError:  # quotes that do not end: no rule of ours
+        return rule.split()
 
 
 def _plain(option: tuple[str, ...]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Command:
         """To its process group. It leads one of its own, and is ours to reap, so the id is not somebody else's."""
         try:
             os.killpg(self.pid, number)
-        except ProcessLookupError:
+        except (OSError, TypeError, OverflowError):  # it is gone, or that is no signal
             pass
 
     def _begin(self, cgroup_v2: str) -> None:

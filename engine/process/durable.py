@@ -16,7 +16,7 @@ def write(path: str, record: Any) -> None:
 
 def write_raw(path: str, content: bytes) -> None:
     draft = f"{path}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(draft, flags, 0o600)
     try:
         os.write(descriptor, content)

@@ -29,7 +29,7 @@ def reopen(identity: Identity) -> int | None:
         return None
     try:
         pidfd = os.pidfd_open(identity.pid)
-    except (ProcessLookupError, OSError):
+    except (OSError, OverflowError):
         return None
     try:
         if _is_same(pidfd, identity) and not has_ended(pidfd):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
+LONGEST_S = 3600.0  # epoll_wait(2) counts milliseconds in an int: 24 days are its end
+
 
 class Loop:
     def __init__(self) -> None:
@@ -58,7 +60,7 @@ class Loop:
     def _timeout(self) -> float | None:
         if not self._deadlines:
             return None
-        return max(0.0, min(when for when, _ in self._deadlines.values()) - time.monotonic())
+        return min(LONGEST_S, max(0.0, min(when for when, _ in self._deadlines.values()) - time.monotonic()))
 
     def _expire(self, now: float) -> None:
         for ticket, (when, callback) in list(self._deadlines.items()):

@@ -156,6 +156,8 @@ class Shim:
                 connection.send(number, self._listing())
             case "Hold":
                 key = frames.fields(data)["key"]
+                if type(key) is not str:
+                    raise ValueError("no key")
                 self._release(key)
                 self._held[key] = tuple(descriptors)
                 descriptors.clear()
@@ -206,6 +208,8 @@ class Shim:
         )
 
     def _stop(self, connection: Connection, number: int, container: str, which: int, grace_s: float) -> None:
+        if type(container) is not str or type(which) is not int or not (0 < which < 65 and 0 <= grace_s < 1e12):
+            raise ValueError("no signal, or no grace")
         running = self._running.get(container)
         if running is not None:
             running.stop(which, grace_s)

@@ -111,8 +111,20 @@ Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | Conta
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """Something of ours that cannot be trusted, and is left alone: `words` say what and which file, `way_out` what to do.
+    `projects`: whose it is, or may be; none: nobody is held up by it."""
+
+    path: str
+    words: str
+    way_out: str = ""
+    projects: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """One observation: all that exists of one project, and the networks, volumes and images of everybody."""
+    """One observation: all that exists of one project, and the networks, volumes and images of everybody. `damage`: of this
+    project; while there is some, what is not in the look may exist all the same."""
 
     images: tuple[ImageInfo, ...] = ()
     volumes: tuple[VolumeInfo, ...] = ()
@@ -120,6 +132,7 @@ class Look:
     sandboxes: tuple[SandboxInfo, ...] = ()
     endpoints: tuple[EndpointInfo, ...] = ()
     containers: tuple[ContainerInfo, ...] = ()
+    damage: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

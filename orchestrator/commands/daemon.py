@@ -55,16 +55,18 @@ def _status(arguments: argparse.Namespace, called: invocation.Invocation) -> int
 
     try:
         status = client.ask(called.places.socket, "GET", "/v1/daemon")
-        projects = client.ask(called.places.socket, "GET", "/v1/projects")["projects"]
+        kept = client.ask(called.places.socket, "GET", "/v1/projects")
     except client.NoDaemon:
         called.out.write("{}\n" if arguments.format == "json" else "no daemon runs\n")
         return 1
     if arguments.format == "json":
-        called.out.write(json.dumps({**status, "projects": projects}) + "\n")
+        called.out.write(json.dumps({**status, **kept}) + "\n")
         return 0
     from orchestrator import output
 
     called.out.write(f"corral {status['version']}, pid {status['pid']}, root {status['root']}, run {status['run']}\n")
-    rows = [[each["name"], str(each["services"]), str(each["running"]), each["error"]] for each in projects]
+    rows = [[each["name"], str(each["services"]), str(each["running"]), each["error"]] for each in kept["projects"]]
     called.out.write(output.table(("PROJECT", "SERVICES", "RUNNING", "ERROR"), rows) if rows else "no projects\n")
+    for each in kept.get("damage", ()):
+        called.out.write(f"damaged: {output.clean(each['words'])}\n  {output.clean(each['way_out'])}\n")
     return 0

@@ -3,12 +3,17 @@
     sudo corral doctor
 
 Nothing on the machine is changed: what has to be tried is tried in namespaces that end with the trial. The exit code is 1
-where something is missing without which corral cannot work.
+where something is missing without which corral cannot work. What a running daemon found damaged is told too.
 """
 
 import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from orchestrator import errors, invocation
+from orchestrator import client, errors, invocation
+
+if TYPE_CHECKING:
+    from orchestrator import checkup
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +32,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     code = 0
     colours = {checkup.Verdict.MISSING: output.RED, checkup.Verdict.LIMITED: output.YELLOW}
     on = output.may_colour(called.out, called.environ)
-    for found in checkup.examine(called.places.root):
+    for found in (*checkup.examine(called.places.root), *_damage(called)):
         code = 1 if found.verdict is checkup.Verdict.MISSING else code
         if arguments.format == "json":
             line = {"Verdict": found.verdict, "Subject": found.subject, "Words": found.words, "WayOut": found.way_out}
@@ -39,3 +44,18 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
             called.out.write(f"{'':24}  → {output.clean(found.way_out)}\n")
         called.out.flush()
     return code
+
+
+def _damage(called: invocation.Invocation) -> "Iterator[checkup.Finding]":
+    """What the daemon, if one runs, leaves alone because it cannot be trusted."""
+    from orchestrator import checkup
+
+    try:
+        kept = client.ask(called.places.socket, "GET", "/v1/projects")
+    except errors.OrchestratorError:
+        return
+    for each in kept["projects"]:
+        if each["error"]:
+            yield checkup.Finding(checkup.Verdict.LIMITED, "records", each["error"], "put it back as it was")
+    for each in kept.get("damage", ()):
+        yield checkup.Finding(checkup.Verdict.LIMITED, "records", each["words"], each["way_out"])

@@ -33,6 +33,9 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     if arguments.services:
         rows = [row for row in rows if row["Service"] in arguments.services]
     called.out.write(text_of(rows, arguments))
+    if damage := answer.get("damage"):
+        name = called.project_name()
+        raise errors.DaemonError(f"project {name} is left as it is: something of it is damaged", hint="\n".join(damage))
     return 0
 
 

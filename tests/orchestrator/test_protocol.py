@@ -12,14 +12,23 @@ from orchestrator import errors, protocol
 WORDS = st.text(max_size=8)
 WAITING = st.builds(protocol.Waiting, WORDS, WORDS, WORDS, st.booleans())
 CONTAINER = st.builds(
-    protocol.Container, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, st.none() | st.integers(), WORDS, st.floats(0, 1e9)
+    protocol.Container,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    st.none() | st.integers(-(10**12), 10**12),
+    WORDS,
+    st.floats(0, 1e9),
 )
 EVENTS = st.one_of(
     st.builds(
         protocol.Planned,
         st.lists(st.builds(protocol.Change, WORDS, WORDS, st.lists(WORDS).map(tuple))).map(tuple),
         st.lists(WAITING).map(tuple),
-        st.integers(0),
+        st.integers(0, 10**12),
     ),
     st.builds(protocol.Begun, WORDS, WORDS, WORDS),
     st.builds(protocol.Ended, WORDS, WORDS, st.floats(0, 1e9), WORDS),

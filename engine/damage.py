@@ -1,0 +1,46 @@
+"""What is damaged, and whose it may be: found out from what can still be read, so that nothing is done to it or beside it.
+
+A guess may hold up one project too many. It never has anything done: that needs a record that is sound.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from engine import errors, trusted
+from engine.types.infos import Damage
+
+_PROJECT = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
+CLAIM_BYTES_MAX = 1 << 20
+
+
+def of(projects: Iterable[str]) -> frozenset[str]:
+    """Those that are names at all."""
+    return frozenset(name for name in projects if _PROJECT.match(name))
+
+
+def claimed_by(path: str) -> set[str]:
+    """The project that a record which is not believed says it is of."""
+    try:
+        text = trusted.content(path, CLAIM_BYTES_MAX).decode(errors="replace")
+    except (OSError, errors.RecordError):
+        return set()
+    try:
+        said = json.loads(text)["config"]["project"]
+        return {said} if isinstance(said, str) else set()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set(re.findall(r'"project":"([^"]+)"', text)[:1])
+
+
+def concerning(found: Iterable[Damage], project: str) -> tuple[Damage, ...]:
+    return tuple(each for each in found if project in each.projects)
+
+
+def words(found: Iterable[Damage]) -> str:
+    """All of it in a sentence."""
+    return "; ".join(f"{each.words} ({each.way_out})" if each.way_out else each.words for each in found)
+
+
+def holders(mounted: Mapping[str, Iterable[str]], volume: str) -> set[str]:
+    """The projects that use a volume, of a mapping from projects to the volumes of their containers."""
+    return {project for project, volumes in mounted.items() if volume in set(volumes)}
