@@ -9,6 +9,7 @@ from engine.types.infos import Look, VolumeInfo
 from engine.types.parts import Backing
 from reconciler import difference, kind, volume_leases
 from reconciler.difference import Word
+from reconciler.errors import Conflict
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.wish import Wish
@@ -33,7 +34,7 @@ def declare(wish: Wish) -> Iterator[Resource]:
     for key in sorted(wish.project.volumes.keys() if wish.also_unused else used & wish.project.volumes.keys()):
         volume = wish.project.volumes[key]
         labels = tuple(sorted(volume.labels.items()))
-        config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(volume))
+        config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(key, volume))
         yield Resource(id_of(key), config, external=volume.external)
     for config in anonymous(wish):
         used.add(config.key)
@@ -43,8 +44,11 @@ def declare(wish: Wish) -> Iterator[Resource]:
             yield Resource(id_of(config.key), config, depth=Depth.PURGED)
 
 
-def backing_of(volume: Volume) -> Backing:
-    options = volume_options.parse(volume.driver_opts)
+def backing_of(key: str, volume: Volume) -> Backing:
+    try:
+        options = volume_options.parse(volume.driver_opts)
+    except ValueError as error:  # a document that no loader has seen
+        raise Conflict(str(error), ("volumes", key, "driver_opts")) from error
     return Backing(options.type, options.device, options.options)
 
 

@@ -149,6 +149,11 @@ def restore(path: pathlib.Path, safe: pathlib.Path) -> None:
         os.chown(path, 0, 0)
 
 
+def start(scene: Scene) -> None:
+    """Who asks while the last threads of the killed one end is hung up on."""
+    eventually(lambda: scene.mine.corral("daemon", "start", code=None).returncode == 0)
+
+
 def told(scene: Scene) -> str:
     """All that a user is told, wherever he looks."""
     status = scene.mine.corral("daemon", "status").stdout
@@ -210,7 +215,7 @@ def try_one(scene: Scene, sort: str, case: Case, safe: pathlib.Path) -> None:
     save(path, safe)
     spoil(path, other)
     try:
-        scene.mine.corral("daemon", "start")
+        start(scene)
         said = told(scene)
         assert_others_go_on(scene)
         if not may_be_believed:
@@ -223,7 +228,7 @@ def try_one(scene: Scene, sort: str, case: Case, safe: pathlib.Path) -> None:
             scene.mine.kill("corral daemon")
         if os.path.lexists(path) or not may_be_believed:  # what was believed may have been made anew
             restore(path, safe)
-        scene.mine.corral("daemon", "start")
+        start(scene)
         eventually(lambda: "as declared" in told(scene) and scene.mine.corral("plan", code=None).returncode == 0)
     if may_be_believed:
         assert_others_go_on(scene)

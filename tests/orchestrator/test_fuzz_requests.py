@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.types.infos import Damage
-from orchestrator import chronicle, errors, health, records, routes, server, version
+from orchestrator import chronicle, errors, health, records, routes, server, shared, version
 from reconciler.stored import Stored
 from tests import fuzzing
 
@@ -43,6 +43,9 @@ BODIES: dict[str, Any] = {
     "unpause": {"services": ["web"]},
     "kill": {"services": ["web"], "signal": "HUP"},
     "exec": {"service": "web", "argv": ["true"], "number": 1, "environment": ["A=b"], "user": "root", "tty": False},
+    "update": {"services": ["web"], "changes": {"mem_limit": 1 << 30, "cpus": 0.5, "restart": "always"}},
+    "attach": {"service": "web", "number": 1},
+    "copy": {"service": "web", "path": "/tmp", "inward": False, "number": 1, "follow": False, "base": "x"},
     "top": {"services": ["web"]},
     "stats": {"services": ["web"]},
     "events": {"since": 1.0, "until": 2.0},
@@ -107,6 +110,31 @@ def test_one_leaf_of_a_request(kept: Lab, verb: str) -> None:
     leaf()
     assert_fine(asked(kept.places.socket, b"GET /v1/daemon HTTP/1.1\r\n\r\n"), "status")
     eventually(lambda: descriptors() <= before + 2)
+
+
+SHARED: dict[str, Any] = {
+    "networks/create": {"name": "n", "settings": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}}},
+    "networks/remove": {"names": ["n"]},
+    "networks/prune": {"every": False},
+    "networks/connect": {"network": "n", "target": "demo-web-1", "project": "demo", "aliases": ["a"], "address": ""},
+    "networks/disconnect": {"network": "n", "target": "demo-web-1", "project": "demo"},
+    "volumes/create": {"name": "v", "settings": {"labels": {"a": "b"}, "driver_opts": {"type": "tmpfs"}}},
+    "volumes/remove": {"names": ["v"]},
+    "volumes/prune": {"every": True},
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("url", sorted(SHARED))
+def test_one_leaf_of_a_request_about_what_is_no_projects(kept: Lab, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "MADE_S", 0.05)
+
+    @fuzzing.effort(25)
+    @given(fuzzing.mutants(SHARED[url]))
+    def leaf(mutant: Any) -> None:
+        assert_fine(asked(kept.places.socket, request(f"/v1/{url}", json.dumps(mutant).encode())), mutant)
+
+    leaf()
 
 
 @pytest.mark.timeout(120)
