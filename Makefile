@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install fmt lint types test test-pure test-root test-guest e2e bench demo clean
+.PHONY: help install fmt lint types test test-pure test-root test-guest test-guests e2e bench demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -47,6 +47,11 @@ e2e: .venv/dev ## the command line as a user types it, as root
 
 test-guest: .venv/dev ## the cgroup v2 driver in a User-Mode Linux guest (a pure v2 host)
 	$(BIN)/python tests/guests/boot.py
+
+test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboots, neighbours (root; 10 minutes; log below artifacts/guests)
+	@./tools/system-packages qemu-system-x86 mmdebstrap e2fsprogs
+	@mkdir -p artifacts/guests
+	set -o pipefail; CORRAL_GUESTS=1 $(BIN)/python -m pytest -v tests/guests/debian 2>&1 | tee artifacts/guests/log
 
 bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run

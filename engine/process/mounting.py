@@ -173,14 +173,17 @@ class Mounting:
     def _mask(self, path: str) -> None:
         for found in self._each(path):
             is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
-            self._attach(syscalls.open_tree(self._empty() if is_directory else self.null, ""), found)
+            self._attach(self._empty() if is_directory else syscalls.open_tree(self.null, ""), found)
 
     def _empty(self) -> int:
-        """One read-only tmpfs for all masked directories: many of them are dear to take down."""
-        if self._nothing < 0:
-            options = (("nr_inodes", "2"), ("size", "4096"), ("mode", "555"))
-            self._nothing = _new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
-        return self._nothing
+        """One read-only tmpfs for all masked directories, since many of them are dear to take down. The first mount of it is
+        attached itself: before Linux 6.15 what is detached cannot be copied."""
+        if self._nothing >= 0:
+            return syscalls.open_tree(self._nothing, "")
+        options = (("nr_inodes", "2"), ("size", "4096"), ("mode", "555"))
+        tree = _new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
+        self._nothing = os.dup(tree)
+        return tree
 
     def _make_read_only(self, path: str) -> None:
         if path == "/":  # which is made of several file systems, and not of what the user mounted
@@ -310,9 +313,9 @@ def _read_only_copy(source: str, place: int) -> None:
 
 
 def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
-    """Since Linux 6.7."""
-    if "overlay-api" in syscalls.missing:
-        raise OSError(errno.EINVAL, "told to do without")
+    """Since Linux 6.7. Raises OSError, EINVAL before."""
+    if "overlay-api" in syscalls.missing or _is_taken_unread("overlay"):
+        raise OSError(errno.EINVAL, "overlay has not got the new interface")
     options = [("lowerdir+", lower) for lower in lowers]
     options += zip(("upperdir", "workdir"), writable, strict=False)
     tree = _new("overlay", tuple(options), 0)
@@ -320,6 +323,19 @@ def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
         syscalls.move_mount(tree, place)
     finally:
         os.close(tree)
+
+
+def _is_taken_unread(kind: str) -> bool:
+    """Whether options of this kind of file system go through the new interface to the old code (overlay's, before Linux 6.5),
+    which reads them at the end, and complains in the machine's log about those it does not know."""
+    context = syscalls.fsopen(kind)
+    try:
+        syscalls.fsconfig(context, "no-such-option")
+    except OSError:
+        return False
+    finally:
+        os.close(context)
+    return True
 
 
 def _overlay_old(lowers: list[str], writable: list[str], place: int) -> None:
