@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install fmt lint types test test-pure test-root test-guest test-guests e2e bench demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests e2e bench demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -20,6 +20,11 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@./tools/system-packages busybox-static binutils
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@
+
+install-unit: install ## let systemd start the daemon at boot (root)
+	sed 's|@corral@|$(CURDIR)/$(BIN)/corral|' packaging/corral.service >/etc/systemd/system/corral.service
+	systemctl daemon-reload
+	systemctl enable --now corral.service
 
 fmt: .venv/dev ## format the code
 	$(BIN)/ruff format $(ROOMS) $(wildcard tests benchmarks examples)

@@ -14,14 +14,14 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types.infos import State
-from orchestrator import chronicle, errors, health, keeper, records
+from orchestrator import boots, chronicle, errors, health, keeper, records
 from reconciler.stored import Stored
 
 log = logging.getLogger(__name__)
 
 
 class Projects:
-    """The registry. `serve` it in a task."""
+    """The registry. `serve` it in a task. `after_boot`: what restart policies bring back after a boot is to be brought back."""
 
     def __init__(
         self,
@@ -31,7 +31,9 @@ class Projects:
         chronicles: chronicle.Chronicles,
         *,
         clock: Callable[[], float],
+        after_boot: bool = False,
     ) -> None:
+        self._after_boot = after_boot
         self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
         self._records = kept
         self._keepers: dict[str, keeper.Keeper] = {}
@@ -61,7 +63,7 @@ class Projects:
 
     async def _restore(self, name: str) -> None:
         try:
-            kept = self._keeper_of(self._records.read(name))
+            kept = self._keeper_of(await self._stored(name))
             number = kept.want(await kept.declare(kept.stored), forgive=False)
         except (errors.Invalid, engine_errors.EngineError) as error:
             told = [f"{'.'.join(map(str, each.path))}: {each.message}" for each in getattr(error, "problems", ())]
@@ -71,6 +73,14 @@ class Projects:
             self.keep(kept)
             if not kept.stored.parts:  # a daemon that died in the middle of a `down`
                 self.start_soon(lambda: kept.settle(number))
+
+    async def _stored(self, name: str) -> Stored:
+        stored = self._records.read(name)
+        if self._after_boot:
+            look = await self.engine.look(name)
+            stored = boots.started_by_policy(stored, look.containers, self.clock())
+            self._records.write(stored)
+        return stored
 
     # ------------------------------------------------------------------------------------------------- keepers
 

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import anyio
 
@@ -32,10 +32,10 @@ LOG_BYTES_MAX = 1 << 20
 
 
 class DnsProcess:
-    """The one dns process of a run directory. All verbs may be repeated."""
+    """The one dns process of a run directory. All verbs may be repeated. `hold` puts it, by its pid, where it is to live."""
 
-    def __init__(self, run_directory: str) -> None:
-        self._run = run_directory
+    def __init__(self, run_directory: str, *, hold: Callable[[int], None] = lambda pid: None) -> None:
+        self._run, self._hold = run_directory, hold
         self._tables = os.path.join(run_directory, "dns")
         self._lock = anyio.Lock()
         self._port = 0
@@ -172,6 +172,7 @@ class DnsProcess:
                 setsid=True,
                 setsigmask=[],
             )
+            self._hold(self._child)
             self._record(self._child)
             os.write(go, b"\n")  # not before: a daemon killed here leaves nobody whom no record names
         finally:

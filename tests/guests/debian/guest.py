@@ -28,6 +28,7 @@ from tests.guests.debian import payload
 BOOT_S = 180.0
 COMMAND_S = 180.0
 END_S = 120.0
+PATIENCE_S = 60.0
 MEMORY = "1536M"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
@@ -178,7 +179,7 @@ class Guest:
         assert code is None or ended == code, f"{argv[-1]}: exit {ended}, expected {code}\n{said}"
         return said
 
-    def eventually(self, command: str, wanted: str, timeout_s: float = COMMAND_S) -> str:
+    def eventually(self, command: str, wanted: str, timeout_s: float = PATIENCE_S) -> str:
         """Run the command until what it writes has `wanted` in it; what it wrote."""
         deadline = time.monotonic() + timeout_s
         while wanted not in (said := self.sh(command, code=None)):
