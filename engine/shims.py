@@ -22,7 +22,7 @@ import anyio
 
 from engine import channel, errors, spawn
 from engine.channel import ShimGone
-from engine.process import frames, identity, killing, wire
+from engine.process import frames, identity, killing, syscalls, wire
 from engine.session import Session
 
 REQUEST_S = 30.0
@@ -84,7 +84,7 @@ class Zygote:
             self._running = None
 
     def _spawned(self) -> spawn.Child:
-        child = spawn.zygote(self.run_directory, self.missing)
+        child = spawn.zygote(self.run_directory, self.missing | syscalls.missing)
         try:
             self._hold(child.pid)
         except BaseException:

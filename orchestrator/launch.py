@@ -23,6 +23,7 @@ END_S = 20.0
 ANSWER_S = 5.0
 """A daemon that lives says so within this."""
 
+KEPT = ("PATH", "CORRAL_GROUP", "CORRAL_WITHOUT")
 LOOK_EVERY_S = 0.005
 LOG_LINES = 15
 OTHER_HOLDS_THE_ROOT = 75
@@ -72,7 +73,7 @@ def argv_of(places: settings.Places) -> list[str]:
 
 def environment_of(environ: dict[str, str]) -> dict[str, str]:
     """What the daemon inherits: nothing of the user's shell but where programs are and what settings.py reads."""
-    kept = {key: value for key, value in environ.items() if key in ("PATH", "CORRAL_GROUP")}
+    kept = {key: value for key, value in environ.items() if key in KEPT}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return {**kept, "LANG": "C.UTF-8", "HOME": "/root", "PYTHONPATH": top}
