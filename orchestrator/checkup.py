@@ -19,7 +19,7 @@ import anyio
 
 from engine import errors
 from engine.cgroups import layout
-from engine.network import iptables, portmap
+from engine.network import firewalld, iptables, portmap
 from engine.network.portmap import Member, Published
 from engine.process import syscalls
 from engine.types.parts import PortMap
@@ -152,6 +152,11 @@ def _others_rules() -> Iterator[Finding]:
     for words in found:
         way_out = "see docs/troubleshooting.md: allow the bridges cb+ there, or let that tool go"
         yield Finding(Verdict.LIMITED, "rules of others", words, way_out)
+    if firewalld.is_there():
+        words = (
+            f"firewalld runs: bridges of corral's are put into its zone {firewalld.ZONE}, where our own rules decide"
+        )
+        yield Finding(Verdict.OK, "rules of others", words)
     if not found:
         yield Finding(Verdict.OK, "rules of others", "none that stop packets which our own rules accept")
 

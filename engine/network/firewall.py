@@ -24,7 +24,7 @@ import anyio
 
 from engine import errors, store, sysctls
 from engine.batch import gathered
-from engine.network import iptables, links, nftables, portmap, rulesets
+from engine.network import firewalld, iptables, links, nftables, portmap, rulesets
 from engine.network.iptables import Flavour, Iptables
 from engine.network.portmap import Jump, Member, Published
 from engine.network.rulesets import Saved
@@ -55,6 +55,7 @@ class Firewall:
         self._dns_port = dns_port
         self._sysctls = sysctls.Recorded(run_directory)
         self._record = os.path.join(run_directory, "firewall.json")
+        self._zone = firewalld.Zone(run_directory)
         self._lock = anyio.Lock()
         self._asked = 0
         self._done = 0
@@ -99,6 +100,7 @@ class Firewall:
                 return
             tool = self._find()
             saved = await self._saved(tool)
+            await self._zone.put(())
             for bridge in _guarded_bridges(saved, self._instance):
                 sysctls.write_if_there(_localnet_of(bridge), "0")
             text = rulesets.removal(saved, self._instance)
@@ -133,6 +135,7 @@ class Firewall:
             sysctls.write_if_there(name, value)
         if rules.networks:
             self._sysctls.write(IP_FORWARD, "1")
+        await self._zone.put(_bridges(rules))
 
     async def _differences(self, rules: Rules) -> list[str]:
         tool = self._find()
@@ -140,6 +143,7 @@ class Firewall:
         if generation and self._compared and self._compared[:2] == (generation, rules):
             return self._compared[2]
         found = rulesets.differences(await self._saved(tool), *self._texts(rules), self._instance)
+        found += await self._zone.missing(_bridges(rules))
         self._compared = (generation, rules, found)
         return found
 
@@ -191,6 +195,10 @@ class Firewall:
                 return json.load(file)[key]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise errors.RecordError(f"cannot read {self._record}: {error}") from error
+
+
+def _bridges(rules: Rules) -> frozenset[str]:
+    return frozenset(member.bridge for member in rules.networks)
 
 
 def _localnet_of(bridge: str) -> str:
