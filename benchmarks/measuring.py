@@ -1,4 +1,4 @@
-"""What is measured, and in which order: every round does everything with both, the one who begins takes turns."""
+"""What is measured, and in which order: every round does everything with all, and who begins takes turns."""
 
 import os
 import pathlib
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import memory
 import project
 import rivals
+import traffic
 from fetched import Places
 
-RIVALS = ("corral", "compose")
+RIVALS = ("corral", "compose", "podman-compose")
 NOOPS, EXECS, KILLS = 3, 5, 5
 RESTFUL_LIFE_S = 10.0
-"""Both restart a container at once only if it lived so long before."""
+"""They restart a container at once only if it lived so long before."""
 HEAL_S = 20.0
 DOWN_TRIES = 5
 
@@ -36,7 +37,7 @@ class Plan:
 
 @dataclass
 class Found:
-    """`values`: what was measured, by (what, who): seconds, or kB. `load`: of the machine before each round. `failures`: what
+    """`values`: what was measured, by (what, who): seconds, kB, Gbit/s or answers a second. `load`: of the machine before each round. `failures`: what
     a `down` that had to be repeated said."""
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -49,23 +50,30 @@ class Found:
 def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
     project.make_root(folder / "rootfs")
     present: list[rivals.Rival] = [
-        each(places, folder) for each in (rivals.Corral, rivals.Compose) if each.name in plan.who
+        each(places, folder) for each in (rivals.Corral, rivals.Compose, rivals.PodmanCompose) if each.name in plan.who
     ]
     found, began = Found(), time.monotonic()
     folders = {each.name: rivals.write_projects(each, folder, [1, *plan.sizes]) for each in present}
+    traffics = {each.name: traffic.write(each, folder) for each in present}
     try:
         for each in present:
+            before = memory.processes_kb()
             each.start()
             found.versions[each.name] = each.version()
             _warm_up(each, folders[each.name][1])
+            memory.settle()
+            found.values["at rest", each.name].append(memory.processes_kb() - before)
         for number in range(plan.rounds):
             if time.monotonic() - began > plan.seconds:
                 break
             found.load.append(os.getloadavg()[0])
-            order = present if number % 2 == 0 else present[::-1]
+            order = present[number % len(present) :] + present[: number % len(present)]
             for size in plan.sizes:
                 for each in order:
                     _measure_one(found, each, folders[each.name][size], size, heals=size == plan.sizes[0])
+            for each in order:
+                for what, value in traffic.measure(each, traffics[each.name]):
+                    found.values[what, each.name].append(value)
             print(f"round {number + 1} of {plan.rounds} after {time.monotonic() - began:.0f} s", flush=True)
     finally:
         for each in present:
@@ -164,3 +172,11 @@ def slope_kb(found: Found, what: str, who: str, sizes: list[int]) -> list[float]
 
 def median(values: list[float]) -> float:
     return statistics.median(values)
+
+
+def fixed_kb(found: Found, what: str, who: str, sizes: list[int]) -> list[float]:
+    """Of each round: what a project takes that is none of its containers', by the same two sizes."""
+    slopes = slope_kb(found, what, who, sizes)
+    return [
+        value - sizes[0] * slope for value, slope in zip(found.values[f"{what} {sizes[0]}", who], slopes, strict=True)
+    ]

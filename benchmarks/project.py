@@ -1,6 +1,7 @@
 """What both are asked to run: services of a busybox web server, each with a static address and a published port."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -52,7 +53,18 @@ def make_root(top: pathlib.Path) -> None:
     for applet in applets:
         if applet != "busybox":
             (top / "bin" / applet).symlink_to("busybox")
+    for program in ("iperf3", "dnsperf"):
+        _copy_program(pathlib.Path(shutil.which(program) or f"/usr/bin/{program}"), top)
     (top / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (top / "etc/group").write_text("root:x:0:\n")
     (top / "www/index.html").write_text("hello\n")
     top.chmod(0o755)
+
+
+def _copy_program(program: pathlib.Path, top: pathlib.Path) -> None:
+    """With the libraries that it is linked with, where it looks for them."""
+    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in (str(program), *re.findall(r"(/\S+) \(0x", told)):
+        target = top / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)

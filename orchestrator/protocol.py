@@ -32,8 +32,9 @@ The classes are NamedTuples: `dataclasses` imports `inspect`, 7 ms of every comm
 import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from engine.process.records import NamedTuple
 from orchestrator import errors
 
 REQUEST_BYTES_MAX = 16 << 20

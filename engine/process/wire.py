@@ -8,7 +8,9 @@
 Modules here run in the zygote: the listed stdlib modules and `typing` only.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from engine.process.records import NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 

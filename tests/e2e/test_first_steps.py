@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+import pytest
+
 from tests.e2e.lab import Lab, eventually
 
 TWO = """
@@ -20,6 +22,7 @@ services:
 """
 
 
+@pytest.mark.key("services")
 def test_up_starts_what_is_declared_and_down_leaves_nothing(lab: Lab) -> None:
     lab.write(TWO)
     lab.corral("up", "-d")

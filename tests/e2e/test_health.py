@@ -4,6 +4,8 @@ import re
 import subprocess
 import time
 
+import pytest
+
 from tests.e2e import machine
 from tests.e2e.lab import Lab, eventually
 
@@ -31,6 +33,7 @@ def wait_until_ps(lab: Lab, name: str, **wanted: object) -> None:
     eventually(is_so)
 
 
+@pytest.mark.key("services.depends_on.condition", "services.healthcheck")
 def test_a_service_starts_when_what_it_depends_on_is_healthy(lab: Lab) -> None:
     lab.write(LAZY.format(""))
     with lab.popen("up", "-d") as up:
@@ -44,6 +47,7 @@ def test_a_service_starts_when_what_it_depends_on_is_healthy(lab: Lab) -> None:
     assert int(machine.start_time(db)) <= int(machine.start_time(app))
 
 
+@pytest.mark.key("services.depends_on", "services.depends_on.condition")
 def test_a_service_starts_when_what_it_depends_on_has_started(lab: Lab) -> None:
     lab.up(
         """
@@ -57,6 +61,7 @@ services:
     assert int(machine.start_time(lab.pid("a"))) <= int(b)
 
 
+@pytest.mark.key("services.depends_on.condition")
 def test_a_service_starts_when_what_it_depends_on_has_completed(lab: Lab) -> None:
     lab.up(
         """
@@ -106,6 +111,7 @@ def test_a_dependency_that_becomes_unhealthy_fails_the_up_at_once(lab: Lab) -> N
     assert lab.states() == {"app-1": "created", "db-1": "running"}
 
 
+@pytest.mark.key("services.depends_on.required")
 def test_a_dependency_that_is_not_required_is_not_waited_for(lab: Lab) -> None:
     lab.up(
         """
@@ -121,6 +127,7 @@ services:
     assert lab.states() == {"app-1": "running"}
 
 
+@pytest.mark.key("services.depends_on.restart")
 def test_restart_true_takes_the_dependent_along(lab: Lab) -> None:
     text = """
 services:
@@ -183,6 +190,12 @@ def test_wait_timeout_gives_up(lab: Lab) -> None:
     assert lab.states() == {"app-1": "created", "db-1": "running"}
 
 
+@pytest.mark.key(
+    "services.healthcheck.test",
+    "services.healthcheck.interval",
+    "services.healthcheck.timeout",
+    "services.healthcheck.retries",
+)
 def test_interval_timeout_and_retries(lab: Lab) -> None:
     """Each probe writes when it ran: that is what the kernel saw of the intervals."""
     lab.up(
@@ -211,6 +224,7 @@ services:
     assert list(machine.in_cgroups(lab.owner.instance).values()).count("sleep 50") <= 1, "what takes too long is killed"
 
 
+@pytest.mark.key("services.healthcheck.start_period", "services.healthcheck.start_interval")
 def test_start_period_and_start_interval(lab: Lab) -> None:
     """In the start period failures do not count, and probes come in the start interval."""
     lab.up(
@@ -234,6 +248,7 @@ services:
     wait_until_ps(lab, "a-1", Health="healthy")
 
 
+@pytest.mark.key("services.healthcheck.disable")
 def test_a_disabled_healthcheck_is_none(lab: Lab) -> None:
     lab.up("services: {a: {image: IMAGE, init: true, command: sleep 1000, healthcheck: {disable: true}}}\n", "--wait")
     assert lab.ps()["a-1"]["Health"] == ""

@@ -75,6 +75,7 @@ def planned(lab: Lab, text: str) -> str:
         (("cap_add: [ALL]", "cap_drop: [NET_RAW]"), OURS & ~bits(NET_RAW)),
     ],
 )
+@pytest.mark.key("services.cap_add", "services.cap_drop")
 def test_capabilities_are_what_the_file_leaves(lab: Lab, lines: tuple[str, ...], expected: int) -> None:
     lab.up(one(*lines))
     pid = lab.pid("a")
@@ -115,6 +116,7 @@ def test_other_capabilities_are_a_new_container_and_plan_says_so(lab: Lab) -> No
 
 
 @pytest.mark.parametrize("image", ["IMAGE", "host"])
+@pytest.mark.key("services.read_only")
 def test_a_read_only_root_leaves_volumes_and_tmpfs_writable(lab: Lab, image: str) -> None:
     volumes = (
         "read_only: true",
@@ -144,6 +146,7 @@ def test_without_it_the_root_is_writable(lab: Lab) -> None:
     assert os.path.exists(f"/proc/{lab.pid('a')}/root/x")
 
 
+@pytest.mark.key("services.shm_size")
 def test_shm_size(lab: Lab) -> None:
     lab.up(one("shm_size: 96m"))
     found = os.statvfs(f"/proc/{lab.pid('a')}/root/dev/shm")
@@ -154,6 +157,7 @@ def test_shm_size(lab: Lab) -> None:
 # --------------------------------------------------------------------------------------------- limits, groups, settings
 
 
+@pytest.mark.key("services.ulimits")
 def test_ulimits_of_every_process(lab: Lab) -> None:
     lab.up(one("ulimits: {nofile: {soft: 1000, hard: 2000}, nproc: 300, core: 0, memlock: {soft: 1024, hard: 8192}}"))
     with executed(lab) as other:
@@ -180,6 +184,7 @@ def test_a_ulimit_beyond_corrals_own_is_refused(lab: Lab) -> None:
     assert limits(lab.pid("a"))["Max open files"] == [most, most]
 
 
+@pytest.mark.key("services.group_add")
 def test_group_add(lab: Lab) -> None:
     lab.up(one("user: app", "group_add: [extra, 29, '31']"))
     with executed(lab) as other:
@@ -189,6 +194,7 @@ def test_group_add(lab: Lab) -> None:
     assert "nobodys" in lab.refusal("up", "-d")
 
 
+@pytest.mark.key("services.sysctls")
 def test_sysctls_of_network_and_ipc_are_the_containers_own(lab: Lab) -> None:
     before = [machine.read(f"/proc/sys/{name}") for name in ("net/core/somaxconn", "kernel/msgmax", "kernel/sem")]
     lab.up(
@@ -216,6 +222,7 @@ def test_a_sysctl_that_the_kernel_refuses_is_a_clear_error(lab: Lab, name: str) 
     assert f"cannot set sysctl {name}" in lab.refusal("up", "-d")
 
 
+@pytest.mark.key("services.oom_score_adj")
 def test_oom_score_adj(lab: Lab) -> None:
     lab.up(one("oom_score_adj: 321"))
     with executed(lab) as other:
@@ -226,6 +233,7 @@ def test_oom_score_adj(lab: Lab) -> None:
 # ------------------------------------------------------------------------------------------------------- security_opt
 
 
+@pytest.mark.key("services.security_opt")
 def test_no_new_privileges_for_every_process(lab: Lab) -> None:
     lab.up(one("security_opt: ['no-new-privileges:true']"))
     with executed(lab) as other:
@@ -237,6 +245,7 @@ def test_no_new_privileges_for_every_process(lab: Lab) -> None:
     assert "no-new-privileges true -> false" in said
 
 
+@pytest.mark.key("services.security_opt")
 def test_seccomp_unconfined(lab: Lab) -> None:
     lab.up(one("security_opt: [seccomp=unconfined]"))
     with executed(lab) as other:
@@ -301,6 +310,7 @@ def test_a_seccomp_profile_that_cannot_be_enforced_is_refused(lab: Lab) -> None:
     assert machine.in_cgroups(lab.owner.instance) == {}
 
 
+@pytest.mark.key("services.security_opt")
 def test_systempaths_unconfined(lab: Lab) -> None:
     lab.up(one("security_opt: [systempaths=unconfined]"))
     found = mounts(lab.pid("a"))
@@ -309,6 +319,7 @@ def test_systempaths_unconfined(lab: Lab) -> None:
     assert "ro" in found["/sys"][0]
 
 
+@pytest.mark.key("services.privileged")
 def test_privileged(lab: Lab) -> None:
     lab.up(one("privileged: true"))
     pid = lab.pid("a")
@@ -332,6 +343,7 @@ def test_privileged(lab: Lab) -> None:
 # ------------------------------------------------------------------------------------------------------------ devices
 
 
+@pytest.mark.key("services.devices")
 def test_devices(lab: Lab) -> None:
     lab.up(one("devices: [/dev/loop0, '/dev/loop-control:/dev/own/control:r', '/dev/zero:/opt/zero']"))
     pid = lab.pid("a")
@@ -355,6 +367,7 @@ def test_a_device_that_is_not_there_is_refused(lab: Lab, source: str, words: str
     assert words in said
 
 
+@pytest.mark.key("services.device_cgroup_rules")
 def test_device_rules_are_changed_under_the_running_process(lab: Lab) -> None:
     lab.up(one("device_cgroup_rules: ['b 7:0 r']"))
     pid = lab.pid("a")
@@ -390,6 +403,7 @@ def cpu_times(pid: int) -> tuple[str, str]:
     return (folder / "cpu.cfs_quota_us").read_text().strip(), (folder / "cpu.cfs_period_us").read_text().strip()
 
 
+@pytest.mark.key("services.mem_reservation", "services.cpu_period", "services.cpu_quota")
 def test_reservation_period_and_quota_are_changed_under_the_running_process(lab: Lab) -> None:
     lab.up(one("mem_limit: 64m", "mem_reservation: 32m", "cpu_period: 50000", "cpu_quota: 20000"))
     pid = lab.pid("a")
@@ -405,6 +419,7 @@ def test_reservation_period_and_quota_are_changed_under_the_running_process(lab:
     assert lab.pid("a") == pid
 
 
+@pytest.mark.key("services.mem_swappiness", "services.oom_kill_disable")
 def test_swappiness_and_the_oom_killer_are_set_or_refused(lab: Lab) -> None:
     lab.write(one("mem_limit: 64m", "mem_swappiness: 7", "oom_kill_disable: true"))
     if not machine.cgroup_of(os.getpid(), "memory").joinpath("memory.swappiness").exists():
@@ -423,22 +438,50 @@ def test_swappiness_and_the_oom_killer_are_set_or_refused(lab: Lab) -> None:
     assert lab.pid("a") == pid
 
 
+@pytest.mark.key(
+    "services.blkio_config",
+    "services.blkio_config.device_read_bps",
+    "services.blkio_config.device_write_iops",
+    "services.blkio_config.device_read_iops",
+    "services.blkio_config.device_write_bps",
+)
 def test_blkio_config(lab: Lab) -> None:
     device = "/dev/loop0"
     number = f"{os.major(os.stat(device).st_rdev)}:{os.minor(os.stat(device).st_rdev)}"
-    rates = f"blkio_config: {{device_read_bps: [{{path: {device}, rate: 1m}}], device_write_iops: [{{path: {device}, rate: 30}}]}}"
+    rates = (
+        f"blkio_config: {{device_read_bps: [{{path: {device}, rate: 1m}}], device_write_iops: [{{path: {device}, rate: 30}}], "
+        f"device_read_iops: [{{path: {device}, rate: 40}}], device_write_bps: [{{path: {device}, rate: 3m}}]}}"
+    )
     lab.up(one(rates))
     with executed(lab) as other:
         for pid in (lab.pid("a"), other):
             folder = machine.cgroup_of(pid, "blkio")
             assert lab.owner.instance in str(folder)
             if (folder / "io.max").exists():
-                assert (folder / "io.max").read_text() == f"{number} rbps=1048576 wbps=max riops=max wiops=30\n"
+                assert (folder / "io.max").read_text() == f"{number} rbps=1048576 wbps=3145728 riops=40 wiops=30\n"
             else:
                 assert (folder / "blkio.throttle.read_bps_device").read_text() == f"{number} 1048576\n"
                 assert (folder / "blkio.throttle.write_iops_device").read_text() == f"{number} 30\n"
+                assert (folder / "blkio.throttle.read_iops_device").read_text() == f"{number} 40\n"
+                assert (folder / "blkio.throttle.write_bps_device").read_text() == f"{number} 3145728\n"
     said = planned(lab, one(rates.replace("1m", "2m")))
     assert "replace" in said
     assert f"blkio read bps {device} 1048576 -> 2097152" in said
     lab.write(one("blkio_config: {device_read_bps: [{path: /dev/null, rate: 1m}]}"))
     assert "/dev/null: it is not a block device" in lab.refusal("up", "-d")
+
+
+@pytest.mark.key("services.blkio_config.weight", "services.blkio_config.weight_device")
+@pytest.mark.parametrize("weight", ["weight: 300", "weight_device: [{path: /dev/loop0, weight: 300}]"])
+def test_a_blkio_weight_is_in_force_or_refused(lab: Lab, weight: str) -> None:
+    """Which of both depends on the kernel and the device's scheduler."""
+    lab.write(one(f"blkio_config: {{{weight}}}"))
+    done = lab.corral("up", "-d", code=None)
+    if done.returncode:
+        assert "weight" in done.stderr
+        assert machine.in_cgroups(lab.owner.instance) == {}
+        return
+    folder = machine.cgroup_of(lab.pid("a"), "blkio")
+    names = ("io.bfq.weight", "io.weight", "blkio.bfq.weight", "blkio.bfq.weight_device", "blkio.weight")
+    said = "".join((folder / name).read_text() for name in names if (folder / name).exists())
+    assert any(value in said.split() for value in ("300", "2930"))

@@ -111,6 +111,7 @@ def terminal(lab: Lab, *words: str) -> Iterator[Terminal]:
         ("unless-stopped", 0, True),
     ],
 )
+@pytest.mark.key("services.restart")
 def test_restart_policies(lab: Lab, policy: str, code: int, again: bool) -> None:
     lab.up(
         f"services: {{a: {{image: IMAGE, restart: '{policy}', command: ['sh', '-c', 'echo run >> /runs; test $$(wc -l < /runs) -ge 2 && exec sleep 1000; exit {code}']}}}}\n"
@@ -126,6 +127,7 @@ def test_restart_policies(lab: Lab, policy: str, code: int, again: bool) -> None
         assert lab.corral("plan", code=2 if code else 0).stdout
 
 
+@pytest.mark.key("services.restart")
 def test_on_failure_gives_up_after_so_many_times(lab: Lab) -> None:
     lab.up("services: {a: {image: IMAGE, restart: 'on-failure:2', command: ['sh', '-c', 'echo run; exit 3']}}\n")
     eventually(lambda: lab.states()["a-1"] == "exited" and len(lines(lab)) == 3)
@@ -185,6 +187,7 @@ def test_kill_sends_the_signal_that_is_asked_for(lab: Lab) -> None:
     assert eventually(lambda: (found := lab.ps()["a-1"])["State"] == "exited" and found)["ExitCode"] == 5
 
 
+@pytest.mark.key("services.stop_signal", "services.stop_grace_period")
 def test_stop_signal_and_grace(lab: Lab) -> None:
     lab.up(
         f"""
@@ -203,6 +206,7 @@ services:
     assert "got INT" in lines(lab, "polite")
 
 
+@pytest.mark.key("services.depends_on")
 def test_down_ends_dependents_first(lab: Lab) -> None:
     trap = """["sh", "-c", "trap 'cut -c1-20 /proc/uptime >> /data/NAME; exit 0' TERM; touch /data/NAME; while :; do sleep 0.02; done"]"""
     lab.up(
@@ -263,6 +267,7 @@ def test_orphans_are_removed_when_told_to(lab: Lab) -> None:
     assert set(running) >= {"a-1", "b-1"}
 
 
+@pytest.mark.key("services.profiles")
 def test_profiles_switch_services_on(lab: Lab) -> None:
     lab.up(TWO + "  debug: {image: IMAGE, init: true, command: sleep 1000, profiles: [tools]}\n")
     assert set(lab.states()) == {"a-1", "b-1"}
@@ -281,6 +286,7 @@ def test_later_files_win(lab: Lab) -> None:
 # ------------------------------------------------------------------------------------------------- terminals and init
 
 
+@pytest.mark.key("services.tty", "services.stdin_open")
 def test_tty_and_stdin_open(lab: Lab) -> None:
     lab.up(
         """
@@ -296,6 +302,7 @@ services:
     assert lines(lab, "open") == []
 
 
+@pytest.mark.key("services.init")
 def test_init_reaps_and_without_it_the_program_is_pid_1(lab: Lab) -> None:
     lab.up(
         """
@@ -435,6 +442,7 @@ def test_every_process_of_ours_names_itself_and_its_run_folder(lab: Lab) -> None
         assert str(run) not in machine.command_line(pid), "what runs in containers is the user's"
 
 
+@pytest.mark.key("services.logging", "services.logging.driver", "services.logging.options")
 def test_logs_are_kept_as_far_as_the_file_says(lab: Lab) -> None:
     lab.up(
         """

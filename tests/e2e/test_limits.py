@@ -59,12 +59,14 @@ def number(text: str) -> int:
     return NO_LIMIT if text.strip() == "max" else int(text)
 
 
+@pytest.mark.key("services.mem_limit")
 def test_memory(lab: Lab) -> None:
     lab.up(one("mem_limit: 64m"))
     assert memory(lab.pid("a")) == 64 * MIB
     assert memory_and_swap(lab.pid("a")) == 128 * MIB, "as much swap as memory, unless told otherwise"
 
 
+@pytest.mark.key("services.memswap_limit")
 def test_memory_and_swap(lab: Lab) -> None:
     lab.up(one("mem_limit: 64m", "memswap_limit: 80m"))
     assert (memory(lab.pid("a")), memory_and_swap(lab.pid("a"))) == (64 * MIB, 80 * MIB)
@@ -72,6 +74,7 @@ def test_memory_and_swap(lab: Lab) -> None:
     assert memory_and_swap(lab.pid("a")) >= NO_LIMIT
 
 
+@pytest.mark.key("services.cpus", "services.cpu_shares", "services.cpuset", "services.pids_limit")
 def test_cpus_shares_cpuset_and_pids(lab: Lab) -> None:
     lab.up(one("cpus: 0.5", "cpu_shares: 512", "cpuset: '1'", "pids_limit: 50"))
     pid = lab.pid("a")
@@ -81,6 +84,7 @@ def test_cpus_shares_cpuset_and_pids(lab: Lab) -> None:
     assert pids_limit(pid) == 50
 
 
+@pytest.mark.key("services.deploy", "services.deploy.resources", "services.deploy.resources.limits")
 def test_limits_below_deploy_are_the_same(lab: Lab) -> None:
     lab.up(one("deploy: {resources: {limits: {cpus: '0.25', memory: 48M, pids: 40}}}"))
     pid = lab.pid("a")
@@ -117,6 +121,7 @@ def test_a_fork_bomb_ends_at_the_limit(lab: Lab) -> None:
     assert "max 0" not in (folder / "pids.events").read_text()
 
 
+@pytest.mark.key("services.mem_limit", "services.cpus", "services.pids_limit")
 def test_a_changed_limit_is_changed_under_the_running_process(lab: Lab) -> None:
     lab.up(one("mem_limit: 64m", "cpus: 0.5", "pids_limit: 50", "cpu_shares: 512", "cpuset: '0'"))
     pid, since = lab.pid("a"), machine.start_time(lab.pid("a"))

@@ -98,12 +98,14 @@ def addresses(lab: Lab, name: str) -> list[str]:
 # ----------------------------------------------------------------------------------------------------------- addresses
 
 
+@pytest.mark.key("services.networks.ipv4_address")
 def test_a_static_address_is_what_the_kernel_has(cluster: Lab) -> None:
     found = json.loads(cluster.place("master").sh("ip -j -4 addr show dev eth0"))[0]["addr_info"]
     assert [(info["local"], info["prefixlen"]) for info in found] == [("10.77.1.10", 24)]
     assert addresses(cluster, "client-1") == ["10.77.1.11", cluster.ps()["client-1"]["Addresses"]["side"]]
 
 
+@pytest.mark.key("networks.ipam", "networks.ipam.config.gateway", "networks.ipam.config.subnet")
 def test_the_gateway_is_the_bridge_and_the_way_out(cluster: Lab) -> None:
     routes = json.loads(cluster.place("master").sh("ip -j route show default"))
     assert [route["gateway"] for route in routes] == [GATEWAY]
@@ -115,6 +117,7 @@ def test_the_gateway_is_the_bridge_and_the_way_out(cluster: Lab) -> None:
     assert len(bridges) == 1
 
 
+@pytest.mark.key("networks.ipam.config.ip_range")
 def test_dynamic_addresses_come_from_the_ip_range_and_are_nobody_elses(cluster: Lab) -> None:
     found = [cluster.address(name) for name in ON_LAB]
     found.append(cluster.address("named-1"))
@@ -124,6 +127,7 @@ def test_dynamic_addresses_come_from_the_ip_range_and_are_nobody_elses(cluster: 
         assert address != GATEWAY
 
 
+@pytest.mark.key("services.networks", "networks")
 def test_a_node_that_is_in_two_networks_has_a_cable_in_each(cluster: Lab) -> None:
     links = json.loads(cluster.place("client").sh("ip -j link"))
     assert {link["ifname"] for link in links} == {"lo", "eth0", "eth1"}
@@ -225,6 +229,7 @@ def test_a_name_with_an_underscore_still_resolves(cluster: Lab) -> None:
         assert dns.ask(cluster.place("master"), name, server=GATEWAY).records == (second,), name
 
 
+@pytest.mark.key("services.hostname", "services.domainname")
 def test_a_hostname_given_is_kept(cluster: Lab) -> None:
     assert cluster.exec("named", "hostname").strip() == "Given"
     assert cluster.exec("named", "hostname", "-f").strip() == "Given.example.org"
@@ -234,11 +239,13 @@ def test_a_hostname_given_is_kept(cluster: Lab) -> None:
         assert dns.ask(cluster.place("master"), name, server=GATEWAY).records == (address,), name
 
 
+@pytest.mark.key("services.networks.aliases", "services.container_name")
 def test_an_alias_and_a_container_name_resolve(cluster: Lab) -> None:
     for name in ("boss", "big_data-master-1"):
         assert lookup(cluster, "name_node", name) == "10.77.1.10"
 
 
+@pytest.mark.key("services.links")
 def test_a_link_is_seen_only_by_who_has_it(cluster: Lab) -> None:
     assert cluster.exec("client", "getent", "hosts", "spark").split()[0] == "10.77.1.10"
     assert dns.ask(cluster.place("client"), "spark", server=GATEWAY).records == ("10.77.1.10",)
@@ -247,6 +254,7 @@ def test_a_link_is_seen_only_by_who_has_it(cluster: Lab) -> None:
         assert dns.ask(cluster.place(other), "spark", server=GATEWAY).records == ()
 
 
+@pytest.mark.key("services.deploy.replicas")
 def test_replicas_are_answered_in_turn(cluster: Lab) -> None:
     all_of_them = {cluster.address(f"data_node-{number}") for number in (1, 2, 3)}
     answers = [dns.ask(cluster.place("master"), "data_node", server=GATEWAY) for _ in range(6)]
@@ -320,6 +328,7 @@ services:
     assert then == [lab.address("third"), "third", lab.address("third"), f"third.{lab.project}"]
 
 
+@pytest.mark.key("services.extra_hosts", "services.dns", "services.dns_search", "services.dns_opt")
 def test_extra_hosts_and_dns_settings_are_in_force(lab: Lab) -> None:
     seen: list[str] = []
     lab.machine.lan.answer_udp(53, dns.answering({"here.corp.example": "198.51.100.9"}, seen), LAN)
@@ -456,6 +465,7 @@ def test_projects_are_isolated_from_each_other(cluster: Lab, lab: Lab) -> None:
     lab.machine.lan.close_sockets()
 
 
+@pytest.mark.key("networks.internal")
 def test_an_internal_network_reaches_nothing_outside_and_asks_nobody_outside(cluster: Lab) -> None:
     seen: list[str] = []
     cluster.machine.lan.serve(80)
@@ -473,6 +483,7 @@ def test_an_internal_network_reaches_nothing_outside_and_asks_nobody_outside(clu
         cluster.machine.lan.close_sockets()
 
 
+@pytest.mark.key("networks.external")
 def test_an_external_network_is_one_that_another_project_made(lab: Lab, cluster: Lab) -> None:
     lab.up(
         """
@@ -503,6 +514,7 @@ def test_an_external_network_that_nobody_made_is_a_clear_error(lab: Lab) -> None
     assert lab.ps() == {}
 
 
+@pytest.mark.key("services.network_mode")
 def test_network_modes_none_and_host(lab: Lab) -> None:
     before = lab.machine.snapshot()["links"]
     lab.up(f"services:\n  n:{SLEEPER}    network_mode: none\n  h:{SLEEPER}    network_mode: host\n")
@@ -513,11 +525,13 @@ def test_network_modes_none_and_host(lab: Lab) -> None:
     assert machine.namespace(lab.pid("h"), "uts") != machine.namespace(lab.machine.pid, "uts")
 
 
+@pytest.mark.key("services.network_mode")
 def test_network_mode_bridge_is_the_projects_default_network(lab: Lab) -> None:
     lab.up(f"services:\n  a:{SLEEPER}    network_mode: bridge\n  b:{SLEEPER}")
     assert lookup(lab, "a", "b") == lab.address("b")
 
 
+@pytest.mark.key("networks.name")
 def test_a_network_may_be_named(lab: Lab) -> None:
     lab.up(f"services:\n  a:{SLEEPER}networks: {{default: {{name: a-name-of-its-own}}}}\n")
     lab.write(

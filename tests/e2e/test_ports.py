@@ -78,6 +78,7 @@ def is_free(lab: Lab, port: int, address: str = "0.0.0.0", kind: int = socket.SO
 # -------------------------------------------------------------------------------------------------- who reaches them
 
 
+@pytest.mark.key("services.ports")
 def test_the_host_reaches_a_published_port_by_every_address_of_its_own(cluster: Lab) -> None:
     assert cluster.machine.tcp("127.0.0.1", 8080) == "10.77.1.1"
     assert cluster.machine.tcp(EXTERNAL, 8080) == EXTERNAL
@@ -107,11 +108,13 @@ def test_a_port_bound_to_127_0_0_1_is_the_hosts_only(cluster: Lab) -> None:
     assert cluster.place("far").tcp("10.77.2.1", 8081, timeout=1) == REFUSED
 
 
+@pytest.mark.key("services.ports.host_ip")
 def test_a_port_bound_to_one_address_is_reached_by_that_one(cluster: Lab) -> None:
     assert cluster.machine.lan.tcp(EXTERNAL, 8082) == LAN
     assert cluster.machine.tcp("127.0.0.1", 8082, timeout=1) == REFUSED
 
 
+@pytest.mark.key("services.ports.protocol")
 def test_udp_is_published_too(cluster: Lab) -> None:
     web = cluster.place("web")
     web.serve(90, socket.SOCK_DGRAM)
@@ -133,6 +136,7 @@ def test_a_range_is_published_port_by_port(cluster: Lab) -> None:
         far.close_sockets()
 
 
+@pytest.mark.key("services.ports", "services.ports.target", "services.ports.published", "services.ports.mode")
 def test_all_four_short_forms_and_the_long_one(cluster: Lab) -> None:
     found = published(cluster, "web-1")
     assert {("0.0.0.0", 8080, 80), ("127.0.0.1", 8081, 80), ("203.0.113.1", 8082, 80), ("0.0.0.0", 9090, 90)} < set(
@@ -279,6 +283,7 @@ def test_a_port_that_somebody_else_has_is_refused_by_name_before_anything_is_tou
     lab.up()
 
 
+@pytest.mark.key("services.ports.published")
 def test_a_chosen_port_is_chosen_once_and_shown_by_the_plan(lab: Lab) -> None:
     lab.write(WEB.replace("{}", '"80"'))
     plan = lab.corral("plan", code=2).stdout
@@ -380,6 +385,7 @@ def test_published_ports_are_reached_under_a_forward_policy_of_drop(lab: Lab) ->
         lab.machine.sh("iptables -P FORWARD ACCEPT; iptables -P INPUT ACCEPT")
 
 
+@pytest.mark.key("services.expose")
 def test_expose_publishes_nothing(lab: Lab) -> None:
     lab.up("services: {web: {image: IMAGE, command: httpd -f -p 80 -h /www, expose: ['80']}}\n")
     assert is_free(lab, 80)

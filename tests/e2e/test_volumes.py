@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+import pytest
+
 from tests.e2e import machine
 from tests.e2e.lab import Lab, eventually
 
@@ -32,6 +34,7 @@ def volume_folders(lab: Lab) -> list[str]:
     return sorted(os.listdir(lab.owner.root / "volumes"))
 
 
+@pytest.mark.key("services.volumes", "services.volumes.type", "services.volumes.source", "services.volumes.target")
 def test_a_bind_mount_is_the_hosts_folder(lab: Lab) -> None:
     (lab.folder / "conf").mkdir()
     (lab.folder / "conf/a").write_text("from the host\n")
@@ -42,6 +45,7 @@ def test_a_bind_mount_is_the_hosts_folder(lab: Lab) -> None:
     assert (lab.folder / "conf/b").read_text() == "back\n"
 
 
+@pytest.mark.key("services.volumes.read_only")
 def test_a_read_only_mount_is_read_only_in_the_kernel(lab: Lab) -> None:
     (lab.folder / "conf").mkdir()
     lab.up(
@@ -74,6 +78,7 @@ def test_relative_paths_start_from_the_files_folder(lab: Lab) -> None:
     assert lab.exec("a", "ls", "/data") == "there\n"
 
 
+@pytest.mark.key("services.volumes.bind")
 def test_a_missing_bind_source_is_made_unless_the_file_says_otherwise(lab: Lab) -> None:
     lab.up(f"services: {{a: {{{SLEEP}, volumes: ['./made:/made']}}}}\n")
     assert (lab.folder / "made").is_dir()
@@ -85,6 +90,7 @@ def test_a_missing_bind_source_is_made_unless_the_file_says_otherwise(lab: Lab) 
     assert not (lab.folder / "not-made").exists()
 
 
+@pytest.mark.key("volumes")
 def test_a_named_volume_outlives_its_containers_and_down(lab: Lab) -> None:
     lab.up(f"services: {{a: {{{SLEEP}, volumes: ['data:/data']}}}}\nvolumes: {{data: {{}}}}\n")
     lab.exec("a", "sh", "-c", "echo kept > /data/mine")
@@ -100,6 +106,7 @@ def test_a_named_volume_outlives_its_containers_and_down(lab: Lab) -> None:
     assert "mine" not in lab.exec("a", "ls", "/data")
 
 
+@pytest.mark.key("volumes.external")
 def test_down_v_removes_only_the_projects_own_volumes(lab: Lab) -> None:
     lab.write("services: {}\nvolumes: {data: {name: shared}}\n", "owner.yaml")
     lab.write(
@@ -128,6 +135,7 @@ def test_an_external_volume_that_nobody_made_is_a_clear_error(lab: Lab) -> None:
     assert "running" not in lab.states().values()
 
 
+@pytest.mark.key("services.volumes.volume")
 def test_an_empty_volume_begins_with_what_the_image_has_there(lab: Lab) -> None:
     lab.up(
         f"""
@@ -146,6 +154,7 @@ volumes: {{data: {{}}, other: {{}}, bare: {{}}}}
     assert lab.exec("a", "ls", "/data") == "other\n", "only while it is empty"
 
 
+@pytest.mark.key("services.tmpfs", "services.volumes.tmpfs")
 def test_tmpfs_is_memory_with_its_size_and_mode(lab: Lab) -> None:
     lab.up(
         f"""
@@ -168,6 +177,7 @@ services:
     assert lab.exec("a", "ls", "/two") == ""
 
 
+@pytest.mark.key("services.volumes_from")
 def test_volumes_from_shares_every_volume_of_the_other(lab: Lab) -> None:
     (lab.folder / "conf").mkdir()
     lab.up(
@@ -201,6 +211,7 @@ def test_the_writable_layer_is_the_containers_own_and_the_image_is_never_changed
     assert "mine" not in lab.exec("a", "ls", "/"), "a new container does not"
 
 
+@pytest.mark.key("volumes.labels")
 def test_a_volume_that_differs_is_not_replaced_by_itself(lab: Lab) -> None:
     """Data is sacred: what cannot be changed live is shown, and nothing is removed."""
     lab.up(f"services: {{a: {{{SLEEP}, volumes: ['data:/data']}}}}\nvolumes: {{data: {{}}}}\n")
@@ -240,6 +251,23 @@ def test_down_v_after_a_down_still_removes_the_volumes(lab: Lab) -> None:
     assert volume_folders(lab) == []
 
 
+@pytest.mark.key(
+    "services.configs",
+    "services.configs.source",
+    "services.configs.target",
+    "services.configs.uid",
+    "services.configs.mode",
+    "services.secrets",
+    "services.secrets.source",
+    "services.secrets.target",
+    "services.secrets.uid",
+    "services.secrets.mode",
+    "services.configs.gid",
+    "configs",
+    "secrets",
+    "configs.content",
+    "secrets.file",
+)
 def test_configs_and_secrets_are_files_that_only_their_service_has(lab: Lab) -> None:
     text = """
         services:

@@ -78,6 +78,7 @@ def test_what_is_as_declared_is_only_counted():
     )
 
 
+@pytest.mark.key("services.labels")
 def test_limits_ports_labels_and_policies_change_live():
     before = {"mem_limit": 512 << 20, "labels": {"tier": "old"}, "restart": "no", "stop_signal": "SIGTERM"}
     after = {
@@ -144,6 +145,7 @@ def test_a_changed_subnet_takes_endpoints_down_and_up_while_containers_run_on():
     assert {i for i in before if before[i] != after[i]} == {"endpoint:a/lab", "endpoint:b/lab", "network:lab"}
 
 
+@pytest.mark.key("networks.labels")
 def test_labels_of_a_network_change_live():
     scene = standing(pair()).up(
         project({"a": service(), "b": service()}, networks={"lab": {**LAB["lab"], "labels": {"x": "1"}}})

@@ -34,6 +34,7 @@ def port(target: int, published: str = "", host_ip: str = "", protocol: str = "t
         ("{target: 80, name: web, app_protocol: http}", [{**port(80), "name": "web", "app_protocol": "http"}]),
     ],
 )
+@pytest.mark.key("services.ports.name", "services.ports.app_protocol")
 def test_ports(folder: Any, text: str, expected: list[dict[str, Any]]) -> None:
     assert folder.service(f"ports: [{text}]")["ports"] == expected
 
@@ -271,6 +272,7 @@ def test_extensions_pass_anywhere(folder: Any) -> None:
     assert "x-" not in str(canonical["services"]["a"])
 
 
+@pytest.mark.key("version")
 def test_version_has_no_meaning_and_says_so(folder: Any) -> None:
     loaded = folder.load("version: '3.8'\nservices: {a: {image: host}}")
     assert loaded.notes == ("compose.yaml:1:1: version: has no meaning any more and can be removed",)

@@ -15,10 +15,10 @@ services:
     secrets: [key, {source: token, target: other}]
 configs:
   plain: {content: "hello $WHO"}
-  motd: {file: ./motd}
+  motd: {file: ./motd, labels: {kept: yes}}
 secrets:
   key: {file: key.pem}
-  token: {environment: TOKEN}
+  token: {environment: TOKEN, labels: [kept=yes]}
   unused: {file: not-there}
 """
 
@@ -27,6 +27,7 @@ def data(found: Any, section: str, name: str) -> bytes:
     return base64.b64decode(found[section][name]["data"])
 
 
+@pytest.mark.key("configs.labels", "secrets.labels")
 def test_what_is_read_and_from_where(folder: Any) -> None:
     folder.write({"motd": "welcome\n", "compose.yaml": PROJECT})
     (folder.path / "key.pem").write_bytes(b"\x00\xffsecret")
@@ -38,6 +39,7 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
     assert data(found, "secrets", "key") == b"\x00\xffsecret"
     assert data(found, "secrets", "token") == b"t0ken"
     assert "unused" not in found["secrets"]
+    assert found["configs"]["motd"]["labels"] == found["secrets"]["token"]["labels"] == {"kept": "yes"}
     project = folder.project("", environment=environment)
     service = project.services["a"]
     assert [content.target_of("configs", use) for use in service.configs] == ["/plain", "/etc/motd"]
@@ -67,6 +69,10 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
             "services: {a: {image: host, secrets: [x]}}\nsecrets: {x: {external: true}}",
             "external secret is not supported",
         ),
+        (
+            "services: {a: {image: host, configs: [x]}}\nconfigs: {x: {external: true}}",
+            "external config is not supported",
+        ),
         ("services: {a: {image: host, configs: [x]}}\nconfigs: {x: {}}", "a config needs one of file, content"),
         (
             "services: {a: {image: host, configs: [x]}}\nconfigs: {x: {content: a, file: b}}",
@@ -87,6 +93,7 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
         ),
     ],
 )
+@pytest.mark.key("configs.external", "secrets.external")
 def test_what_bad_input_gets(folder: Any, text: str, said: str) -> None:
     assert said in folder.complaint(text)
 

@@ -110,6 +110,7 @@ def test_the_projects_directory(folder: Any) -> None:
         ("", "", "", "folder"),
     ],
 )
+@pytest.mark.key("name")
 def test_the_projects_name(folder: Any, option: str, variable: str, written: str, name: str) -> None:
     folder.write({"_Fol.der/compose.yaml": (f"name: {written}\n" if written else "") + SERVICE})
     environment = {"COMPOSE_PROJECT_NAME": variable, "WHO": "me"}

@@ -1,0 +1,136 @@
+"""What goes through a network: bytes through its bridge and through a published port, questions to its DNS.
+
+Two networks with a server, a client and the name `peer` each. The client asks and sends from inside its container; through the
+published port it sends from a machine of its own, a namespace behind a cable.
+"""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import time
+from collections.abc import Iterator
+
+import rivals
+
+SECONDS = 3
+PUBLISHED = 25201
+ROOM_ADDRESS, OUTSIDE_ADDRESS = "198.51.100.1", "198.51.100.2"  # RFC 5737
+PROJECT = """\
+name: bench
+services:
+  server:
+    image: {image}
+    command: [iperf3, -s]
+    init: true
+    networks: {{lab: {{ipv4_address: 10.78.1.10, aliases: [peer]}}}}
+    ports: ["{port}:5201"]
+  client:
+    image: {image}
+    command: [sleep, "1000"]
+    init: true
+    networks: {{lab: {{ipv4_address: 10.78.1.11}}}}
+  other:
+    image: {image}
+    command: [sleep, "1000"]
+    init: true
+    networks: {{side: {{ipv4_address: 10.78.2.10, aliases: [peer]}}}}
+  asker:
+    image: {image}
+    command: [sleep, "1000"]
+    init: true
+    networks: {{side: {{ipv4_address: 10.78.2.11}}}}
+networks:
+  lab: {{ipam: {{config: [{{subnet: 10.78.1.0/24}}]}}}}
+  side: {{ipam: {{config: [{{subnet: 10.78.2.0/24}}]}}}}
+"""
+VIEWS = {"client": "10.78.1.10", "asker": "10.78.2.10"}
+QUESTION = "peer A"
+SERVER = "$(awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf)"
+LOAD = f"echo {QUESTION} > /tmp/questions; dnsperf -d /tmp/questions -c 8 -q 40 -l {SECONDS} -s {SERVER}"
+
+
+def write(rival: rivals.Rival, folder: pathlib.Path) -> pathlib.Path:
+    """A folder with the compose file."""
+    place = folder / f"{rival.name}-traffic"
+    place.mkdir()
+    (place / "compose.yaml").write_text(PROJECT.format(image=rival.image, port=PUBLISHED))
+    return place
+
+
+def measure(rival: rivals.Rival, folder: pathlib.Path) -> Iterator[tuple[str, float]]:
+    """(what, value): Gbit/s through the `bridge` and a `port`; `dns` answers a second to two askers at once."""
+    rivals.run(rival, folder, "up", "-d")
+    try:
+        yield "bridge", _gigabits(rivals.run(rival, folder, *_executing("client", *_iperf("10.78.1.10", 5201))))
+        with outside() as namespace:
+            argv = ["ip", "netns", "exec", namespace, *_iperf(ROOM_ADDRESS, PUBLISHED)]
+            yield "port", _gigabits(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+        yield "dns", _answers(rival, folder)
+    finally:
+        rivals.run(rival, folder, "down")
+
+
+def _answers(rival: rivals.Rival, folder: pathlib.Path) -> float:
+    """Answers a second to both askers together; each must be told its own network's `peer` meanwhile."""
+    loads = [_begin(rival, folder, "sh", "-c", LOAD, service=service) for service in VIEWS]
+    time.sleep(SECONDS / 2)
+    for service, address in VIEWS.items():
+        said = rivals.run(rival, folder, *_executing(service, "nslookup", "-type=a", "peer"))
+        found = [words[1] for words in (line.split() for line in said.splitlines()) if words[:1] == ["Address:"]]
+        if found[1:] != [address]:
+            raise SystemExit(f"{rival.name}: {service} was told {found[1:]} is peer, which is {address}\n{said}")
+    return sum(_rate(each) for each in loads)
+
+
+def _begin(rival: rivals.Rival, folder: pathlib.Path, *words: str, service: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        rival.command(*_executing(service, *words)),
+        cwd=folder,
+        env=rival.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _rate(load: "subprocess.Popen[str]") -> float:
+    out, _ = load.communicate(timeout=60)
+    words = [line.split() for line in out.splitlines()]
+    if lost := sum(int(line[2]) for line in words if line[:2] == ["Queries", "lost:"]):
+        print(f"{lost} questions to the DNS were not answered", flush=True)
+    if rate := [float(line[3]) for line in words if line[:3] == ["Queries", "per", "second:"]]:
+        return rate[0]
+    raise SystemExit(f"dnsperf said no rate:\n{out}")
+
+
+def _executing(service: str, *words: str) -> tuple[str, ...]:
+    return ("exec", "-T", service, *words)
+
+
+def _iperf(address: str, port: int) -> tuple[str, ...]:
+    return ("iperf3", "-c", address, "-p", str(port), "-t", str(SECONDS), "-J")
+
+
+def _gigabits(said: str) -> float:
+    return float(json.loads(said)["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[str]:
+    """A machine with a cable to this one: a network namespace's name."""
+    name = "bench-outside"
+    lines = (
+        f"ip netns add {name}",
+        f"ip link add bench-in type veth peer name bench-out netns {name}",
+        f"ip address add {ROOM_ADDRESS}/24 dev bench-in",
+        "ip link set bench-in up",
+        f"ip -n {name} address add {OUTSIDE_ADDRESS}/24 dev bench-out",
+        f"ip -n {name} link set bench-out up",
+    )
+    try:
+        for line in lines:
+            subprocess.run(line.split(), check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)

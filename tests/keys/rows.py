@@ -1,0 +1,382 @@
+"""What each key of a compose file does, and an edit of it, from which the planner tells what an edit costs.
+
+A row stands for its path and for everything one level below that has no row of its own. An edit replaces keys of the
+service `a`, or of the network `default`, the volume `data`, the config `c`, the secret `s` that it uses (by the first word of the
+path); two are the state before and after.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+Part = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    path: str
+    meaning: str
+    after: Part
+    before: Part = MappingProxyType({})
+
+
+BIND = {"type": "bind", "source": "/usr", "target": "/there"}
+MOUNT = {"type": "volume", "source": "data", "target": "/data"}
+CHECK = {"test": ["CMD", "true"]}
+
+
+def _check(**fields: Any) -> dict[str, Any]:
+    return {"healthcheck": {**CHECK, **fields}}
+
+
+SERVICE = (
+    Row(
+        "services.image",
+        "`host`, or `rootfs:/some/directory` (relative: from the project's directory): [Images](#images)",
+        {"image": "rootfs:/usr"},
+    ),
+    Row(
+        "services.command",
+        "a list, or text that is split into words. No shell reads it: what follows an unquoted `;` `\\|` `&` `<` `>` is cut off, as by Compose, with a note",
+        {"command": "sleep 2"},
+    ),
+    Row("services.entrypoint", "likewise; the command becomes its arguments", {"entrypoint": ["env"]}),
+    Row(
+        "services.environment", "a map or a list; a name without a value takes the shell's", {"environment": {"A": "2"}}
+    ),
+    Row(
+        "services.env_file",
+        "files with the `path`, `required`, `format: raw`",
+        {"env_file": [{"path": "./e", "required": False, "format": "raw"}], "environment": {"A": 2}},
+    ),
+    Row("services.user", "name or number, either with `:group`, looked up in the image", {"user": "1"}),
+    Row("services.group_add", "names of the image's groups, or numbers", {"group_add": [29]}),
+    Row("services.working_dir", "where the program starts; made if it is missing", {"working_dir": "/w"}),
+    Row("services.container_name", "`PROJECT-SERVICE-N` unless given", {"container_name": "mine"}),
+    Row("services.hostname", "[Names](#names)", {"hostname": "h"}),
+    Row("services.domainname", "[Names](#names)", {"domainname": "d.example"}),
+    Row("services.labels", "a map or a list", {"labels": {"l": "1"}}),
+    Row(
+        "services.profiles",
+        "the service is active only with one of them",
+        {"profiles": ["p"]},
+        {"profiles": ["p", "q"]},
+    ),
+    Row("services.scale", "how many containers", {"scale": 2}, {"scale": 1}),
+    Row("services.init", "pid 1 is a small init of corral's that passes signals on and reaps", {"init": True}),
+    Row("services.tty", "a terminal of its own", {"tty": True}),
+    Row("services.stdin_open", "standard input stays open", {"stdin_open": True}),
+    Row("services.stop_signal", "SIGTERM unless given", {"stop_signal": "SIGINT"}),
+    Row("services.stop_grace_period", "10 s unless given", {"stop_grace_period": "1s"}),
+    Row("services.restart", "`no`, `always`, `unless-stopped`, `on-failure`, `on-failure:N`", {"restart": "always"}),
+    Row("services.depends_on", "a list or a map; it orders starts", {"depends_on": ["b"]}),
+    Row(
+        "services.depends_on.condition",
+        "`service_started`, `service_healthy`, `service_completed_successfully`",
+        {"depends_on": {"b": {"condition": "service_completed_successfully"}}},
+    ),
+    Row(
+        "services.depends_on.required",
+        "`false`: go on without it",
+        {"depends_on": {"b": {"condition": "service_started", "required": False}}},
+    ),
+    Row(
+        "services.depends_on.restart",
+        "restarted with it",
+        {"depends_on": {"b": {"condition": "service_started", "restart": True}}},
+    ),
+    Row("services.healthcheck", "asked at once after the start, when only success counts", _check()),
+    Row("services.healthcheck.test", "`CMD`, `CMD-SHELL`, `NONE`, or text for a shell", _check(test="false"), _check()),
+    Row("services.healthcheck.interval", "30 s", _check(interval="1s"), _check()),
+    Row("services.healthcheck.timeout", "30 s", _check(timeout="1s"), _check()),
+    Row("services.healthcheck.retries", "3", _check(retries=1), _check()),
+    Row("services.healthcheck.start_period", "in which failures do not count", _check(start_period="1s"), _check()),
+    Row("services.healthcheck.start_interval", "5 s, during the start period", _check(start_interval="1s"), _check()),
+    Row("services.healthcheck.disable", "`true`: none", _check(disable=True), _check()),
+    Row("services.logging", "what is kept of the output", {"logging": {"driver": "none"}}),
+    Row(
+        "services.logging.driver",
+        "`json-file` and `local` mean the same here, `none` keeps nothing",
+        {"logging": {"driver": "none"}},
+    ),
+    Row(
+        "services.logging.options",
+        "`max-size` of one file (`-1`: no end) and `max-file`; two files of 50 MB unless given",
+        {"logging": {"options": {"max-size": "1m"}}},
+    ),
+    Row("services.networks", "a list or a map", {"networks": ["other"]}),
+    Row("services.networks.aliases", "more names in this network", {"networks": {"default": {"aliases": ["x"]}}}),
+    Row("services.networks.ipv4_address", "a static address", {"networks": {"default": {"ipv4_address": "10.9.0.9"}}}),
+    Row(
+        "services.network_mode",
+        "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network)",
+        {"network_mode": "none"},
+    ),
+    Row("services.ports", "[Ports](#ports)", {"ports": ["18080:80"]}),
+    Row(
+        "services.ports.target",
+        "the container's port",
+        {"ports": [{"target": 81, "published": "18080"}]},
+        {"ports": ["18080:80"]},
+    ),
+    Row(
+        "services.ports.published",
+        "the machine's port, or a range to choose one from; nothing: chosen by corral",
+        {"ports": [{"target": 80, "published": "18081"}]},
+        {"ports": ["18080:80"]},
+    ),
+    Row(
+        "services.ports.host_ip",
+        "the machine's address that it is open on",
+        {"ports": ["127.0.0.1:18080:80"]},
+        {"ports": ["18080:80"]},
+    ),
+    Row("services.ports.protocol", "`tcp`, `udp`", {"ports": ["18080:80/udp"]}, {"ports": ["18080:80"]}),
+    Row(
+        "services.ports.mode",
+        "kept, means nothing on one machine",
+        {"ports": [{"target": 80, "published": "18080", "mode": "host"}]},
+        {"ports": ["18080:80"]},
+    ),
+    Row(
+        "services.ports.name",
+        "kept, means nothing",
+        {"ports": [{"target": 80, "published": "18080", "name": "n"}]},
+        {"ports": ["18080:80"]},
+    ),
+    Row(
+        "services.ports.app_protocol",
+        "kept, means nothing",
+        {"ports": [{"target": 80, "published": "18080", "app_protocol": "http"}]},
+        {"ports": ["18080:80"]},
+    ),
+    Row("services.expose", "shown by `ps`, opens nothing", {"expose": ["80"]}),
+    Row("services.links", "`SERVICE` or `SERVICE:ALIAS`: a name that only this service sees", {"links": ["b:x"]}),
+    Row("services.extra_hosts", "lines of /etc/hosts", {"extra_hosts": ["x:10.1.1.1"]}),
+    Row("services.dns", "servers (IPv4) in place of corral's", {"dns": "10.1.1.1"}),
+    Row("services.dns_search", "domains of /etc/resolv.conf", {"dns_search": "d"}),
+    Row("services.dns_opt", "options of /etc/resolv.conf", {"dns_opt": ["ndots:2"]}),
+    Row(
+        "services.volumes",
+        "bind, named volume, tmpfs, short and long. An empty volume is filled with what the image has there",
+        {"volumes": [MOUNT, BIND]},
+    ),
+    Row(
+        "services.volumes.type",
+        "`bind`, `volume`, `tmpfs`",
+        {"volumes": [{"type": "tmpfs", "target": "/data"}]},
+        {"volumes": [MOUNT]},
+    ),
+    Row(
+        "services.volumes.source",
+        "a path, or the volume's key",
+        {"volumes": [{**BIND, "source": "/etc"}]},
+        {"volumes": [BIND]},
+    ),
+    Row("services.volumes.target", "where in the container", {"volumes": [{**MOUNT, "target": "/d"}]}),
+    Row("services.volumes.read_only", "", {"volumes": [{**MOUNT, "read_only": True}]}),
+    Row(
+        "services.volumes.bind",
+        "`create_host_path: false`: a missing source is an error",
+        {"volumes": [{**BIND, "bind": {"create_host_path": False}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.volume",
+        "`nocopy: true`: an empty volume stays empty",
+        {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]},
+    ),
+    Row(
+        "services.volumes.tmpfs",
+        "`size`, `mode`",
+        {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1m"}}]},
+        {"volumes": [{"type": "tmpfs", "target": "/t"}]},
+    ),
+    Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`", {"volumes_from": ["b"]}),
+    Row("services.tmpfs", "`/path`, `/path:size=64m,mode=1770,uid=1,gid=1,ro,noexec`", {"tmpfs": ["/t"]}),
+    Row("services.configs", "a read-only file. A changed content makes the container anew", {"configs": []}),
+    Row("services.configs.source", "which", {"configs": [{"source": "other"}]}),
+    Row("services.configs.target", "`/NAME` unless given", {"configs": [{"source": "c", "target": "/t"}]}),
+    Row("services.configs.uid", "0 unless given", {"configs": [{"source": "c", "uid": "1"}]}),
+    Row("services.configs.gid", "0 unless given", {"configs": [{"source": "c", "gid": "1"}]}),
+    Row("services.configs.mode", "0444 unless given", {"configs": [{"source": "c", "mode": 0o400}]}),
+    Row("services.secrets", "likewise", {"secrets": []}),
+    Row("services.secrets.source", "which", {"secrets": [{"source": "other"}]}),
+    Row("services.secrets.target", "`/run/secrets/NAME` unless given", {"secrets": [{"source": "s", "target": "t"}]}),
+    Row("services.secrets.uid", "0 unless given", {"secrets": [{"source": "s", "uid": "1"}]}),
+    Row("services.secrets.gid", "0 unless given", {"secrets": [{"source": "s", "gid": "1"}]}),
+    Row("services.secrets.mode", "0444 unless given", {"secrets": [{"source": "s", "mode": 0o400}]}),
+    Row("services.mem_limit", "memory", {"mem_limit": "64m"}),
+    Row(
+        "services.memswap_limit",
+        "memory and swap together; `-1`: as much swap as there is",
+        {"mem_limit": "64m", "memswap_limit": "65m"},
+        {"mem_limit": "64m"},
+    ),
+    Row("services.mem_reservation", "what is left to it when memory is short", {"mem_reservation": "8m"}),
+    Row(
+        "services.mem_swappiness",
+        "0 to 100, where the memory controller is on cgroup v1; elsewhere an error",
+        {"mem_swappiness": 1},
+    ),
+    Row("services.oom_kill_disable", "likewise", {"oom_kill_disable": True}),
+    Row(
+        "services.oom_score_adj",
+        "a score below corral's own needs CAP_SYS_RESOURCE: an error where corral has not got it",
+        {"oom_score_adj": 5},
+    ),
+    Row("services.cpus", "CPUs, as a number", {"cpus": 0.5}),
+    Row(
+        "services.cpu_period",
+        "with `cpu_quota` the exact way to write `cpus`: not both",
+        {"cpu_period": 50000, "cpu_quota": 1000},
+    ),
+    Row("services.cpu_quota", "microseconds in each period", {"cpu_quota": 50000}),
+    Row("services.cpu_shares", "weight beside others; 1024 unless given", {"cpu_shares": 5}),
+    Row("services.cpuset", "CPUs by number", {"cpuset": "0"}),
+    Row("services.pids_limit", "processes and threads", {"pids_limit": 50}),
+    Row("services.blkio_config", "limits of block devices", {"blkio_config": {"weight": 50}}),
+    Row(
+        "services.blkio_config.weight",
+        "10 to 1000, where the kernel and the scheduler have any",
+        {"blkio_config": {"weight": 50}},
+    ),
+    Row(
+        "services.blkio_config.weight_device",
+        "for one device",
+        {"blkio_config": {"weight_device": [{"path": "/dev/a", "weight": 50}]}},
+    ),
+    Row(
+        "services.blkio_config.device_read_bps",
+        "bytes a second",
+        {"blkio_config": {"device_read_bps": [{"path": "/dev/a", "rate": "1m"}]}},
+    ),
+    Row(
+        "services.blkio_config.device_write_bps",
+        "bytes a second",
+        {"blkio_config": {"device_write_bps": [{"path": "/dev/a", "rate": "1m"}]}},
+    ),
+    Row(
+        "services.blkio_config.device_read_iops",
+        "operations a second",
+        {"blkio_config": {"device_read_iops": [{"path": "/dev/a", "rate": 100}]}},
+    ),
+    Row(
+        "services.blkio_config.device_write_iops",
+        "operations a second",
+        {"blkio_config": {"device_write_iops": [{"path": "/dev/a", "rate": 100}]}},
+    ),
+    Row(
+        "services.deploy",
+        "another way to write the limits and `scale`; given in both places they must be equal",
+        {"deploy": {"resources": {"limits": {"cpus": 0.5}}}},
+    ),
+    Row("services.deploy.replicas", "as `scale`", {"deploy": {"replicas": 2}}, {"deploy": {"replicas": 1}}),
+    Row("services.deploy.resources", "`limits`", {"deploy": {"resources": {"limits": {"cpus": 0.5}}}}),
+    Row(
+        "services.deploy.resources.limits",
+        "`cpus`, `memory`, `pids`",
+        {"deploy": {"resources": {"limits": {"memory": "64m"}}}},
+    ),
+    Row(
+        "services.ulimits",
+        "`NAME: N` or `soft` and `hard`; `-1` is none. A hard limit above corral's own needs CAP_SYS_RESOURCE: an error where corral has not got it",
+        {"ulimits": {"nofile": 5}},
+    ),
+    Row("services.shm_size", "of /dev/shm; 64m unless given", {"shm_size": "1m"}),
+    Row(
+        "services.read_only",
+        "the root is read-only; mounts are as they say, `/dev` and `/dev/shm` stay writable",
+        {"read_only": True},
+    ),
+    Row(
+        "services.sysctls",
+        "those that a container has for itself: `net.…` (not with `network_mode: host`), `kernel.msg*`, `kernel.shm*`, `kernel.sem`, `fs.mqueue.…`. Others are the machine's, and refused",
+        {"sysctls": {"kernel.msgmax": 5}},
+    ),
+    Row(
+        "services.cap_add",
+        "with or without `CAP_`; `ALL`: all that corral itself has. A single one that it has not is an error",
+        {"cap_add": ["SYS_TIME"]},
+    ),
+    Row("services.cap_drop", "likewise", {"cap_drop": ["ALL"]}),
+    Row(
+        "services.security_opt",
+        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`; `label=disable` and "
+        "`apparmor=unconfined`, which change nothing: no such profile is ever applied",
+        {"security_opt": ["no-new-privileges"]},
+    ),
+    Row(
+        "services.privileged",
+        "every capability that corral has less `cap_drop`, no seccomp (unless a profile is given), nothing hidden in `/proc` and `/sys`, all devices, `/sys` and the cgroups writable",
+        {"privileged": True},
+    ),
+    Row(
+        "services.devices",
+        "`SOURCE[:TARGET][:rwm]` or a map; a folder stands for the devices in it",
+        {"devices": ["/dev/null:/dev/n"]},
+    ),
+    Row(
+        "services.device_cgroup_rules",
+        "`c 1:3 rwm`; `a` is both kinds, `*` any number",
+        {"device_cgroup_rules": ["c 1:3 r"]},
+    ),
+)
+
+NETWORK = (
+    Row("networks.name", "`PROJECT_KEY` unless given", {"name": "n"}),
+    Row("networks.driver", "`bridge`", {"driver": "bridge"}),
+    Row(
+        "networks.external",
+        "one that another project has made: joined, never made, changed or removed",
+        {"external": True, "name": "there", "ipam": None},
+    ),
+    Row("networks.internal", "no way out, and nothing is published into it", {"internal": True}),
+    Row("networks.labels", "", {"labels": {"l": "1"}}),
+    Row("networks.ipam", "`config` with one pool", {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}}),
+    Row("networks.ipam.driver", "`default`", {"ipam": {"driver": "default"}}),
+    Row(
+        "networks.ipam.config.subnet",
+        "a /24 that the machine does not route unless given",
+        {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}},
+    ),
+    Row(
+        "networks.ipam.config.gateway",
+        "the first address unless given",
+        {"ipam": {"config": [{"subnet": "10.9.0.0/24", "gateway": "10.9.0.200"}]}},
+    ),
+    Row(
+        "networks.ipam.config.ip_range",
+        "from where addresses are chosen",
+        {"ipam": {"config": [{"subnet": "10.9.0.0/24", "ip_range": "10.9.0.128/25"}]}},
+    ),
+)
+VOLUME = (
+    Row("volumes.name", "`PROJECT_KEY` unless given", {"name": "n"}),
+    Row("volumes.driver", "`local`", {"driver": "local"}),
+    Row("volumes.external", "one that another project has made", {"external": True, "name": "there"}),
+    Row("volumes.labels", "", {"labels": {"l": "1"}}),
+)
+CONTENT = (
+    Row("configs.name", "kept, means nothing", {"name": "n"}),
+    Row("configs.file", "read by the command line with your rights; at most 1 MB", {"file": "./file", "content": None}),
+    Row("configs.environment", "a variable's value", {"environment": "V", "content": None}),
+    Row("configs.content", "text, in which variables are filled in", {"content": "other"}),
+    Row("configs.labels", "kept", {"labels": {"l": "1"}}),
+    Row("configs.external", "refused: nothing keeps any", {}),
+    Row("secrets.name", "kept, means nothing", {"name": "n"}),
+    Row("secrets.file", "as of configs", {"file": "./file", "environment": None}),
+    Row("secrets.environment", "a variable's value", {"environment": "W"}),
+    Row("secrets.labels", "kept", {"labels": {"l": "1"}}),
+    Row("secrets.external", "refused: nothing keeps any", {}),
+)
+TOP = (
+    Row("name", "the project's name; the folder's unless given", {}),
+    Row("version", "noted, means nothing", {}),
+    Row("services", "", {}),
+    Row("networks", "those that no active service uses are not made", {}),
+    Row("volumes", "likewise", {}),
+    Row("configs", "", {}),
+    Row("secrets", "", {}),
+)
+ROWS = (*SERVICE, *NETWORK, *VOLUME, *CONTENT, *TOP)
+BY_PATH = {row.path: row for row in ROWS}
