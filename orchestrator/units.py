@@ -51,7 +51,7 @@ def name_of(places: settings.Places) -> str:
 def start(places: settings.Places, argv: list[str], environment: dict[str, str]) -> str:
     """Start it, and wait until it is ready; "" or what systemd says against it."""
     name = name_of(places)
-    if _is_installed(name):
+    if is_installed(name):
         return _run("systemctl", "start", name)[1]
     words = ["systemd-run", "--quiet", "--collect", f"--unit={name}", "--service-type=notify"]
     words.append("--description=Keeps containers as they are declared")
@@ -62,7 +62,7 @@ def start(places: settings.Places, argv: list[str], environment: dict[str, str])
 
 def give_up(name: str) -> None:
     """Do not let a transient unit go on trying what has failed while somebody waited."""
-    if not _is_installed(name):
+    if not is_installed(name):
         _run("systemctl", "stop", name)
 
 
@@ -71,7 +71,8 @@ def log_of(name: str) -> str:
     return _run("journalctl", "--no-pager", "--quiet", "-o", "cat", "-n", str(LOG_LINES), "-u", name)[0]
 
 
-def _is_installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """A unit file of this name is there for every boot."""
     return any(os.path.lexists(f"{folder}/{name}") for folder in INSTALLED)
 
 
