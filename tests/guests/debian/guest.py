@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.process import syscalls
 from tests.guests.debian import payload
 
 BOOT_S = 180.0
@@ -71,7 +72,12 @@ class Guest:
         path.unlink(missing_ok=True)
         with self.console.open("ab") as output:
             self._process = subprocess.Popen(
-                self._argv(path), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self._argv(path),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
         self._port = self._connect(path, began + timeout_s)
         self._await_hello(began + timeout_s)
@@ -215,3 +221,8 @@ class Guest:
         line, _, self._waiting = self._waiting.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def _die_with_parent() -> None:
+    """A guest whose tests were killed would keep two CPUs busy for ever."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
