@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests e2e docs bench demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks e2e docs bench demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -57,6 +57,9 @@ test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboo
 	@./tools/system-packages qemu-system-x86 mmdebstrap e2fsprogs
 	@mkdir -p artifacts/guests
 	set -o pipefail; CORRAL_GUESTS=1 $(BIN)/python -m pytest -v tests/guests/debian 2>&1 | tee artifacts/guests/log
+
+test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
+	CORRAL_LEAK_CYCLES=200 $(BIN)/python -m pytest -q tests/e2e/test_leaks.py
 
 docs: .venv/dev ## make the table of keys in docs/specs.md anew
 	$(BIN)/python -m tests.keys.table

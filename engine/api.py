@@ -19,13 +19,29 @@ Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | V
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to run in a running container. `user`, `working_dir`: None means the container's."""
+    """A command to run in a running container. `user`, `working_dir`: None means the container's. `privileged`: with every
+    capability that corral has."""
 
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     user: str | None = None
     working_dir: str | None = None
     tty: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """Files to or from a container. Out of it (`inward` False): what is at `path`, or what that leads to where it is a link
+    (`follow`). Into it: a tar stream to `path`, whose names all begin with `base` ("": an archive of anything, into a directory
+    that is there); `is_directory`: of the source; `keep_owners`: else everything is root's."""
+
+    path: str
+    inward: bool
+    follow: bool = False
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +94,14 @@ class Engine(Protocol):
     # --------------------------------------------------------------- containers
     async def start(self, uid: str) -> None:
         """Start the container's process in its sandbox; returns when the program was executed. Takes its host ports.
-        A program that does not exist, a user that does not, a limit the kernel refuses: TerminalEngineError."""
+        A program that does not exist, a user that does not, a limit the kernel refuses: TerminalEngineError. Its `post_start`
+        follow by themselves, also when another engine takes over meanwhile: then all of them again."""
         ...
 
     async def stop(self, uid: str) -> None:
-        """Stop the container on purpose: its stop signal, its grace, then SIGKILL to everything in it. It is MADE
-        afterwards, and gives back its host ports. A paused one goes on first. Does nothing to one that has exited by itself."""
+        """Stop the container on purpose: its `pre_stop`, whose failures are only told, its stop signal, its grace, then SIGKILL
+        to everything in it. It is MADE afterwards, and gives back its host ports. A paused one goes on first. Does nothing to
+        one that has exited by itself."""
         ...
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
@@ -103,6 +121,21 @@ class Engine(Protocol):
         connected socket (the caller closes it) on which `engine.process.wire` messages bring its streams and its exit code."""
         ...
 
+    async def attach(self, uid: str) -> int:
+        """Attach to the first process of a running container. Returns the file descriptor of a connected socket (the caller
+        closes it) on which `engine.process.wire` messages bring what it writes from now on, its input, and its exit."""
+        ...
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        """Begin to copy to or from a container, whether it runs or not. Returns the file descriptor of a connected socket (the
+        caller closes it) on which `engine.process.wire` messages bring a pipe for the tar stream, and how it ended. One of a
+        container that does not run ends when that is started."""
+        ...
+
     def log_path(self, config: ContainerConfig) -> str:
         """Where `engine.process.logs` keeps this container's output; "" where nothing is kept."""
+        ...
+
+    def data_path(self, volume: str) -> str:
+        """Where the content of the volume of this full name is on this machine."""
         ...

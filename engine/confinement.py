@@ -7,11 +7,11 @@ import json
 import os
 import platform
 
-from engine import seccomp, store
+from engine import seccomp, store, strictness
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
 from engine.types.configs import ContainerConfig
-from engine.types.parts import DEFAULT_CAPABILITIES, Security
+from engine.types.parts import DEFAULT_CAPABILITIES
 
 UNCONFINED = "unconfined"
 SECCOMP_FILE = "seccomp.bpf"  # in a container's directory
@@ -20,9 +20,10 @@ SECCOMP_FILE = "seccomp.bpf"  # in a container's directory
 def check(config: ContainerConfig) -> None:
     """Raise TerminalEngineError for what cannot be given to the container's processes, naming it."""
     ours = capabilities.ours()
-    _check_capabilities(config, ours)
+    if config.ids is None:
+        _check_capabilities(config, ours)
     if config.security.seccomp not in ("", UNCONFINED):
-        _program(config.security)
+        _program(config)
     if not ours & capabilities.mask(("SYS_RESOURCE",)):
         _check_ulimits(config)
 
@@ -52,14 +53,21 @@ def filter_of(config: ContainerConfig, directory: str, default_path: str) -> str
     if not security.seccomp and security.capabilities == DEFAULT_CAPABILITIES:
         return default_path
     path = os.path.join(directory, SECCOMP_FILE)
-    store.replace(path, _program(security), durable=False)
+    store.replace(path, _program(config), durable=False)
     return path
 
 
-def _program(security: Security) -> bytes:
-    ours = capabilities.ours()
+def _program(config: ContainerConfig) -> bytes:
+    """In a user namespace every capability can be had."""
+    security, ours = config.security, capabilities.EVERY if config.ids else capabilities.ours()
     held = frozenset(f"CAP_{name}" for name in security.capabilities if ours & capabilities.mask((name,)))
-    profile = json.loads(security.seccomp) if security.seccomp else seccomp.default_profile()
+    match security.seccomp:
+        case "":
+            profile = seccomp.default_profile()
+        case "strict":
+            profile = strictness.profile()
+        case text:
+            profile = json.loads(text)
     return seccomp.compile(profile, held, platform.machine())
 
 

@@ -16,13 +16,13 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from engine import confinement, errors, nodes, starting, store, trees
+from engine import confinement, errors, log_sending, nodes, sharing, starting, store, trees
 from engine.cgroups import devices
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.images.store import ImageStore
@@ -30,12 +30,15 @@ from engine.process import frames, wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
-from engine.types.parts import Limits, PortMap, Restart
+from engine.types.parts import Limits, PortMap, Restart, Scope
+from engine.volumes import Content
 
 HASTY_S = 10.0
 GONE = ".gone"
 IN_FORCE_IS_FRESH_S = 1.0
 FREEZE_S = 5.0
+PARENTS = "_parents"
+"""No project is called so."""
 
 
 @dataclass(slots=True)
@@ -94,7 +97,15 @@ class Container:
             return 0
         if self.process:
             return self.run.hasty
-        return self.run.hasty + 1 if self.ended_at - self.run.started_at < HASTY_S and self.exit else 0
+        is_hasty = self.ended_at - self.run.started_at < HASTY_S and self.exit and not self.is_lost
+        return self.run.hasty + 1 if is_hasty else 0
+
+    @property
+    def is_lost(self) -> bool:
+        """It did not end by itself."""
+        if self.state is not State.EXITED or self.rebooted:
+            return False
+        return self.exit is None or bool(self.run and self.run.taken_along)
 
 
 class Containers:
@@ -143,15 +154,17 @@ class Containers:
             sandbox_uid=run.sandbox_uid if run and container.process else "",
             whole=container.record.whole,
             pid=container.process.identity.pid if container.process else 0,
-            code=ended.code if ended and not container.process else None,
+            code=_code_of(ended, run) if ended and not container.process else None,
             oom=bool(ended and ended.oom and not container.process),
-            lost=container.state is State.EXITED and not ended and not container.rebooted,
-            error=container.error,
+            lost=container.is_lost,
+            error=container.error or (run.failed if run else ""),
             created_at=container.record.created_at,
             started_at=run.started_at if run else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
             hasty=container.hasty,
+            joined=run.joined if run and container.process else (),
+            hooked=run.hooked if run else True,
         )
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
@@ -205,6 +218,10 @@ class Containers:
             container.process = running.get(uid)
             if container.process is None:
                 self._ended_unseen(container)
+                if container.config.namespaces.pid is not Scope.OWN:
+                    self._driver.kill(self.cgroup(container))  # its shim may have died while nobody looked
+        for container in self._all.values():
+            self._note_taken_along(container, just_now=False)
 
     def _ended_unseen(self, container: Container) -> None:
         """Its end was not heard: the record tells, or nobody knows."""
@@ -240,6 +257,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
+        log_sending.check(config)
         rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())
@@ -249,8 +267,8 @@ class Containers:
         store.write(path, record, durable=False)
         container = Container(record)
         self._keep(container)
-        self._driver.create(config.project, record.uid[:12], config.limits, rules, config.block_io)
-        starting.make_directories(directory, layers)
+        self._driver.create(group_of(config), record.uid[:12], config.limits, rules, config.block_io)
+        starting.make_directories(directory, layers, starting.owner_of(0, config.ids))
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)
         container.record = whole
@@ -259,7 +277,7 @@ class Containers:
         """Keep another Config, and put its limits in force."""
         self._driver.update(
             self._driver.create(
-                config.project, container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
+                group_of(config), container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
             ),
             config.limits,
         )
@@ -291,14 +309,18 @@ class Containers:
         container.record = replace(container.record, config=replace(container.config, ports=ports))
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
 
-    async def start(self, container: Container, sandbox: Sandbox, volume_data: Callable[[str], str]) -> None:
-        """Start the process; the caller holds the container's lock and has taken its ports."""
+    async def start(self, container: Container, sandbox: Sandbox, content: Mapping[str, Content]) -> None:
+        """Start the process; the caller holds the container's lock and has taken its ports. `content`: of its volumes."""
         exited, before = container.state is State.EXITED, container.run
+
+        def in_slot(name: str) -> Container | None:
+            return self._all.get(self._uids.get((container.config.project, name), ""))
+
         record, directory = container.record, self.directory(container.record.uid)
         paths = self.cgroup(container)
         if self._driver.missing(paths):  # since a reboot
             self._driver.create(
-                record.config.project, record.uid[:12], record.config.limits, block_io=record.config.block_io
+                group_of(record.config), record.uid[:12], record.config.limits, block_io=record.config.block_io
             )
         rules = nodes.rules(record.config)
         if rules != devices.DEFAULT:  # numbers may be others by now
@@ -309,10 +331,13 @@ class Containers:
             sandbox_uid=sandbox.record.uid,
             boot_id=self._boot_id,
             started_at=time.time(),
-            restarts=before.restarts + 1 if before and exited else 0,
+            restarts=before.restarts + (not container.is_lost) if before and exited else 0,
             hasty=container.hasty,
+            joined=sharing.joined(record.config, in_slot),
+            hooked=not record.config.post_start,
         )
-        starting.write_files(directory, record.config.files)
+        starting.write_files(directory, record.config.files, record.config.ids)
+        starting.write_hostname(record.config, directory)
         spec = starting.spec_of(
             record,
             run=run.run,
@@ -321,7 +346,8 @@ class Containers:
             cgroups=paths,
             defaults=self._images.defaults(record.config.image),
             seccomp_path=confinement.filter_of(record.config, directory, self._seccomp_path),
-            volume_data=volume_data,
+            content=content,
+            namespaces=sharing.namespaces_of(record.config, in_slot),
         )
         store.write(os.path.join(directory, "run.json"), run, durable=False)
         container.run, container.exit, container.lost_at, container.rebooted = run, None, 0.0, False
@@ -331,6 +357,12 @@ class Containers:
         except errors.EngineError as error:
             self._not_started(container, before, error)
             raise
+
+    def mark(self, container: Container, *, hooked: bool = False, failed: str = "") -> None:
+        """Note of its present run that its `post_start` are done, or why it is to end."""
+        assert container.run is not None
+        container.run = replace(container.run, hooked=hooked, failed=failed)
+        store.write(os.path.join(self.directory(container.record.uid), "run.json"), container.run, durable=False)
 
     def _not_started(self, container: Container, before: store.RunRecord | None, error: errors.EngineError) -> None:
         """A start that failed is no run: what was before is again."""
@@ -350,12 +382,20 @@ class Containers:
         if container is None or container.run is None or container.run.run != found.run:
             return None
         container.process, container.exit = None, found
+        self._note_taken_along(container, just_now=True)
         return container
 
-    async def stop(self, container: Container, sandbox: Sandbox) -> None:
-        config = container.config
-        await self.pause(container, on=False)
-        found = await sandbox.shim.stop(container.record.uid, config.stop_signal, config.stop_grace_s)
+    def _note_taken_along(self, container: Container, *, just_now: bool) -> None:
+        """Once and for all: who took it along may soon run again."""
+        if not container.run or container.run.taken_along:
+            return
+        if sharing.was_taken_along(container, self._all.get, just_now=just_now):
+            container.run = replace(container.run, taken_along=True)
+            path = os.path.join(self.directory(container.record.uid), "run.json")
+            store.write(path, container.run, durable=False)
+
+    async def stop(self, container: Container, sandbox: Sandbox, grace_s: float) -> None:
+        found = await sandbox.shim.stop(container.record.uid, container.config.stop_signal, grace_s)
         if found:
             self.ended(found)
 
@@ -396,4 +436,15 @@ class Containers:
     def cgroup(self, container: Container) -> Paths:
         """Where its cgroup is; touches nothing."""
         config = container.config
-        return self._driver.paths(config.project, container.record.uid[:12], block_io=config.block_io != NO_BLOCK_IO)
+        has_block_io = config.block_io != NO_BLOCK_IO
+        return self._driver.paths(group_of(config), container.record.uid[:12], block_io=has_block_io)
+
+
+def group_of(config: ContainerConfig) -> str:
+    """What a container's cgroup is in: the project's, or the parent that the file names, which projects share."""
+    return f"{PARENTS}/{config.cgroup_parent}" if config.cgroup_parent else config.project
+
+
+def _code_of(ended: wire.Exit, run: store.RunRecord | None) -> int:
+    """A run that was ended for its `post_start` is no success, whatever the program makes of its stop signal."""
+    return 1 if run and run.failed and not ended.code else ended.code

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -20,9 +21,13 @@ import anyio.abc
 import anyio.to_thread
 
 from engine import errors, metering, probes, processes, trees
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.containers import Container, Containers
+from engine.copies import Copies
+from engine.forwarding import Forwarding
+from engine.hooks import Hooks
+from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.machine import Machine
@@ -40,7 +45,7 @@ from engine.types.configs import (
     VolumeConfig,
 )
 from engine.types.infos import Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
@@ -94,6 +99,7 @@ class LinuxEngine:
         self._machine = await stack.enter_async_context(Machine.open(self._root, self._run, self._cgroup_root))
         self._tasks: anyio.abc.TaskGroup = await stack.enter_async_context(anyio.create_task_group())
         self.images = ImageStore(os.path.join(self._root, "images"))
+        self._ids = IdRanges()
         self.volumes = Volumes(os.path.join(self._root, "volumes"))
         self.networks = Networks(self._run, self._machine.links)
         remover = trees.Remover()
@@ -117,16 +123,24 @@ class LinuxEngine:
         self._wiring = Wiring(
             self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
         )
+        self._hooks = Hooks(self._tasks, self.containers, self._note)
+        self._forwarding = Forwarding(self._tasks, self.containers)
+        self._copies = Copies(self._tasks)
         self._tasks.start_soon(self._warm)
         self.volumes.load()
         self.networks.load()
         await self.sandboxes.load()
         self.containers.load({run.container: run for sandbox in self.sandboxes for run in sandbox.shim.listing.running})
+        for container in self.containers:
+            if container.process:
+                self._hooks.begin(container, self._sandbox_of(container))
+            self._forwarding.begin(container)
         await self._wiring.open()
         host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
-        self._tasks.start_soon(self._watch_names)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
+        self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -146,7 +160,13 @@ class LinuxEngine:
     @verb
     async def taken(self, project: str) -> Taken:
         await self.networks.refresh()
-        return self._wiring.taken(project)
+        return replace(self._wiring.taken(project), ids=await anyio.to_thread.run_sync(self._ids_elsewhere, project))
+
+    def _ids_elsewhere(self, project: str) -> tuple[tuple[IdRange, str], ...]:
+        """Of user namespaces, but the project's own."""
+        ours = [(each.config.project, each.config.ids) for each in (*self.containers, *self.sandboxes)]
+        others = ((ids, f"project {owner}") for owner, ids in ours if ids and owner != project)
+        return (*dict.fromkeys(others), *self._ids.elsewhere(ids for _, ids in ours if ids))
 
     @verb
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
@@ -165,7 +185,8 @@ class LinuxEngine:
     def _own_network(self, container: Container) -> int:
         """The pid whose interfaces are the container's alone; 0: it has none of its own."""
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
-        is_own = container.process and sandbox and is_private(sandbox.config)
+        is_first = container.config.sandbox == container.config.slot  # or what goes through it would be counted twice
+        is_own = container.process and sandbox and is_first and is_private(sandbox.config)
         return container.process.identity.pid if container.process and is_own else 0
 
     async def changes(self) -> AsyncIterator[str]:
@@ -180,6 +201,9 @@ class LinuxEngine:
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)
 
+    def data_path(self, volume: str) -> str:
+        return self.volumes.data(volume)
+
     def _note(self, project: str = "") -> None:
         self._changed.add(project)
         self._wake.set()
@@ -192,8 +216,9 @@ class LinuxEngine:
             case ImageConfig():
                 self.images.ensure(config)
             case VolumeConfig():
-                self.volumes.create(config)
+                await self.volumes.create(config)
             case NetworkConfig():
+                self._wiring.refuse_unable(config)
                 await self.networks.create_network(config)
                 await self._wiring.publish()
             case SandboxConfig():
@@ -207,7 +232,7 @@ class LinuxEngine:
         sandbox = self.sandboxes.named(config.project, config.sandbox)
         with self.sandboxes.rewired(sandbox.record.uid):
             await self.networks.attach(config, sandbox)
-        await self._wiring.publish_endpoints(sandbox.record.uid)
+        await self._wiring.publish_endpoints(sandbox.record.uid, rules=bool(config.link_local))
 
     @verb
     async def update(self, uid: str, config: Updatable) -> None:
@@ -248,10 +273,10 @@ class LinuxEngine:
         if container := self.containers.find(uid):
             await self._remove_container(container)
         elif self.networks.has_endpoint(uid):
-            sandbox_uid = self.networks.endpoint(uid).sandbox_uid
+            sandbox_uid, had = self.networks.endpoint(uid).sandbox_uid, self.networks.endpoint(uid).config.link_local
             with self.sandboxes.rewired(sandbox_uid):
                 await self.networks.detach(uid)
-            await self._wiring.publish_endpoints(sandbox_uid)
+            await self._wiring.publish_endpoints(sandbox_uid, rules=bool(had))
         elif self.sandboxes.has(uid):
             await self.sandboxes.remove(uid)
             self._wiring.forget_sandbox(uid)
@@ -268,6 +293,8 @@ class LinuxEngine:
         async with container.lock:
             if container.process:
                 raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
+            await self._forwarding.finish(container)
+            await self._copies.end(container.record.uid)
             await self.containers.remove(container)
 
     # --------------------------------------------------------------------------------------------------- containers
@@ -280,13 +307,17 @@ class LinuxEngine:
                 return
             sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
             ports = container.config.ports if is_private(sandbox.config) else ()
+            await self._copies.end(uid)
             await self._wiring.hold(sandbox, uid, ports)
             try:
-                await self.containers.start(container, sandbox, self.volumes.data)
+                content = await self.volumes.content(container.config.mounts)
+                await self.containers.start(container, sandbox, content)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._wiring.hold_only(sandbox, uid, ())
                 raise
+            self._hooks.begin(container, sandbox)
+            self._forwarding.begin(container)
         if ports:
             await self._wiring.publish_ports()
         await self._wiring.forget_connections(_flows(ports))
@@ -297,7 +328,9 @@ class LinuxEngine:
         if not container.process:
             return
         sandbox = self._sandbox_of(container)
-        await self.containers.stop(container, sandbox)
+        self._hooks.end(uid)
+        await self.containers.pause(container, on=False)
+        await self.containers.stop(container, sandbox, await self._hooks.pre_stop(container, sandbox))
         await self._give_back(container, sandbox)
 
     @verb
@@ -332,6 +365,29 @@ class LinuxEngine:
         connection.setblocking(True)
         return connection.detach()
 
+    @verb
+    async def attach(self, uid: str) -> int:
+        connection = await self._sandbox_of(self.containers.get(uid)).shim.attach(uid)
+        connection.setblocking(True)
+        return connection.detach()
+
+    @verb
+    async def copy(self, uid: str, copying: Copying) -> int:
+        container = self.containers.get(uid)
+        path = copying.path
+        order = (
+            wire.CopyIn(path, copying.base, copying.is_directory, copying.keep_owners)
+            if copying.inward
+            else wire.CopyOut(path, copying.follow)
+        )
+        async with container.lock:
+            if not container.record.whole:
+                raise errors.EngineError(f"cannot copy: container {container.config.name} is not made yet")
+            directory, content = self.containers.directory(uid), await self.volumes.content(container.config.mounts)
+            connection = await self._copies.begin(container, order, directory=directory, content=content)
+        connection.setblocking(True)
+        return connection.detach()
+
     def _sandbox_of(self, container: Container) -> Sandbox:
         if not container.process or not container.run:
             raise errors.EngineError(f"cannot use container {container.config.name}: it is not running")
@@ -354,13 +410,15 @@ class LinuxEngine:
         container = self.containers.ended(ended)
         if container is None:
             return
+        self._hooks.end(container.record.uid)
         self._note(container.config.project)
         sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
         if sandbox:
             self._tasks.start_soon(self._quietly, self._give_back(container, sandbox, after_s=SOON_BACK_S))
 
     async def _on_death(self, sandbox_uid: str, config: SandboxConfig) -> None:
-        await self.containers.kill_lost(sandbox_uid)
+        for container in await self.containers.kill_lost(sandbox_uid):
+            self._hooks.end(container.record.uid)
         self._wiring.forget_sandbox(sandbox_uid)
         self._note(config.project)
 
@@ -381,9 +439,9 @@ class LinuxEngine:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
 
-    async def _watch_names(self) -> None:
+    async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self._quietly(self._wiring.keep_answering())
+            await self._quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
 
     async def _warm(self) -> None:

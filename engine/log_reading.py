@@ -16,6 +16,7 @@ from engine.process import logs
 
 BLOCK_BYTES = 64 * 1024
 POLL_S = 0.1
+TIME_BYTES = 30
 
 
 class Record(NamedTuple):
@@ -30,7 +31,7 @@ class Record(NamedTuple):
 def parse(line: bytes) -> Record | None:
     """Give the record of a line without its newline; None for one that was cut off or is not ours."""
     fields = line.split(b" ", 3)
-    if len(fields) != 4 or len(fields[0]) != 30 or fields[2] not in (b"F", b"P"):
+    if len(fields) != 4 or len(fields[0]) != TIME_BYTES or fields[2] not in (b"F", b"P"):
         return None
     return Record(
         fields[0].decode("ascii", "replace"), fields[1].decode("ascii", "replace"), fields[2] == b"F", fields[3]
@@ -46,14 +47,19 @@ def time_text(seconds: float) -> str:
 class Reader:
     """Begins at the last `tail` lines (None: at the first), and gives nothing from before `since` (seconds since the epoch).
 
-    The log need not exist yet. To be closed.
+    The log need not exist yet. To be closed. `after`: begins where another reader was (`position`).
     """
 
-    def __init__(self, path: str, *, tail: int | None = None, since: float | None = None) -> None:
+    def __init__(
+        self, path: str, *, tail: int | None = None, since: float | None = None, after: tuple[str, int] | None = None
+    ) -> None:
         self._path = path
         self._since = "" if since is None else time_text(since)
         self._files: list[tuple[int, int]] = []  # (descriptor, offset), oldest first
+        self.has_lost = False  # files that came and went between two reads
         self._open(tail)
+        if after is not None:
+            self._skip(*after)
 
     def read(self) -> list[Record]:
         """Give the next records that are complete by now, at least one if there is one; never waits."""
@@ -66,6 +72,25 @@ class Reader:
             wanted = [record for record in records if record.time >= self._since]
             if wanted:
                 return wanted
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """How far it has read: the time of the file's first record, by which it is known (the inode of a file that is gone may be
+        another's by now), and the offset in it."""
+        if not self._files:
+            return "", 0
+        descriptor, offset = self._files[0]
+        return _first_time(descriptor), offset
+
+    def _skip(self, first: str, offset: int) -> None:
+        """Where that file is gone, what is left is all news."""
+        found = [number for number, (each, _) in enumerate(self._files) if _first_time(each) == first]
+        self.has_lost = not found and first != ""
+        if found:
+            for descriptor, _ in self._files[: found[0]]:
+                os.close(descriptor)
+            self._files = self._files[found[0] :]
+            self._files[0] = (self._files[0][0], min(offset, os.fstat(self._files[0][0]).st_size))
 
     def close(self) -> None:
         for descriptor, _ in self._files:
@@ -126,6 +151,7 @@ class Reader:
                 os.close(descriptor)
             else:
                 newer.insert(0, (descriptor, 0))
+        self.has_lost = self.has_lost or (current is not None and not is_over)
         self._files += newer
 
 
@@ -163,6 +189,10 @@ def _open(path: str) -> int | None:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
+
+
+def _first_time(descriptor: int) -> str:
+    return os.pread(descriptor, TIME_BYTES, 0).decode("ascii", "replace")
 
 
 def _last_lines(descriptor: int, count: int) -> tuple[int, int]:

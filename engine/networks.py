@@ -3,7 +3,8 @@
     <run>/networks/<uid>.json     boot-scoped, as the kernel's objects are: a reboot forgets both together
     <run>/endpoints/<uid>.json
 
-Names of kernel objects come from the records' uids and are used once: `cb…` a bridge, `cv…` the machine's end of a cable.
+Names of kernel objects come from the records' uids and are used once: `cb…` a bridge, `cv…` the machine's end of a cable. A
+bridge may be given a name of the user's.
 """
 
 import ipaddress
@@ -14,14 +15,19 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from engine import errors, store
+from engine import errors, inside, store
 from engine.batch import Batch
-from engine.network import bridges, conntrack, routes
+from engine.network import bridges, conntrack, interfaces, links, routes
 from engine.sandboxes import Sandbox
 from engine.types.configs import EndpointConfig, NetworkConfig
 from engine.types.infos import EndpointInfo, NetworkInfo
 
 DUMP_IS_FRESH_S = 5.0
+
+CABLE = "cv"
+
+Cut = tuple[str, tuple[str, ...]]
+"""A link that is to go, and the addresses that it leads to."""
 
 
 class Networks:
@@ -34,7 +40,7 @@ class Networks:
         self._cables: dict[str, dict[str, store.EndpointRecord]] = {}  # sandbox uid -> its endpoints, by uid
         self._dump = bridges.Dump()
         self._dumped_at = -DUMP_IS_FRESH_S
-        self._cut: Batch[tuple[str, str]] = Batch(self._cut_together, gather_s=0.005)
+        self._cut: Batch[Cut] = Batch(self._cut_together, gather_s=0.005)
 
     # ------------------------------------------------------------------------------------------------------ reading
 
@@ -59,6 +65,15 @@ class Networks:
         """The (subnet, who) pairs that this machine has another use for. As of the last `refresh`."""
         return routes.taken(self._dump, (record.bridge for record in self._networks.values()))
 
+    def bridges_elsewhere(self, project: str) -> tuple[tuple[str, str], ...]:
+        """The (interface, who) pairs of this machine but those of the project's own networks. As of the last `refresh`."""
+        owner = {record.bridge: record.config for record in self._networks.values()}
+        return tuple(
+            (name, f"network {owner[name].name}" if name in owner else "one of this machine's")
+            for name in sorted(self._dump.links)
+            if not name.startswith(CABLE) and not (name in owner and owner[name].project == project)
+        )
+
     def records(self) -> tuple[store.NetworkRecord, ...]:
         return tuple(self._networks.values())
 
@@ -67,6 +82,17 @@ class Networks:
 
     def endpoints(self) -> tuple[store.EndpointRecord, ...]:
         return tuple(self._endpoints.values())
+
+    def link_locals(self, network_uid: str) -> tuple[str, ...]:
+        """The addresses of IPv4 that members of a network have beside theirs."""
+        found = {
+            address
+            for each in self._endpoints.values()
+            if each.network_uid == network_uid
+            for address in each.config.link_local
+            if ":" not in address
+        }
+        return tuple(sorted(found))
 
     def endpoints_of(self, sandbox_uid: str) -> tuple[store.EndpointRecord, ...]:
         return tuple(self._cables.get(sandbox_uid, {}).values())
@@ -115,15 +141,21 @@ class Networks:
                 return
             if other.config.name == config.name:
                 raise errors.EngineError(f"cannot create network {config.name}: project {other.config.project} has one")
+        if config.bridge and links.index_of(config.bridge) is not None:
+            raise errors.EngineError(f"cannot create network {config.name}: there is an interface {config.bridge}")
         uid = store.new_uid()
-        record = store.NetworkRecord(config, uid, bridge=f"cb{uid[:10]}")
+        record = store.NetworkRecord(config, uid, bridge=config.bridge or f"cb{uid[:10]}")
         self._keep_network(record)
         await self._links.create(_bridge_of(record))
         self._keep_network(replace(record, whole=True))
 
     async def update_network(self, uid: str, config: NetworkConfig) -> None:
-        record = replace(self.network(uid), config=config)
+        before = self.network(uid)
+        record = replace(before, config=config)
         await self._links.create(_bridge_of(record))
+        if config.icc != before.config.icc:
+            for endpoint in [each for each in self._endpoints.values() if each.whole and each.network_uid == uid]:
+                await self._links.mend(_cable_of(endpoint, record))
         self._keep_network(record)
 
     def give_up(self, uid: str) -> None:
@@ -133,7 +165,7 @@ class Networks:
     async def remove_network(self, uid: str) -> None:
         """Take the bridge away. Cables in it lose their network: the caller has detached those that are wanted."""
         self.give_up(uid)
-        await self._cut.do((self.network(uid).bridge, ""))
+        await self._cut.do((self.network(uid).bridge, ()))
         os.unlink(self._path("networks", uid))
         del self._networks[uid]
         self.doubt()
@@ -151,14 +183,13 @@ class Networks:
         for other in self._endpoints.values():
             if other.config == config and other.whole and other.sandbox_uid == sandbox.record.uid:
                 return
-            if other.network_uid == network.uid and other.config.address == config.address:
+            if other.network_uid == network.uid and (both := _had_by_both(other.config, config)):
                 raise errors.EngineError(
                     f"cannot attach {config.sandbox} to network {config.network}: {other.config.sandbox} of project "
-                    f"{other.config.project} has {config.address}"
+                    f"{other.config.project} has {both}"
                 )
-        taken = {record.interface for record in self.endpoints_of(sandbox.record.uid)}
-        interface = next(f"eth{number}" for number in range(1000) if f"eth{number}" not in taken)
-        record = store.EndpointRecord(config, uid, network.uid, sandbox.record.uid, f"cv{uid[:10]}", interface)
+        interface = self._free_interface(config, sandbox)
+        record = store.EndpointRecord(config, uid, network.uid, sandbox.record.uid, f"{CABLE}{uid[:10]}", interface)
         self._keep_endpoint(record)
         await self._links.attach(_cable_of(record, network), sandbox.pid)
         await self._configure(record, network, sandbox)
@@ -168,26 +199,45 @@ class Networks:
         before = self.endpoint(uid)
         record, network = replace(before, config=config), self.network(before.network_uid)
         await self._links.mend(_cable_of(record, network))
-        if config.primary != before.config.primary:
+        if _inside(config) != _inside(before.config):
             await self._configure(record, network, sandbox)
         self._keep_endpoint(record)
 
     async def detach(self, uid: str) -> None:
         record = self.endpoint(uid)
         self._keep_endpoint(replace(record, whole=False))
-        await self._cut.do((record.link, record.config.address))
+        await self._cut.do((record.link, (record.config.address, record.config.address6)))
         os.unlink(self._path("endpoints", uid))
         self._forget_endpoint(record)
 
     async def _configure(self, record: store.EndpointRecord, network: store.NetworkRecord, sandbox: Sandbox) -> None:
         config = record.config
-        gateway = config.gateway if config.primary and not network.config.internal else None
-        await sandbox.shim.configure_interface(record.interface, config.address, config.prefix_length, gateway)
+        addresses = ((config.address, config.prefix_length), (config.address6, config.prefix_length6))
+        gateways = ((config.gateway, config.primary), (config.gateway6, config.primary6))
+        interface = interfaces.Interface(
+            record.interface,
+            (*(f"{address}/{bits}" for address, bits in addresses if address), *map(_with_prefix, config.link_local)),
+            tuple(each for each, is_primary in gateways if each and is_primary and not network.config.internal),
+            config.mtu,
+            config.sysctls,
+        )
+        await inside.act(sandbox.directory, inside.NETWORK, lambda: interfaces.configure(interface))
 
-    async def _cut_together(self, links: Sequence[tuple[str, str]]) -> None:
-        """Links with the address that each leads to ("": none). Whoever gets the address next inherits no connections."""
-        await self._links.cut([link for link, _ in links])
-        addresses = [address for _, address in links if address]
+    def _free_interface(self, config: EndpointConfig, sandbox: Sandbox) -> str:
+        """The name asked for, or the likely one, or the next one like it."""
+        taken = {record.interface for record in self.endpoints_of(sandbox.record.uid)}
+        if config.interface:
+            if config.interface in taken:
+                raise errors.EngineError(f"cannot attach {config.sandbox}: it has an interface {config.interface}")
+            return config.interface
+        prefix = config.likely_interface.rstrip("0123456789") or "eth"
+        names = (config.likely_interface, *(f"{prefix}{number}" for number in range(len(taken) + 1)))
+        return next(name for name in names if name and name not in taken)
+
+    async def _cut_together(self, cuts: Sequence[Cut]) -> None:
+        """Links with the addresses that each leads to. Whoever gets an address next inherits no connections."""
+        await self._links.cut([link for link, _ in cuts])
+        addresses = [address for _, led_to in cuts for address in led_to if address]
         await anyio.to_thread.run_sync(lambda: conntrack.forget(addresses=addresses))
 
     # ------------------------------------------------------------------------------------------------------- inside
@@ -214,12 +264,38 @@ class Networks:
 
 
 def _bridge_of(record: store.NetworkRecord) -> bridges.Bridge:
-    prefix_length = ipaddress.IPv4Network(record.config.subnet).prefixlen
-    return bridges.Bridge(record.bridge, record.config.gateway, prefix_length, record.config.mtu)
+    config = record.config
+    lengths = (ipaddress.ip_network(subnet).prefixlen if subnet else 0 for subnet in (config.subnet, config.subnet6))
+    prefix_length, prefix_length6 = lengths
+    return bridges.Bridge(record.bridge, config.gateway, prefix_length, config.mtu, config.gateway6, prefix_length6)
 
 
 def _cable_of(record: store.EndpointRecord, network: store.NetworkRecord) -> bridges.Cable:
-    return bridges.Cable(record.link, network.bridge, record.interface, record.config.address, network.config.mtu)
+    config = record.config
+    return bridges.Cable(
+        record.link,
+        network.bridge,
+        record.interface,
+        config.address or config.address6,
+        config.mtu,
+        config.mac,
+        is_isolated=not network.config.icc,
+    )
+
+
+def _inside(config: EndpointConfig) -> tuple[object, ...]:
+    """What of an endpoint is in the sandbox, and may change while it stands."""
+    return (config.primary, config.primary6, config.mtu)
+
+
+def _had_by_both(one: EndpointConfig, other: EndpointConfig) -> str:
+    pairs = ((one.address, other.address), (one.address6, other.address6), (one.mac, other.mac))
+    return next((its for its, own in pairs if its and its == own), "")
+
+
+def _with_prefix(link_local: str) -> str:
+    """libnetwork osl/interface_linux.go, setInterfaceLinkLocalIPs."""
+    return f"{link_local}/{64 if ':' in link_local else 16}"
 
 
 def _records(kind: type[store.Record], directory: str) -> Iterator[store.Record]:

@@ -14,10 +14,18 @@ KILL = 9
 
 
 def spec_of(uid: str, command: Command) -> wire.ExecSpec:
-    return wire.ExecSpec(uid, command.argv, command.environment, command.user, command.working_dir, command.tty)
+    return wire.ExecSpec(
+        uid,
+        command.argv,
+        command.environment,
+        command.user,
+        command.working_dir,
+        command.tty,
+        privileged=command.privileged,
+    )
 
 
-async def finish(session: Session, timeout_s: float) -> Ended:
+async def finish(session: Session, timeout_s: float | None) -> Ended:
     """Wait for the end of a command and keep the end of what it wrote. TimeoutError: it took longer, and was killed."""
     with session:
         _, *streams = session.descriptors

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import errors, shims, store, trees
-from engine.process import wire
+from engine import errors, inside, shims, store, trees
+from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import SandboxInfo
 
@@ -149,6 +149,8 @@ class Sandboxes:
         store.write(os.path.join(directory, "record.json"), record, durable=False)
         for name, text in self._texts(record.uid, config).items():
             _overwrite(os.path.join(directory, name), text)
+            if config.ids:
+                os.chown(os.path.join(directory, name), config.ids.first, config.ids.first)
         shim = await self.zygote.fork_shim(
             wire.SandboxSpec(
                 sandbox=record.uid,
@@ -160,6 +162,7 @@ class Sandboxes:
                 domainname=config.domainname,
                 mode=str(config.mode),
                 sysctls=config.sysctls,
+                ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
             )
         )
         record = replace(record, whole=True)
@@ -173,7 +176,9 @@ class Sandboxes:
             raise errors.TerminalEngineError(f"cannot update sandbox {config.name}: its mode does not change live")
         record = replace(sandbox.record, config=config)
         if (config.hostname, config.domainname) != (sandbox.config.hostname, sandbox.config.domainname):
-            await sandbox.shim.set_hostname(config.hostname, config.domainname)
+            await inside.act(
+                sandbox.directory, inside.NAMES, lambda: namespaces.name(config.hostname, config.domainname)
+            )
         store.write(sandbox.file("record.json"), record, durable=False)
         self._living[uid] = replace(sandbox, record=record)
         self.write_files(self._living[uid])

@@ -181,21 +181,12 @@ class Shim:
         stopped: wire.Stopped = await self._request(wire.Stop(container, number, grace_s), grace_s + REQUEST_S)
         return stopped.exit
 
-    async def configure_interface(self, name: str, address: str, prefix_length: int, gateway: str | None) -> None:
-        await self._request(wire.ConfigureInterface(name, address, prefix_length, gateway))
-
-    async def unconfigure_interface(self, name: str) -> None:
-        await self._request(wire.UnconfigureInterface(name))
-
     async def hold(self, key: str, descriptors: Sequence[int]) -> None:
         """Let the shim keep copies of these descriptors; ours stay ours."""
         await self._request(wire.Hold(key), descriptors=tuple(descriptors))
 
     async def release(self, keys: Sequence[str]) -> None:
         await self._request(wire.Release(tuple(keys)))
-
-    async def set_hostname(self, hostname: str, domainname: str = "") -> None:
-        await self._request(wire.SetHostname(hostname, domainname))
 
     async def list(self) -> wire.Listing:
         listing: wire.Listing = await self._request(wire.List())
@@ -216,6 +207,17 @@ class Shim:
         connection = await channel.connect(self.directory)
         try:
             await channel.send(connection, wire.Frame(1, wire.Exec(spec)))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def attach(self, container: str) -> socket.socket:
+        """Attach to a container on a connection of its own, which its holder reads: Attached, or Failed, and the container's
+        exit. Frame number 1."""
+        connection = await channel.connect(self.directory)
+        try:
+            await channel.send(connection, wire.Frame(1, wire.Attach(container)))
         except BaseException:
             connection.close()
             raise

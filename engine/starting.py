@@ -2,33 +2,46 @@
 
 import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from engine import confinement, errors, nodes
+from engine import confinement, errors, nodes, store
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
 from engine.sandboxes import FILES, Sandbox
 from engine.store import ContainerRecord
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BindMount, GivenFile, Mount, TmpfsMount, VolumeMount
+from engine.types.parts import BindMount, GivenFile, IdRange, Mount, Scope, TmpfsMount, VolumeMount
+from engine.volumes import Content
 
 
-def make_directories(directory: str, layers: tuple[Layer, ...]) -> None:
-    """Make what a container's directory, empty yet, must hold before it can start."""
+def make_directories(directory: str, layers: tuple[Layer, ...], owner: int) -> None:
+    """Make what a container's directory, empty yet, must hold before it can start. `owner`: who is root in the container."""
     for name in ("run", "root", "layers"):
         os.mkdir(f"{directory}/{name}", 0o700)
     for number, layer in enumerate(layers):
         for name in ("", "/upper", "/work"):
             os.mkdir(f"{directory}/layers/{number}{name}", 0o700)
+        os.chown(f"{directory}/layers/{number}/upper", owner, owner)
         os.chmod(f"{directory}/layers/{number}/upper", os.stat(layer.lowers[0]).st_mode & 0o7777)
+
+
+def owner_of(number: int, ids: IdRange | None) -> int:
+    """The machine's id for a container's. Raises `TerminalEngineError`."""
+    if ids is None:
+        return number
+    if number >= ids.length:
+        raise errors.TerminalEngineError(
+            f"cannot give a file to {number}: there are {ids.length} ids in a user namespace (userns_mode: host has all)"
+        )
+    return ids.first + number
 
 
 def given_file(directory: str, number: int) -> str:
     return f"{directory}/files/{number}"
 
 
-def write_files(directory: str, files: Sequence[GivenFile]) -> None:
+def write_files(directory: str, files: Sequence[GivenFile], ids: IdRange | None) -> None:
     """Make what a container finds as its configs and secrets what it should be. Others see nothing of it."""
     if not files:
         return
@@ -37,8 +50,24 @@ def write_files(directory: str, files: Sequence[GivenFile]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(given_file(directory, number), flags, 0o600), "wb") as stream:
             stream.write(base64.b64decode(file.data))
-            os.fchown(stream.fileno(), file.uid, file.gid)
+            os.fchown(stream.fileno(), owner_of(file.uid, ids), owner_of(file.gid, ids))
             os.fchmod(stream.fileno(), file.mode)
+
+
+def hostname_of(config: ContainerConfig, sandbox: Sandbox) -> str:
+    return os.uname().nodename if config.namespaces.uts is Scope.HOST else sandbox.config.hostname
+
+
+def etc_files(config: ContainerConfig, directory: str, sandbox: Sandbox) -> Iterator[tuple[str, str]]:
+    """(name in /etc, file of the machine) pairs. Whoever has the machine's name finds that in a file of its own."""
+    for name in FILES:
+        is_own = name == "hostname" and config.namespaces.uts is Scope.HOST
+        yield name, f"{directory}/{name}" if is_own else sandbox.file(name)
+
+
+def write_hostname(config: ContainerConfig, directory: str) -> None:
+    if config.namespaces.uts is Scope.HOST:
+        store.replace(f"{directory}/hostname", f"{os.uname().nodename}\n".encode(), 0o644, durable=False)
 
 
 def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
@@ -51,16 +80,38 @@ def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
     return argv
 
 
-def mount_of(mount: Mount, volume_data: Callable[[str], str]) -> wire.Bind | wire.Volume | wire.Tmpfs:
+def volume_of(mount: VolumeMount, content: Mapping[str, Content]) -> wire.Volume:
+    copy_up = not (mount.no_copy or mount.subpath)
+    path, filesystem = content[mount.volume]
+    return wire.Volume(path, mount.target, mount.read_only, copy_up, mount.subpath, filesystem)
+
+
+def mount_of(mount: Mount, content: Mapping[str, Content]) -> wire.Bind | wire.Volume | wire.Tmpfs:
     match mount:
         case BindMount():
-            return wire.Bind(mount.source, mount.target, mount.read_only, mount.create_host_path)
+            return wire.Bind(
+                mount.source,
+                mount.target,
+                mount.read_only,
+                mount.create_host_path,
+                mount.propagation,
+                mount.recursive,
+            )
         case VolumeMount():
-            return wire.Volume(volume_data(mount.volume), mount.target, mount.read_only, not mount.no_copy)
+            return volume_of(mount, content)
         case TmpfsMount():
             return wire.Tmpfs(
                 mount.target, mount.size_bytes, mount.mode, mount.uid, mount.gid, mount.read_only, mount.no_exec
             )
+
+
+def overlays_of(record: ContainerRecord, directory: str) -> tuple[wire.Overlay, ...]:
+    """What the root of the container is made of, with its own writable layers."""
+    layers = os.path.join(directory, "layers")
+    return tuple(
+        wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
+        for number, layer in enumerate(record.layers)
+    )
 
 
 def environment_of(config: ContainerConfig, defaults: Defaults) -> wire.Pairs:
@@ -76,11 +127,11 @@ def spec_of(
     cgroups: Paths,
     defaults: Defaults,
     seccomp_path: str,
-    volume_data: Callable[[str], str],
+    content: Mapping[str, Content],
+    namespaces: wire.Namespaces,
 ) -> wire.StartSpec:
     """Raises `TerminalEngineError` for a Config that names nothing to run."""
     config = record.config
-    layers = os.path.join(directory, "layers")
     return wire.StartSpec(
         container=record.uid,
         run=run,
@@ -90,25 +141,25 @@ def spec_of(
         log_bytes=config.logging.file_bytes or 0,
         log_files=config.logging.files,
         argv=argv_of(config, defaults),
-        overlays=tuple(
-            wire.Overlay(layer.target, layer.lowers, f"{layers}/{number}/upper", f"{layers}/{number}/work")
-            for number, layer in enumerate(record.layers)
-        ),
+        overlays=overlays_of(record, directory),
         environment=environment_of(config, defaults),
         user=config.user or defaults.user,
         working_dir=config.working_dir or defaults.working_dir,
-        mounts=tuple(mount_of(mount, volume_data) for mount in config.mounts),
+        mounts=tuple(mount_of(mount, content) for mount in config.mounts),
         files=(
-            *(wire.Bind(sandbox.file(name), f"/etc/{name}", config.read_only) for name in FILES),
             *(
-                wire.Bind(given_file(directory, number), file.target, read_only=True)
+                wire.Bind(file, f"/etc/{name}", config.read_only, is_ours=True)
+                for name, file in etc_files(config, directory, sandbox)
+            ),
+            *(
+                wire.Bind(given_file(directory, number), file.target, read_only=True, is_ours=True)
                 for number, file in enumerate(config.files)
             ),
         ),
         cgroups=wire.Cgroups(cgroups.v2_directory or "", tuple(os.path.dirname(path) for path in cgroups.v1_tasks)),
         oom_counters=tuple(wire.OomCounter(path, key) for path, key in cgroups.oom_counters),
         confinement=confinement.of(config, seccomp_path),
-        hostname=sandbox.config.hostname,
+        hostname=hostname_of(config, sandbox),
         shm_bytes=config.shm_bytes,
         read_only=config.read_only,
         sysctls=config.sysctls,
@@ -116,4 +167,6 @@ def spec_of(
         init=config.init,
         tty=config.tty,
         stdin_open=config.stdin_open,
+        namespaces=namespaces,
+        ids=wire.IdRange(config.ids.first, config.ids.length) if config.ids else None,
     )

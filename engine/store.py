@@ -23,6 +23,7 @@ from engine import errors
 from engine.images.layout import Layer
 from engine.process.durable import sync_directory
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
+from engine.types.infos import Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The last run of a container, as the daemon began it. `run` names it in the shim's records."""
+    """The last run of a container, as the daemon began it. `run` names it in the shim's records. `taken_along`: it ended because
+    the pid namespace did that it was in. `hooked` False: its `post_start` have not all succeeded; `failed`: why it was ended, or
+    is to be, by us without a stop being asked for."""
 
     run: str
     sandbox_uid: str
@@ -82,6 +85,10 @@ class RunRecord:
     started_at: float
     restarts: int = 0
     hasty: int = 0
+    joined: tuple[Joined, ...] = ()
+    taken_along: bool = False
+    hooked: bool = True
+    failed: str = ""
 
 
 Record = TypeVar("Record")

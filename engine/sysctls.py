@@ -28,6 +28,11 @@ def read(name: str) -> str | None:
         return None
 
 
+def path_exists(name: str) -> bool:
+    """Whether the kernel has such a setting, or a folder of them."""
+    return os.path.exists(path_of(name))
+
+
 def write(name: str, value: str) -> None:
     """Set it, if it differs. Raises `EngineError`."""
     if read(name) == value:
@@ -58,6 +63,10 @@ class Recorded:
     def has(self, name: str) -> bool:
         """Whether we are the one who changed it."""
         return name in self._changed()
+
+    def names(self) -> tuple[str, ...]:
+        """Those that we changed."""
+        return tuple(self._changed())
 
     def write(self, name: str, value: str) -> None:
         """Set it, if it differs, and remember what it was."""

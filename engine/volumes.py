@@ -1,21 +1,36 @@
-"""Named volumes: a directory of data each, kept until somebody asks for its removal.
+"""Volumes: a directory of data each, kept until somebody asks for its removal.
 
-<root>/volumes/<name>/record.json
-<root>/volumes/<name>/_data/       what containers see
+    <root>/volumes/<name>/record.json
+    <root>/volumes/<name>/_data/       what containers see
+
+What else a volume is made of (its `Backing`) is mounted on `_data`: a tmpfs on the machine, because it is to outlive the
+containers that share it; anything else in the mount namespace of each container that has it, so that a dead container leaves no
+mount.
 """
 
 import dataclasses
 import os
 import re
 import shutil
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import anyio.to_thread
 
-from engine import errors, store
+from engine import backings, errors, store
+from engine.process import syscalls, wire
 from engine.types.configs import VolumeConfig
 from engine.types.infos import VolumeInfo
+from engine.types.parts import Mount, VolumeMount
 
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
+
+
+class Content(NamedTuple):
+    """Where a volume's content is, and what is to be mounted there first, in the container's own mount namespace."""
+
+    path: str
+    filesystem: wire.Filesystem | None = None
 
 
 class Volumes:
@@ -39,9 +54,13 @@ class Volumes:
 
     def infos(self) -> tuple[VolumeInfo, ...]:
         return tuple(
-            VolumeInfo(record.config, record.uid, record.whole and os.path.isdir(self.data(record.config.name)))
+            VolumeInfo(record.config, record.uid, record.whole and self._is_there(record.config))
             for record in self._records.values()
         )
+
+    def _is_there(self, config: VolumeConfig) -> bool:
+        path = self.data(config.name)
+        return os.path.ismount(path) if config.backing.kind == backings.TMPFS else os.path.isdir(path)
 
     def has(self, uid: str) -> bool:
         return any(record.uid == uid for record in self._records.values())
@@ -50,16 +69,39 @@ class Volumes:
         """Where a volume's content is, whether it exists or not."""
         return os.path.join(self._directory, name, "_data")
 
-    def create(self, config: VolumeConfig) -> None:
+    async def content(self, mounts: Iterable[Mount]) -> dict[str, Content]:
+        """The content of all volumes among the mounts, by name; ready to be mounted."""
+        names = {mount.volume for mount in mounts if isinstance(mount, VolumeMount)}
+        return {name: await self._content(name) for name in sorted(names)}
+
+    async def _content(self, name: str) -> Content:
+        record = self._records.get(name)
+        if record is None or not record.config.backing.kind:
+            return Content(self.data(name))
+        if record.config.backing.kind == backings.TMPFS:
+            self._mount_tmpfs(record.config)
+            return Content(self.data(name))
+        return Content(self.data(name), await anyio.to_thread.run_sync(backings.filesystem_of, record.config))
+
+    def _mount_tmpfs(self, config: VolumeConfig) -> None:
+        """After a reboot it is another one, and empty."""
+        path = self.data(config.name)
+        if not os.path.ismount(path):
+            backings.mount_tmpfs(config, path)
+
+    async def create(self, config: VolumeConfig) -> None:
         """Make the volume, or finish one that is half-made. Its data, where there is some, is kept."""
         if not _SAFE_NAME.match(config.name):
             raise errors.TerminalEngineError(f"cannot create volume {config.name!r}: not a name for a directory")
+        backings.check(config)
         known = self._records.get(config.name)
         record = known or store.VolumeRecord(config, store.new_uid())
         os.makedirs(os.path.join(self._directory, config.name), mode=0o700, exist_ok=True)
         if not known:
             self._keep(record)
         os.makedirs(self.data(config.name), mode=0o755, exist_ok=True)
+        if record.config.backing.kind == backings.TMPFS:
+            self._mount_tmpfs(record.config)
         self._keep(dataclasses.replace(record, whole=True))
 
     def update(self, uid: str, config: VolumeConfig) -> None:
@@ -67,11 +109,16 @@ class Volumes:
         self._keep(dataclasses.replace(self._by_uid(uid), config=config))
 
     async def remove(self, uid: str) -> None:
-        """Remove the volume and its data."""
+        """Remove the volume and its data. What belongs to the machine, or to another one, is not its own, and stays."""
         record = self._by_uid(uid)
         self._keep(dataclasses.replace(record, whole=False))
-        await anyio.to_thread.run_sync(shutil.rmtree, os.path.join(self._directory, record.config.name))
+        await anyio.to_thread.run_sync(self._clear, record.config.name)
         del self._records[record.config.name]
+
+    def _clear(self, name: str) -> None:
+        while os.path.ismount(self.data(name)):
+            syscalls.umount(self.data(name))
+        shutil.rmtree(os.path.join(self._directory, name))
 
     def _by_uid(self, uid: str) -> store.VolumeRecord:
         for record in self._records.values():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
+from engine import errors, sysctls
 from engine.batch import Batch
 from engine.containers import Containers
 from engine.dns import names
@@ -18,10 +19,11 @@ from engine.dns.process import DnsProcess
 from engine.machine import Machine
 from engine.network import conntrack, ports
 from engine.network.firewall import Firewall, Rules
-from engine.network.portmap import Member, Published
+from engine.network.portmap import RELAYED, Member, Published
 from engine.networks import Networks
+from engine.relay.process import Relay
 from engine.sandboxes import Sandbox, Sandboxes
-from engine.types.configs import NetworkMode, SandboxConfig
+from engine.types.configs import NetworkConfig, NetworkMode, SandboxConfig
 from engine.types.infos import Taken
 from engine.types.parts import PortMap
 
@@ -35,6 +37,7 @@ class Wiring:
     ) -> None:
         self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
         self._dns = DnsProcess(run, hold=machine.hold)
+        self._relay = Relay(run, hold=machine.hold)
         self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
         self._names = Batch(self._publish_names, gather_s=0.002)
         self._forgotten = Batch(self._forget_together, gather_s=0.002)
@@ -64,8 +67,7 @@ class Wiring:
             hosts = names.machine_hosts_file(config, _text_of("/etc/hosts"))
             resolv_conf = names.resolv_conf(config, None, _text_of("/etc/resolv.conf"))
             return {"hosts": hosts, "resolv.conf": resolv_conf, "hostname": hostname}
-        primary = next((each for each in endpoints if each.primary), endpoints[0] if endpoints else None)
-        gateway = primary.gateway if primary else None
+        gateway = names.server_of(endpoints)
         return {
             "hosts": names.hosts_file(config, endpoints),
             "resolv.conf": names.resolv_conf(config, gateway, ""),
@@ -103,10 +105,11 @@ class Wiring:
         await self.publish_ports()
         await self.publish_names()
 
-    async def publish_endpoints(self, sandbox_uid: str) -> None:
-        """After a cable of this sandbox came, went or changed: its names, and its ports where a container runs already."""
+    async def publish_endpoints(self, sandbox_uid: str, *, rules: bool = False) -> None:
+        """After a cable of this sandbox came, went or changed: its names, and its ports where a container runs already. `rules`:
+        there are some about the cable itself."""
         runs = (each for each in self._containers if each.process and each.config.ports)
-        if any(each.run and each.run.sandbox_uid == sandbox_uid for each in runs):
+        if rules or any(each.run and each.run.sandbox_uid == sandbox_uid for each in runs):
             await self.publish_ports()
         await self.publish_names()
 
@@ -117,6 +120,24 @@ class Wiring:
         else:
             self._applied = None
             await self._firewall.remove([record.bridge for record in self._networks.records()])
+        await self._relay.publish(self._applied.reached6 if self._applied else ())
+
+    async def keep_relaying(self) -> None:
+        """Return when the relay process has ended and another one relays in its place, if one is needed."""
+        await self._relay.keep()
+
+    def refuse_unable(self, config: NetworkConfig) -> None:
+        """Raises `TerminalEngineError` for a network of a family that this machine has not, before anything of it is made."""
+        if not config.subnet6:
+            return
+        why = ""
+        if not sysctls.path_exists("net.ipv6"):
+            why = "IPv6 is switched off in its kernel (ipv6.disable=1)"
+        elif problem := self._firewall.cannot_ipv6():
+            why = problem
+        if why:
+            message = f"cannot create network {config.name}: this machine has no IPv6: {why}"
+            raise errors.TerminalEngineError(f"{message} (leave out enable_ipv6)")
 
     async def mend(self, *, sure: bool = True) -> None:
         """Put right what somebody else has changed of the rules. Not `sure`: what we did ourselves is believed."""
@@ -126,26 +147,53 @@ class Wiring:
 
     def _rules(self) -> Rules:
         """What the rules are a function of, now: the firewall asks for it as late as possible."""
-        records = self._networks.whole()
+        members, members6 = [], []
+        for record in self._networks.whole():
+            config = record.config
+            options = config.internal, config.icc, config.masquerade, self._networks.link_locals(record.uid)
+            if config.subnet:
+                members.append(Member(record.bridge, config.subnet, config.gateway, *options))
+            if config.subnet6:
+                members6.append(Member(record.bridge, config.subnet6, config.gateway6, *options))
+        published = list(self._published())
         self._applied = Rules(
-            networks=tuple(
-                Member(record.bridge, record.config.subnet, record.config.gateway, record.config.internal)
-                for record in records
-            ),
-            published=tuple(self._published()),
+            tuple(members),
+            tuple(each for each in published if ":" not in each.address),
+            tuple(members6),
+            tuple(each for each in published if ":" in each.address),
+            tuple(sorted(record.bridge for record in self._networks.records())),
         )
         return self._applied
 
     def _published(self) -> Iterable[Published]:
-        bridges = {record.uid: record for record in self._networks.whole()}
+        """Where each port of what runs leads: by its family, through the network that carries the default route."""
         for container in self._containers:
             if not container.process or not container.config.ports or not container.run:
                 continue
-            endpoints = self._networks.endpoints_of(container.run.sandbox_uid)
-            ways = [each for each in endpoints if each.network_uid in bridges]
-            ways.sort(key=lambda each: (bridges[each.network_uid].config.internal, not each.config.primary))
-            for port in container.config.ports if ways else ():
-                yield Published(bridges[ways[0].network_uid].bridge, ways[0].config.address, port)
+            ways = self._ways(container.run.sandbox_uid)
+            for port in container.config.ports:
+                if way := ways.get(":" in port.host_ip):
+                    yield Published(*way, port)
+
+    def _ways(self, sandbox_uid: str) -> dict[bool, tuple[str, str]]:
+        """The bridge and the address that lead to a sandbox, by whether they are of IPv6."""
+        networks = {record.uid: record for record in self._networks.whole()}
+        found: dict[bool, tuple[str, str]] = {}
+        endpoints = [each for each in self._networks.endpoints_of(sandbox_uid) if each.network_uid in networks]
+        for ipv6 in (False, True):
+            ways = [
+                (networks[each.network_uid].config.internal, not is_primary, networks[each.network_uid].bridge, address)
+                for each in endpoints
+                for address, is_primary in (
+                    [(each.config.address6, each.config.primary6)]
+                    if ipv6
+                    else [(each.config.address, each.config.primary)]
+                )
+                if address
+            ]
+            if ways:
+                found[ipv6] = min(ways, key=lambda way: way[:2])[2:]
+        return found
 
     # -------------------------------------------------------------------------------------------------- host ports
 
@@ -184,9 +232,10 @@ class Wiring:
             subnets=(
                 *self._networks.routes_elsewhere(),
                 *(
-                    (record.config.subnet, f"network {record.config.name}")
+                    (subnet, f"network {record.config.name}")
                     for record in self._networks.records()
-                    if record.config.project != project
+                    for subnet in (record.config.subnet, record.config.subnet6)
+                    if subnet and record.config.project != project
                 ),
             ),
             ports=tuple(self._ports_elsewhere(project)),
@@ -196,10 +245,12 @@ class Wiring:
                 if each.config.project != project
             ),
             addresses=tuple(
-                (config.network, config.address, f"{config.sandbox} of project {config.project}")
+                (config.network, address, f"{config.sandbox} of project {config.project}")
                 for config in (record.config for record in self._networks.endpoints())
-                if config.project != project
+                for address in (config.address, config.address6)
+                if address and config.project != project
             ),
+            bridges=self._networks.bridges_elsewhere(project),
         )
 
     def _ports_elsewhere(self, project: str) -> Iterable[tuple[PortMap, str]]:
@@ -217,7 +268,8 @@ class Wiring:
         if found != self._listeners[0]:
             self._listeners = (found, ports.taken())
         held = {key.partition(" ")[2] for keys in self._held.values() for key in keys}
-        seen = [(port, who) for port, who in self._listeners[1] if _shown(port) not in held]
+        held |= {key.replace("[::]", f"[{RELAYED}]") for key in held}  # our relay
+        seen = [(port, who) for port, who in self._listeners[1] if ports.shown(port) not in held]
         return (*seen, *((port, "a program that has it bound") for port in self._bound_unseen(held)))
 
     def _bound_unseen(self, held: set[str]) -> tuple[PortMap, ...]:
@@ -239,11 +291,7 @@ class Wiring:
 
 
 def _key(uid: str, port: PortMap) -> str:
-    return f"{uid} {_shown(port)}"
-
-
-def _shown(port: PortMap) -> str:
-    return f"{port.host_ip}:{port.host_port}/{port.protocol}"
+    return f"{uid} {ports.shown(port)}"
 
 
 def _text_of(path: str) -> str:

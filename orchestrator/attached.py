@@ -16,10 +16,17 @@ INTERRUPTED = 130
 
 
 def run(
-    called: invocation.Invocation, events: client.Events, url: str, *, arguments: argparse.Namespace, since: float
+    called: invocation.Invocation,
+    events: client.Events,
+    url: str,
+    *,
+    arguments: argparse.Namespace,
+    shown: tuple[str, ...],
+    since: float,
 ) -> int:
-    """Show how everything is started, then the output from `since` on; the exit code: 0 when all has ended by itself."""
-    options = following.Options(services=tuple(arguments.services), since=since, prefix=not arguments.no_log_prefix)
+    """Show how everything is started, then the output of the services `shown` (none: of all) from `since` on; the exit code: 0
+    when all has ended by itself."""
+    options = following.Options(services=shown, since=since, prefix=not arguments.no_log_prefix)
     project = url.rpartition("/")[2]
     follower = following.Follower(called.out, options, project, colour=output.may_colour(sys.stdout, called.environ))
     try:

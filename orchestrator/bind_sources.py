@@ -24,12 +24,16 @@ def refusals(canonical: Mapping[str, Any], *, make: bool) -> list[errors.SpecErr
 
 
 def sources(canonical: Mapping[str, Any]) -> Iterator[tuple[Path, str, bool]]:
-    """(path in the document, source, whether it may be made) of each bind."""
+    """(path in the document, source, whether it may be made) of each bind, and of what volumes are made of."""
     for service, said in canonical.get("services", {}).items():
         for index, volume in enumerate(said.get("volumes", ())):
             if volume.get("type") == "bind":
                 may_make = bool(volume.get("bind", {}).get("create_host_path"))
                 yield ("services", service, "volumes", index), volume["source"], may_make
+    for name, said in canonical.get("volumes", {}).items():
+        options = said.get("driver_opts", {})
+        if options.get("device", "").startswith("/"):
+            yield ("volumes", name, "driver_opts", "device"), options["device"], False
 
 
 def _why_not(source: str, *, make: bool, may_be_missing: bool) -> str:

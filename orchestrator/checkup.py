@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import anyio
@@ -34,6 +34,7 @@ NEEDED_CONTROLLERS = {
     "cpuset": "cpuset",
 }
 SAMPLE = Member("cbcheckup", "10.254.254.0/24", "10.254.254.1")
+SAMPLE6 = Member("cbcheckup", "fd00::/64", "fd00::1")
 SAMPLE_PORTS = (PortMap("0.0.0.0", 8080, 80), PortMap("127.0.0.1", 8081, 80), PortMap("0.0.0.0", 5353, 53, "udp"))
 FREE_BYTES = 1 << 30
 
@@ -59,7 +60,7 @@ class Finding:
 
 def examine(root: str) -> Iterator[Finding]:
     """All findings, in an order that a reader can follow. `root`: where the state is kept, or will be."""
-    for look in (_kernel, _python, _cgroups, _service, _links, _firewall, _others_rules, _forwarding, _seccomp):
+    for look in (_kernel, _python, _cgroups, _service, _links, _firewall, _ipv6, _others_rules, _forwarding, _seccomp):
         yield from look()
     yield from _overlay(root)
     yield from _space(root)
@@ -142,11 +143,32 @@ def _firewall() -> Iterator[Finding]:
         yield Finding(Verdict.MISSING, "iptables", str(error), iptables.HINT)
         return
     published = [Published(SAMPLE.bridge, "10.254.254.2", port) for port in SAMPLE_PORTS]
-    texts = portmap.render([SAMPLE], published, "00000000", 5300, became_router=True)
+    yield _rules_tried("iptables", tool, portmap.render([SAMPLE], published, "00000000", 5300, became_router=True))
+
+
+def _ipv6() -> Iterator[Finding]:
+    """What networks with enable_ipv6 need, and no other."""
+    refused = "networks with enable_ipv6 will be refused"
+    if not os.path.isdir("/proc/sys/net/ipv6"):
+        words = f"the kernel has IPv6 switched off: {refused}"
+        yield Finding(Verdict.LIMITED, "IPv6", words, "boot without ipv6.disable=1")
+        return
+    try:
+        tool = iptables.find("ip6tables")
+    except errors.EngineError as error:
+        yield Finding(Verdict.LIMITED, "IPv6", f"{error}: {refused}", iptables.HINT)
+        return
+    published = [Published(SAMPLE6.bridge, "fd00::2", PortMap("::", 8080, 80))]
+    texts = portmap.render([SAMPLE6], published, "00000000", 5300, became_router=True, family=portmap.IPV6)
+    found = _rules_tried("IPv6", tool, texts)
+    yield replace(found, verdict=Verdict.LIMITED) if found.verdict is Verdict.MISSING else found
+
+
+def _rules_tried(subject: str, tool: iptables.Iptables, texts: Mapping[str, str]) -> Finding:
     text = "".join(texts[table] for table in portmap.TABLES)
     script = f"mount -t tmpfs tmpfs /run && exec {tool.restore_path} --noflush --wait 5"
-    yield _tried(
-        "iptables",
+    return _tried(
+        subject,
         ["unshare", "-n", "-m", "--propagation", "private", "sh", "-c", script],
         f"takes our rules ({tool.flavour}, {tool.restore_path})",
         f"refuses our rules ({tool.flavour})",

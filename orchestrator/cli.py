@@ -28,14 +28,19 @@ COMMANDS: dict[str, str] = {
     "events": "Show what happens to containers, as it happens",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
+    "attach": "Join this terminal to what a container's first process reads and writes",
+    "cp": "Copy files and folders to or from containers",
     "stop": "Stop containers, keep them",
     "start": "Start stopped containers",
     "restart": "Stop and start containers",
     "pause": "Let containers stand still",
     "unpause": "Let paused containers go on",
+    "update": "Change limits of running containers, until `up`",
     "kill": "Send a signal to containers (SIGKILL unless told)",
     "wait": "Wait until containers have stopped; how they ended",
     "down": "Remove everything of the project but its volumes",
+    "network": "List, make and remove networks; join containers to them",
+    "volume": "List, make and remove volumes",
     "ls": "List the projects of this machine",
     "config": "Check the compose file and print it in full",
     "doctor": "Say what this machine offers and lacks, and what to do",
@@ -187,7 +192,8 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
     """The command's own flags. Raises UsageError that tells "not supported yet" from unknown."""
     parser = command_parser(command, module)
     try:
-        parse = parser.parse_known_args if command == "exec" else parser.parse_known_intermixed_args
+        has_order = command in ("exec", "network", "volume")  # what follows belongs to what was named
+        parse = parser.parse_known_args if has_order else parser.parse_known_intermixed_args
         arguments, extra = parse(list(rest))
     except errors.UsageError:
         for word in rest:  # a flag we refuse explains more than the arguments it confused

@@ -179,7 +179,7 @@ async def serve(
     monitor = health.Monitor(engine.run, places.health, wake, clock=clock)
     told = chronicle.Chronicles(places.projects)
     after_boot, kept = boots.is_first_start(places.boot), records.Records(places.projects)
-    found = projects.Projects(engine, kept, monitor, told, clock=clock, after_boot=after_boot)
+    found = projects.Projects(engine, kept, monitor, told, clock=clock, userns=access.userns, after_boot=after_boot)
     async with anyio.create_task_group() as tasks:
         await tasks.start(monitor.serve)
         await tasks.start(found.serve)

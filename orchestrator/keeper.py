@@ -42,6 +42,7 @@ class Keeper:
         save: Save,
         *,
         clock: Callable[[], float],
+        leased: Callable[[str], watch.IdsHad] = lambda name: (),
     ) -> None:
         self.chronicle = told
         self.name, self.stored, self.engine, self.save, self.clock = stored.name, stored, engine, save, clock
@@ -52,7 +53,7 @@ class Keeper:
         self._monitor = monitor
         self._feeds: set[feeds.Feed] = set()
         self._shown = protocol.Containers(())
-        self.watch = watch.Watch(engine, self._seen)
+        self.watch = watch.Watch(engine, self._seen, lambda: leased(self.name))
         self.loop = self._new_loop()
 
     def _new_loop(self) -> converge.Loop:
@@ -83,7 +84,7 @@ class Keeper:
 
     async def declare(self, stored: Stored, *, refuse_taken: bool = False) -> declaration.Declaration:
         """What `stored` comes to, now. Changes nothing. Raises errors.Invalid with all that is wrong."""
-        look, taken = await self.engine.look(self.name), await self.engine.taken(self.name)
+        look, taken = await self.engine.look(self.name), await self.watch.taken(self.name)
         with refusals():
             return declaration.declare(stored, look, taken, refuse_taken=refuse_taken)
 

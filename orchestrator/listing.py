@@ -57,7 +57,8 @@ def row_of(
         "Publishers": publishers,
         "Ports": ", ".join(map(port_text, publishers)),
         "Networks": ",".join(endpoint.network for endpoint in joined),
-        "Addresses": {endpoint.network_key: endpoint.address for endpoint in joined},
+        "Addresses": {endpoint.network_key: endpoint.address or endpoint.address6 for endpoint in joined},
+        "Addresses6": {endpoint.network_key: endpoint.address6 for endpoint in joined if endpoint.address6},
         "Labels": ",".join(f"{key}={value}" for key, value in labels_of(config)),
         "Mounts": ",".join(_short(name, MOUNT_LENGTH) for name in mounts_of(config)),
         "LocalVolumes": str(sum(isinstance(mount, VolumeMount) for mount in config.mounts)),
@@ -116,7 +117,16 @@ def _exposed(text: str) -> list[tuple[int, str]]:
 
 def port_text(publisher: dict[str, Any]) -> str:
     target = f"{publisher['TargetPort']}/{publisher['Protocol']}"
-    return f"{publisher['URL']}:{publisher['PublishedPort']}->{target}" if publisher["PublishedPort"] else target
+    return (
+        f"{bracketed(publisher['URL'])}:{publisher['PublishedPort']}->{target}"
+        if publisher["PublishedPort"]
+        else target
+    )
+
+
+def bracketed(address: str) -> str:
+    """An address in front of a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 def labels_of(config: ContainerConfig) -> list[tuple[str, str]]:

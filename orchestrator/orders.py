@@ -12,13 +12,15 @@ from typing import Any
 import anyio
 
 from engine import errors as engine_errors
-from engine.api import Command
+from engine.api import Command, Copying
 from engine.types.infos import ContainerInfo, Look, State
 from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
+from reconciler.overlay import key_of
 from reconciler.stored import Stored, refuse_unknown
+from specs import user_namespace
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
     kept = projects.known_or_new(name)
     async with kept.lock:
         kept = projects.known_or_new(name)  # it may have been taken down while we waited
-        stored = _after_up(kept, request)
+        stored = _after_up(kept, request, projects.userns)
         declared = await kept.declare(stored, refuse_taken=True)
         kept.save(declared.stored)
         kept.watch.grace_s = request.timeout_s
@@ -49,22 +51,38 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
 async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str, Any]:
     """What `up` would do, as render.json says it, with `text` beside it. Changes nothing."""
     kept = projects.known_or_new(name)
-    declared = await kept.declare(_after_up(kept, request), refuse_taken=True)
+    wanted = _after_up(kept, request, projects.userns)
+    declared = await kept.declare(wanted, refuse_taken=True)
     look, taken = await projects.engine.look(name), await projects.engine.taken(name)
     things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
     elsewhere = claims.elsewhere(taken, look, name)
     found = forecast.preview(declared.desired, things, now=projects.clock(), elsewhere=elsewhere)
+    found = forecast.attributed(found, said_by_commands(kept.stored, wanted, look))
     return {**render.json(found), "text": render.text(found)}
 
 
-def _after_up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
+def said_by_commands(before: Stored, after: Stored, look: Look) -> dict[str, dict[str, str]]:
+    """As `forecast.attributed` wants it: what commands had said, and `after` says no longer."""
+    lost = before.overlay.taken_back(after.overlay)
+    canonical = before.overlay.over(before.canonical())
+    found: dict[str, dict[str, str]] = {}
+    for info in look.containers:
+        words = lost.get(info.config.service, {})
+        found[f"container:{info.config.slot}"] = words
+        for network, command in words.items():
+            found[f"endpoint:{info.config.slot}/{key_of(canonical, network)}"] = {"": command}
+    return found
+
+
+def _after_up(kept: keeper.Keeper, request: protocol.Up, userns: str) -> Stored:
+    """The machine's own default is kept with the project: another one counts from the next `up` on."""
     said = request.document.get("name")
     if said not in (None, kept.name):
         raise errors.Invalid(f"the document is of project {said}, not of {kept.name}")
     with keeper.refusals():
         return kept.stored.up(
             request.files,
-            request.document,
+            user_namespace.filled_in(request.document, userns),
             kept.clock(),
             services=request.services,
             no_deps=request.no_deps,
@@ -136,6 +154,47 @@ async def pause(projects: Projects, name: str, request: protocol.Chosen) -> feed
 
 async def unpause(projects: Projects, name: str, request: protocol.Chosen) -> feeds.Feed:
     return await _change(projects, name, lambda stored: stored.unpause(request.services))
+
+
+async def update(projects: Projects, name: str, request: protocol.Update) -> feeds.Feed:
+    """Other limits than the file's, for containers that go on running."""
+    if not request.services or not request.changes:
+        raise errors.Invalid("cannot update nothing: name a service, and what is to change")
+    return await _change(projects, name, lambda stored: stored.update(request.services, request.changes))
+
+
+async def connect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:
+    """Join a service to the network of this full name, beside what the file says."""
+    joined: dict[str, Any] = {"aliases": list(request.aliases)} if request.aliases else {}
+    joined |= {"ipv4_address": request.address} if request.address else {}
+    project, service = await owner_of(projects, request.target, request.project)
+    return await _change(projects, project, lambda stored: stored.connect(service, network, joined))
+
+
+async def disconnect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:
+    """Take a service out of the network of this full name, whatever the file says."""
+    project, service = await owner_of(projects, request.target, request.project)
+    return await _change(projects, project, lambda stored: stored.disconnect(service, network))
+
+
+async def owner_of(projects: Projects, target: str, project: str) -> tuple[str, str]:
+    """(project, service) of a service of this project, or of a container by its name. Raises NotFound, Refused."""
+    for kept in projects.keepers():
+        if kept.name == project and target in kept.stored.services:
+            return project, target
+    for kept in projects.keepers():
+        containers = (await projects.engine.look(kept.name)).containers
+        for info in containers:
+            if info.config.name == target:
+                if sum(each.config.service == info.config.service for each in containers) > 1:
+                    hint = f"corral -p {kept.name} network … {info.config.service}"
+                    raise errors.Refused(
+                        f"{target} is one of several: networks are joined by all of a service", hint=hint
+                    )
+                return kept.name, info.config.service
+    raise errors.NotFound(
+        f"no service or container is called {target}", hint="`corral ps -a` lists them; -p names a project"
+    )
 
 
 Change = Callable[[Stored], Stored]
@@ -295,21 +354,57 @@ async def session(projects: Projects, name: str, request: protocol.Exec) -> int:
 
 
 async def _session(projects: Projects, look: Look, request: protocol.Exec) -> int:
-    mine = [info for info in look.containers if info.config.service == request.service]
-    chosen = next((info for info in mine if info.config.number == request.number), None)
-    if chosen is None:
-        raise errors.NotFound(
-            f"service {request.service} has no container {request.number}", hint="`corral ps -a` lists them"
-        )
-    if chosen.state is not State.RUNNING:
-        raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
-    if chosen.config.paused:
-        raise errors.Refused(f"{chosen.config.name} is paused", hint=f"corral unpause {request.service}")
+    chosen = _running(look, request.service, request.number)
     pairs = (each.partition("=") for each in request.environment)
     environment = tuple((key, value) for key, _, value in pairs)
     command = Command(request.argv, environment, request.user, request.working_dir, request.tty)
     try:
         return await projects.engine.session(chosen.uid, command)
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+
+
+async def attach(projects: Projects, name: str, request: protocol.Attach) -> int:
+    """A connected socket that speaks engine.process.wire about a container's first process; the caller closes it."""
+    kept = projects.known(name)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), (request.service,))
+    chosen = _running(await projects.engine.look(name), request.service, request.number)
+    try:
+        return await projects.engine.attach(chosen.uid)
+    except engine_errors.EngineError as error:
+        raise errors.Refused(str(error)) from error
+
+
+def _running(look: Look, service: str, number: int) -> ContainerInfo:
+    chosen = _chosen(look, service, number)
+    if chosen.state is not State.RUNNING:
+        raise errors.NotFound(f"{chosen.config.name} is not running", hint="`corral ps -a` shows why")
+    if chosen.config.paused:
+        raise errors.Refused(f"{chosen.config.name} is paused", hint=f"corral unpause {service}")
+    return chosen
+
+
+def _chosen(look: Look, service: str, number: int) -> ContainerInfo:
+    for info in look.containers:
+        if (info.config.service, info.config.number) == (service, number):
+            return info
+    raise errors.NotFound(f"service {service} has no container {number}", hint="`corral ps -a` lists them")
+
+
+async def copy(projects: Projects, name: str, request: protocol.Copy) -> int:
+    """A connected socket that speaks engine.process.wire about a copy to or from a container; the caller closes it."""
+    kept = projects.known(name)
+    with keeper.refusals():
+        refuse_unknown(kept.stored.canonical(), (request.service,))
+    if "\0" in request.path:
+        raise errors.Invalid("no path has a NUL in it")
+    chosen = _chosen(await projects.engine.look(name), request.service, request.number)
+    copying = Copying(
+        request.path, request.inward, request.follow, request.base, request.is_directory, request.keep_owners
+    )
+    try:
+        return await projects.engine.copy(chosen.uid, copying)
     except engine_errors.EngineError as error:
         raise errors.Refused(str(error)) from error
 

@@ -57,7 +57,9 @@ def complain(err: TextIO, error: errors.OrchestratorError) -> None:
     err.write(f"{painted('corral:', RED, colour)} {_lines(error.message)}\n")
     if isinstance(error, errors.Refused):
         for problem in error.problems:
-            err.write(f"  {clean(problem.message)}\n" + (f"    {clean(problem.hint)}\n" if problem.hint else ""))
+            place = ".".join(map(str, problem.path))
+            said = f"{place}: {problem.message}" if place else problem.message
+            err.write(f"  {clean(said)}\n" + (f"    {clean(problem.hint)}\n" if problem.hint else ""))
     if error.hint:
         err.write(f"  {_lines(error.hint)}\n")
 

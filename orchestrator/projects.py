@@ -14,14 +14,16 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types.infos import State
-from orchestrator import boots, chronicle, errors, health, keeper, records
-from reconciler.stored import Stored
+from orchestrator import boots, chronicle, errors, health, keeper, records, watch
+from reconciler import id_leases
+from reconciler.stored import MACHINE, Stored
 
 log = logging.getLogger(__name__)
 
 
 class Projects:
-    """The registry. `serve` it in a task. `after_boot`: what restart policies bring back after a boot is to be brought back."""
+    """The registry. `serve` it in a task. `userns`: of services that say nothing (`settings.Access`). `after_boot`: what restart
+    policies bring back after a boot is to be brought back."""
 
     def __init__(
         self,
@@ -31,10 +33,12 @@ class Projects:
         chronicles: chronicle.Chronicles,
         *,
         clock: Callable[[], float],
+        userns: str = "host",
         after_boot: bool = False,
     ) -> None:
         self._after_boot = after_boot
         self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
+        self.userns = userns
         self._records = kept
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
@@ -93,6 +97,20 @@ class Projects:
             raise errors.NotFound(f"no project {name} is up", hint="`corral up` brings it up; -p names another")
         return self._keepers[name]
 
+    def machine(self) -> keeper.Keeper:
+        """Of the networks and volumes that belong to no project. Raises Invalid."""
+        if MACHINE in self._broken:
+            raise errors.Invalid(self._broken[MACHINE])
+        return self._keepers.get(MACHINE) or self._keeper_of(Stored(MACHINE))
+
+    def keepers(self) -> list[keeper.Keeper]:
+        """Of all users' projects that are up."""
+        return [kept for name, kept in self._keepers.items() if name != MACHINE]
+
+    def broken(self) -> list[str]:
+        """Why what is wanted of some projects is not known."""
+        return list(self._broken.values())
+
     def known_or_new(self, name: str) -> keeper.Keeper:
         """A new one is nobody's until `keep` has it. Raises Invalid."""
         try:
@@ -102,7 +120,18 @@ class Projects:
 
     def _keeper_of(self, stored: Stored) -> keeper.Keeper:
         told = self.chronicles.of(stored.name)
-        return keeper.Keeper(self.engine, stored, self.monitor, told, self._records.write, clock=self.clock)
+        return keeper.Keeper(
+            self.engine, stored, self.monitor, told, self._records.write, clock=self.clock, leased=self._leased
+        )
+
+    def _leased(self, name: str) -> watch.IdsHad:
+        """The user ids that all projects but this one were promised."""
+        others = (kept.stored for kept in self._keepers.values() if kept.name != name)
+        return tuple(
+            (id_leases.range_of(first), f"project {stored.name}")
+            for stored in others
+            for first in stored.leases.ids.values()
+        )
 
     def keep(self, kept: keeper.Keeper) -> None:
         """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""
@@ -143,6 +172,7 @@ class Projects:
                 "error": "",
             }
             for name, kept in self._keepers.items()
+            if name != MACHINE
         ]
         nothing = {"running": 0, "states": {}, "services": 0, "files": []}
         broken = [{"name": name, **nothing, "error": why} for name, why in self._broken.items()]

@@ -8,15 +8,24 @@
     POST /v1/projects/NAME/restart   Stop     -> 200, events
     POST /v1/projects/NAME/pause     Chosen   -> 200, events
     POST /v1/projects/NAME/unpause   Chosen   -> 200, events
+    POST /v1/projects/NAME/update    Update   -> 200, events
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
+    POST /v1/projects/NAME/attach    Attach   -> 200, {}; with a descriptor as for exec
+    POST /v1/projects/NAME/copy      Copy     -> 200, {}; with a descriptor as for exec
     POST /v1/projects/NAME/top       Chosen   -> 200, {"containers": [a row of readings.processes, …]}
     POST /v1/projects/NAME/stats     Chosen   -> 200, {"containers": [a row of readings.usage, …]}
     POST /v1/projects/NAME/events    Events   -> 200, Happened events without end; of a project that is not up, too
     GET  /v1/projects/NAME/containers         -> 200, {"containers": [a row of listing.row_of, …]}
     GET  /v1/projects/NAME/logs               -> 200, Containers: where the output of each is
     POST /v1/projects/NAME/logs/follow        -> 200, events without end, Containers first
+    GET  /v1/networks, /v1/volumes            -> 200, {"networks": [a row of inventory.networks, …]}, {"volumes": […]}
+    POST /v1/networks/create         Make     -> 200, {"name", "id"}; of no project; also of volumes
+    POST /v1/networks/remove         Remove   -> 200, {"removed": [name, …]}; also of volumes
+    POST /v1/networks/connect        Connect  -> 200, events
+    POST /v1/networks/disconnect     Connect  -> 200, events
+    POST /v1/networks/prune          Prune    -> 200, {"removed": [name, …]}; also of volumes
     GET  /v1/projects                         -> 200, {"projects": [a row of Projects.overview, …]}
     GET  /v1/daemon                           -> 200, Status
     POST /v1/daemon/stop             {}       -> 200, {}; the daemon ends after it
@@ -94,6 +103,13 @@ class Chosen(NamedTuple):
     services: Names = ()
 
 
+class Update(NamedTuple):
+    """`changes`: canonical values of a service's keys; None takes the limit away."""
+
+    services: Names
+    changes: Document
+
+
 class Events(NamedTuple):
     """Seconds since the epoch. `since` None: from now on; `until`: one that has passed ends the stream with Settled."""
 
@@ -116,6 +132,56 @@ class Exec(NamedTuple):
     user: str | None = None
     working_dir: str | None = None
     tty: bool = False
+
+
+class Attach(NamedTuple):
+    """`number`: which container of the service, from 1."""
+
+    service: str
+    number: int = 1
+
+
+class Copy(NamedTuple):
+    """To (`inward`) or from `path` of a container; the fields are those of engine.api.Copying."""
+
+    service: str
+    path: str
+    inward: bool
+    number: int = 1
+    follow: bool = False
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
+
+
+class Make(NamedTuple):
+    """A network or a volume of no project. `settings`: as canonical in a compose file, without the name."""
+
+    name: str
+    settings: Document
+
+
+class Remove(NamedTuple):
+    """Networks or volumes, by name or id."""
+
+    names: Names
+
+
+class Connect(NamedTuple):
+    """`network`: by name or id, or as `project` calls it. `target`: a service of `project`, or the name of a container of any.
+    `address` "": one that is free."""
+
+    network: str
+    target: str
+    project: str = ""
+    aliases: Names = ()
+    address: str = ""
+
+
+class Prune(NamedTuple):
+    """`every`: of volumes also those that a command made."""
+
+    every: bool = False
 
 
 # -------------------------------------------------------------------------------------------------- answers and events
@@ -218,7 +284,9 @@ class Settled(NamedTuple):
     notes: Names = ()
 
 
-Request = Up | Down | Stop | Start | Chosen | Events | Kill | Exec
+Request = (
+    Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Attach | Copy | Make | Remove | Prune | Connect
+)
 Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
     each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)

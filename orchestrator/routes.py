@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from orchestrator import errors, orders, protocol, readings, server
+from orchestrator import errors, inventory, orders, protocol, readings, server, shared
 from orchestrator.projects import Projects
 
 Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
@@ -42,12 +42,24 @@ async def _unpause(projects: Projects, name: str, request: protocol.Chosen) -> s
     return server.Stream(await orders.unpause(projects, name, request))
 
 
+async def _update(projects: Projects, name: str, request: protocol.Update) -> server.Answer:
+    return server.Stream(await orders.update(projects, name, request))
+
+
 async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
     return {"signalled": await orders.kill(projects, name, request)}
 
 
 async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server.Answer:
     return server.Passed(await orders.session(projects, name, request))
+
+
+async def _attach(projects: Projects, name: str, request: protocol.Attach) -> server.Answer:
+    return server.Passed(await orders.attach(projects, name, request))
+
+
+async def _copy(projects: Projects, name: str, request: protocol.Copy) -> server.Answer:
+    return server.Passed(await orders.copy(projects, name, request))
 
 
 async def _top(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
@@ -71,11 +83,22 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "restart": (protocol.Stop, _restart),
     "pause": (protocol.Chosen, _pause),
     "unpause": (protocol.Chosen, _unpause),
+    "update": (protocol.Update, _update),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
+    "attach": (protocol.Attach, _attach),
+    "copy": (protocol.Copy, _copy),
     "top": (protocol.Chosen, _top),
     "stats": (protocol.Chosen, _stats),
     "events": (protocol.Events, _events),
+}
+
+
+Shared = Callable[[Projects, str, Any], Awaitable[dict[str, Any]]]
+SHARED: dict[str, tuple[type[Any], Shared]] = {
+    "create": (protocol.Make, shared.create),
+    "remove": (protocol.Remove, shared.remove),
+    "prune": (protocol.Prune, shared.prune),
 }
 
 
@@ -93,6 +116,18 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 return {"projects": projects.overview()}
             case "GET", ["", "v1", "projects"]:
                 return {"projects": projects.overview()}
+            case "GET", ["", "v1", "networks"]:
+                return {"networks": await inventory.networks(projects)}
+            case "GET", ["", "v1", "volumes"]:
+                return {"volumes": await inventory.volumes(projects)}
+            case "POST", ["", "v1", "networks", ("connect" | "disconnect") as verb]:
+                joining = protocol.parse(protocol.Connect, request.body)
+                network = await inventory.network_named(projects, joining.network, joining.project)
+                act_on = orders.connect if verb == "connect" else orders.disconnect
+                return server.Stream(await act_on(projects, network, joining))
+            case "POST", ["", "v1", ("networks" | "volumes") as section, verb] if verb in SHARED:
+                form, act = SHARED[verb]
+                return await act(projects, section, protocol.parse(form, request.body))
             case "GET", ["", "v1", "projects", name, "containers"]:
                 return {"containers": await orders.rows(projects, name)}
             case "GET", ["", "v1", "projects", name, "logs"]:

@@ -30,7 +30,7 @@ def pump(descriptor: int, *, stdin: int = 0, stdout: int = 1, stderr: int = 2) -
         number, started, theirs = _started(connection)
         try:
             if started.tty:
-                with _raw(stdin), _resizing(theirs[0], stdin):
+                with raw(stdin), resizing(theirs[0], stdin):
                     return _Pump(connection, theirs, {theirs[0]: stdout}, stdin).run()
             with _passing_signals(connection, number):
                 return _Pump(connection, theirs, {theirs[1]: stdout, theirs[2]: stderr}, stdin).run()
@@ -144,7 +144,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def _raw(terminal: int) -> Iterator[None]:
+def raw(terminal: int) -> Iterator[None]:
     """The user's terminal passes everything on as it is typed, until the end."""
     if not os.isatty(terminal):
         yield
@@ -158,7 +158,7 @@ def _raw(terminal: int) -> Iterator[None]:
 
 
 @contextmanager
-def _resizing(master: int, terminal: int) -> Iterator[None]:
+def resizing(master: int, terminal: int) -> Iterator[None]:
     """The container's terminal has the size of ours, always."""
 
     def copy_size(*_: object) -> None:

@@ -4,9 +4,10 @@
     root         --root  CORRAL_ROOT                                    /var/lib/corral
     run          --run   CORRAL_RUN                                     /run/corral; for another root: /run/corral-<8 hex>
     group                CORRAL_GROUP         group                     none: the socket is root's alone
+    userns               CORRAL_USERNS        userns                    host: services that say nothing have no user namespace
 
 `root` survives a reboot (images, volumes, projects, records), `run` does not (sockets, what lives). Root and run are all
-that a command needs; the group is read by the daemon, so no command pays for reading YAML here.
+that a command needs; the others are read by the daemon, so no command pays for reading YAML here.
 
 Whoever is in `group` may use the socket, and is thereby equivalent to root.
 """
@@ -55,9 +56,11 @@ class Places(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What only the daemon reads. `group`: whose members may use the socket beside root; "" for nobody."""
+    """What only the daemon reads. `group`: whose members may use the socket beside root; "" for nobody. `userns`: of
+    services that an `up` brings and that say nothing, "host" or "auto"."""
 
     group: str = ""
+    userns: str = "host"
 
 
 def places(environ: Mapping[str, str], root: str = "", run: str = "") -> Places:
@@ -83,12 +86,15 @@ def _run_beside(root: str) -> str:
 
 
 def access(environ: Mapping[str, str], config_file: str = CONFIG_FILE) -> Access:
-    """Who may use the socket. Raises UsageError for a file that says something else."""
+    """What file and variables say. Raises UsageError for what they cannot."""
     said = _read(config_file)
     group = environ.get("CORRAL_GROUP") or said.get("group") or ""
     if not isinstance(group, str):
         raise errors.UsageError(f"cannot use {config_file}: group is the name of a group, not {group!r}")
-    return Access(group)
+    userns = environ.get("CORRAL_USERNS") or said.get("userns") or "host"
+    if userns not in ("host", "auto"):
+        raise errors.UsageError(f"cannot use userns {userns!r} of CORRAL_USERNS or {config_file}: it is host or auto")
+    return Access(group, str(userns))
 
 
 def _read(config_file: str) -> dict[str, object]:
@@ -103,6 +109,6 @@ def _read(config_file: str) -> dict[str, object]:
         said = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise errors.UsageError(f"cannot read {config_file}: {error}") from error
-    if not isinstance(said, dict) or set(said) - {"group"}:
-        raise errors.UsageError(f"cannot use {config_file}: it is a mapping that may have: group")
+    if not isinstance(said, dict) or set(said) - {"group", "userns"}:
+        raise errors.UsageError(f"cannot use {config_file}: it is a mapping that may have: group, userns")
     return dict(said)

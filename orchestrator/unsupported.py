@@ -6,12 +6,10 @@
 COMMANDS = frozenset(
     {
         "alpha",
-        "attach",
         "bridge",
         "build",
         "commit",
         "convert",
-        "cp",
         "create",
         "export",
         "generate",
@@ -46,6 +44,8 @@ FLAGS: dict[str, frozenset[str]] = {
         "config": "--environment --hash --images --lock-image-digests --models --networks --no-consistency"
         " --no-env-resolution --no-interpolate --no-normalize --no-path-resolution -o --output --profiles"
         " --resolve-image-digests --variables --volumes",
+        "attach": "",
+        "cp": "",
         "stop": "",
         "start": "",
         "restart": "",
@@ -53,11 +53,16 @@ FLAGS: dict[str, frozenset[str]] = {
         "port": "",
         "pause": "",
         "unpause": "",
+        "update": "--blkio-weight --cpu-rt-period --cpu-rt-runtime --cpuset-mems --kernel-memory",
         "top": "",
         "events": "",
         "stats": "-a --all --no-trunc",
         "wait": "",
         "ls": "--filter",
+        "network": "--attachable --aux-address --config-from --config-only --ingress --ipam-driver --ipam-opt --ipv4 --ipv6"
+        " --scope --driver-opt --link --link-local-ip --gw-priority --ip6 -v --verbose",
+        "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"
+        " --topology-preferred --topology-required --type",
         "version": "",
         "daemon": "",
         "doctor": "",

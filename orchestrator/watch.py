@@ -8,18 +8,21 @@ stopped, by an update in place; the loop then finds it different from what is de
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from engine.api import Command, Ended, Engine, Updatable
+from engine.api import Command, Copying, Ended, Engine, Updatable
 from engine.types.configs import Config, ContainerConfig
 from engine.types.infos import Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
+
+IdsHad = tuple[tuple[IdRange, str], ...]
+"""(range, who has it) pairs."""
 
 
 class Watch:
-    """An Engine. `seen` is called with every look, before the loop gets it. `grace_s`: of all stops; None: each
-    container's own."""
+    """An Engine. `seen` is called with every look, before the loop gets it. `leased`: what other projects were promised, whether
+    it is made by now or not. `grace_s`: of all stops; None: each container's own."""
 
-    def __init__(self, engine: Engine, seen: Callable[[Look], None]) -> None:
-        self._engine, self._seen = engine, seen
+    def __init__(self, engine: Engine, seen: Callable[[Look], None], leased: Callable[[], IdsHad] = tuple) -> None:
+        self._engine, self._seen, self._leased = engine, seen, leased
         self._configs: dict[str, ContainerConfig] = {}
         self.grace_s: float | None = None
 
@@ -36,7 +39,8 @@ class Watch:
         await self._engine.stop(uid)
 
     async def taken(self, project: str) -> Taken:
-        return await self._engine.taken(project)
+        taken = await self._engine.taken(project)
+        return replace(taken, ids=(*taken.ids, *self._leased()))
 
     async def processes(self, uid: str) -> tuple[ProcessInfo, ...]:
         return await self._engine.processes(uid)
@@ -71,5 +75,14 @@ class Watch:
     async def session(self, uid: str, command: Command) -> int:
         return await self._engine.session(uid, command)
 
+    async def attach(self, uid: str) -> int:
+        return await self._engine.attach(uid)
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        return await self._engine.copy(uid, copying)
+
     def log_path(self, config: ContainerConfig) -> str:
         return self._engine.log_path(config)
+
+    def data_path(self, volume: str) -> str:
+        return self._engine.data_path(volume)

@@ -1,20 +1,21 @@
 """What only one can have: when two claims meet, and who outside of the project has one.
 
 Claims are indexed by their space ("subnet", "host port 80/tcp", "address in p_lab"); whether two of the same space
-meet is asked here: subnets overlap, a port on every address meets the same port on one, everything else meets what
-is equal."""
+meet is asked here: subnets and ranges of ids overlap, a port on every address meets the same port on one, everything else
+meets what is equal."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
 from engine.types.infos import Look, Taken
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 from reconciler.resource import Claim, Gates
 
-EVERY_ADDRESS = "0.0.0.0"
+EVERY_ADDRESS, EVERY_ADDRESS6 = "0.0.0.0", "::"
 SUBNET = "subnet"
+IDS = "user ids"
 
 
 def subnet(value: str) -> Claim:
@@ -25,6 +26,10 @@ def address(network_name: str, value: str) -> Claim:
     return Claim(f"address in {network_name}", value)
 
 
+def mac(network_name: str, value: str) -> Claim:
+    return Claim(f"MAC address in {network_name}", value)
+
+
 def host_port(port: PortMap) -> Claim:
     return Claim(f"host port {port.host_port}/{port.protocol}", port.host_ip or EVERY_ADDRESS, Gates.START)
 
@@ -33,18 +38,34 @@ def network_name(value: str) -> Claim:
     return Claim("network name", value)
 
 
+def bridge(value: str) -> Claim:
+    return Claim("interface", value)
+
+
 def container_name(value: str) -> Claim:
     return Claim("container name", value)
+
+
+def user_ids(value: IdRange) -> Claim:
+    return Claim(IDS, f"{value.first}-{value.end - 1}")
 
 
 def data_of(volume_name: str) -> Claim:
     return Claim("data of volume", volume_name, Gates.START, shared=True)
 
 
+def life_of(name: str, *, is_alone: bool) -> Claim:
+    """Of a service, or of a slot of one. `is_alone`: nobody else of it runs beside."""
+    return Claim("life of", name, Gates.START if is_alone else Gates.FIRST_START, shared=not is_alone)
+
+
 @lru_cache(maxsize=4096)
 def subnets_overlap(one: str, other: str) -> bool:
-    """False where either is not given."""
-    return bool(one and other) and IPv4Network(one, strict=False).overlaps(IPv4Network(other, strict=False))
+    """False where either is not given, or they are of two families."""
+    if not one or not other:
+        return False
+    subnets = ip_network(one, strict=False), ip_network(other, strict=False)
+    return subnets[0].version == subnets[1].version and subnets[0].overlaps(subnets[1])
 
 
 def meet(one: Claim, other: Claim) -> bool:
@@ -53,8 +74,13 @@ def meet(one: Claim, other: Claim) -> bool:
         return False
     if one.space == SUBNET:
         return subnets_overlap(one.value, other.value)
+    if one.space == IDS:
+        (first, last), (other_first, other_last) = (map(int, each.value.split("-")) for each in (one, other))
+        return first <= other_last and other_first <= last
     if one.space.startswith("host port "):
-        return one.value == other.value or EVERY_ADDRESS in (one.value, other.value)
+        if (":" in one.value) != (":" in other.value):
+            return False
+        return one.value == other.value or not {EVERY_ADDRESS, EVERY_ADDRESS6}.isdisjoint((one.value, other.value))
     return one.value == other.value
 
 
@@ -83,6 +109,10 @@ def elsewhere(taken: Taken, look: Look | None = None, project: str = "") -> Inde
         index.add(host_port(port), who)
     for value, who in taken.names:
         index.add(container_name(value), who)
+    for ids, who in taken.ids:
+        index.add(user_ids(ids), who)
+    for value, who in taken.bridges:
+        index.add(bridge(value), who)
     for joined, value, who in taken.addresses:
         index.add(address(joined, value), who)
     for network in look.networks if look else ():

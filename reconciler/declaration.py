@@ -8,7 +8,7 @@ from reconciler import leases, slots
 from reconciler.actual import ActualState
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
-from reconciler.stored import Stored
+from reconciler.stored import MACHINE, Stored
 from reconciler.wish import Wish
 from specs import validate
 from specs.project import Project
@@ -29,7 +29,7 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
 
     `refuse_taken`: raise where the file names a subnet or a port that somebody else has now (for an `up`; without
     it the plan says so). Raises specs.errors.SpecErrors, and reconciler.errors.DeclareError: Conflict or Ring."""
-    project = validate.project(stored.canonical())
+    project = _validated(stored)
     members = slots.of_project(project, stored.overlay.scale)
     assigned = leases.assign(project, members, stored.leases, taken, look)
     if refuse_taken:
@@ -42,9 +42,17 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
         stored.asked,
         {info.config.name: info.config for info in look.networks if info.config.project != project.name},
         tuple(info.config for info in look.volumes if stored.purge and info.config.project == project.name),
+        also_unused=stored.name == MACHINE,
     )
     resources = [resource for kind in catalogue.KINDS.values() for resource in kind.declare(wish)]
     desired = DesiredState.of(project.name, resources, stored.edges)
     known = ActualState.of(look, desired).keys() | desired.wanted.keys()
     kept = replace(stored, leases=assigned, edges=desired.edges_to_remember(known))
     return Declaration(kept, desired, project)
+
+
+def _validated(stored: Stored) -> Project:
+    canonical = dict(stored.overlay.over(stored.canonical()))
+    if stored.name != MACHINE:
+        return validate.project(canonical)
+    return validate.project({**canonical, "name": "machine"}).model_copy(update={"name": MACHINE})

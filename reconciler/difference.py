@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.types.parts import IdRange
 from reconciler.resource import SAME, Difference
 
 LONGEST_SHOWN = 60
@@ -34,6 +35,11 @@ def size(value: int | None) -> str:
         if value and value % (1 << power) == 0:
             return f"{value >> power}{unit}"
     return f"{value}b"
+
+
+def id_range(value: IdRange | None) -> str:
+    """As in userns_mode, with the ids."""
+    return f"auto ({value.first}+{value.length})" if value else "host"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from itertools import count
 
 import anyio
 
-from engine.api import Command, Ended, Updatable
+from engine.api import Command, Copying, Ended, Updatable
 from engine.errors import EngineError, Superseded, TerminalEngineError
 from engine.types.configs import (
     Config,
@@ -32,6 +32,7 @@ from engine.types.infos import (
     EndpointInfo,
     ImageInfo,
     Info,
+    Joined,
     Look,
     NetworkInfo,
     ProcessInfo,
@@ -41,7 +42,7 @@ from engine.types.infos import (
     Usage,
     VolumeInfo,
 )
-from engine.types.parts import PortMap
+from engine.types.parts import Of, PortMap
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
@@ -138,20 +139,22 @@ class FakeEngine:
 
     async def taken(self, project: str) -> Taken:
         subnets, ports, names = list(self.strangers.subnets), list(self.strangers.ports), list(self.strangers.names)
-        addresses = list(self.strangers.addresses)
+        addresses, bridges = list(self.strangers.addresses), list(self.strangers.bridges)
         for info in self.infos.values():
             who = f"project {project_of(info.config)}"
             if project_of(info.config) == project:
                 continue
             if isinstance(info, NetworkInfo):
-                subnets.append((info.config.subnet, who))
+                subnets.extend((subnet, who) for subnet in (info.config.subnet, info.config.subnet6) if subnet)
+                bridges.extend((name, who) for name in (info.config.bridge,) if name)
             if isinstance(info, EndpointInfo):
-                addresses.append((info.config.network, info.config.address, f"{info.config.sandbox} of {who}"))
+                had = (each for each in (info.config.address, info.config.address6) if each)
+                addresses.extend((info.config.network, each, f"{info.config.sandbox} of {who}") for each in had)
             if isinstance(info, ContainerInfo):
                 names.append((info.config.name, who))
                 held = info.config.ports if info.state is State.RUNNING else ()
                 ports.extend((replace(port, container_port=0), who) for port in held)
-        return Taken(tuple(subnets), tuple(ports), tuple(names), tuple(addresses))
+        return Taken(tuple(subnets), tuple(ports), tuple(names), tuple(addresses), bridges=tuple(bridges))
 
     async def changes(self) -> AsyncIterator[str]:
         while True:
@@ -221,10 +224,19 @@ class FakeEngine:
         info = self.infos.get(uid)
         if not isinstance(info, ContainerInfo) or info.state is not State.RUNNING or run not in (None, info.started_at):
             return
-        hasty = info.hasty + 1 if self.clock() - info.started_at < RESTFUL_LIFE_S else 0
+        is_hasty = self.clock() - info.started_at < RESTFUL_LIFE_S
+        hasty = info.hasty if lost else info.hasty + 1 if is_hasty else 0
         ended = replace(info, state=State.EXITED, code=code, lost=lost, hasty=hasty, ended_at=self.clock())
         self.health.pop(uid, None)
-        self.changed_by_itself(uid, replace(ended, sandbox_uid="", pid=0))
+        self._end_pid_namespace(info)
+        self.changed_by_itself(uid, replace(ended, sandbox_uid="", pid=0, joined=()))
+
+    def _end_pid_namespace(self, owner: ContainerInfo) -> None:
+        """With its first process the kernel ends all others in it."""
+        run = Joined(owner.config.slot, owner.uid, owner.started_at)
+        for info in list(self.infos.values()):
+            if isinstance(info, ContainerInfo) and run in info.joined and info.config.namespaces.pid == Of(run.slot):
+                self.exit(info.uid, 137, lost=True)
 
     def probe(self, uid: str, health: str, *, run: float | None = None) -> None:
         """Its health is now so."""
@@ -275,16 +287,22 @@ class FakeEngine:
         if info.state is State.RUNNING:
             return
         step = Step(id_of(info.config), Verb.START, uid=uid, config=info.config)
-        if sandbox.id_of(info.config.sandbox) not in self.things(info.config.project):
+        things = self.things(info.config.project)
+        if sandbox.id_of(info.config.sandbox) not in things:
             raise EngineError(f"cannot start {step.id}: its sandbox is not there")
+        for name in info.config.namespaces.others:
+            if not (other := things.get(container.id_of(name))) or not other.runs:
+                raise EngineError(f"cannot start {step.id}: {name}, whose namespace it shares, does not run")
         await self._change(step)
         started = self.infos.get(uid)
         if isinstance(started, ContainerInfo) and started.state is State.RUNNING:
             self.starts(started)
 
     async def stop(self, uid: str) -> None:
-        config = self._container(uid).config
+        before = self._container(uid)
+        config = before.config
         await self._change(Step(id_of(config), Verb.STOP, uid=uid))
+        self._end_pid_namespace(before)
         self.health.pop(uid, None)
         info = self.infos.get(uid)
         if isinstance(info, ContainerInfo) and info.state is State.MADE:
@@ -395,5 +413,14 @@ class FakeEngine:
     async def session(self, uid: str, command: Command) -> int:
         raise EngineError(f"cannot run {command.argv[0]} in {uid}: there are no processes here")
 
+    async def attach(self, uid: str) -> int:
+        raise EngineError(f"cannot attach to {uid}: there are no processes here")
+
+    async def copy(self, uid: str, copying: Copying) -> int:
+        raise EngineError(f"cannot copy {copying.path} of {uid}: there are no files here")
+
     def log_path(self, config: ContainerConfig) -> str:
         return f"/nowhere/{config.project}/{config.slot}.log"
+
+    def data_path(self, volume: str) -> str:
+        return f"/nowhere/volumes/{volume}"

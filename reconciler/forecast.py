@@ -104,3 +104,21 @@ def outcome(
     if look.ready or busy or any(met.hope for met in late) or any(blocked.hope for blocked in waits):
         return None
     return int(bool(waits or late))
+
+
+def attributed(forecast: Forecast, said: Mapping[str, Mapping[str, str]]) -> Forecast:
+    """The same, where each reason that takes back what a command had said names it. `said`: by id, from the word that begins
+    the reason ("": the whole change) to the command."""
+    changes = []
+    for change in forecast.changes:
+        words = said.get(change.id, {})
+        reasons = tuple(_attributed(reason, words) for reason in change.reasons)
+        if "" in words:
+            reasons = (*(reasons or (str(change.action),)), f"takes back {words['']}")
+        changes.append(replace(change, reasons=reasons))
+    return replace(forecast, changes=tuple(changes))
+
+
+def _attributed(reason: str, said: Mapping[str, str]) -> str:
+    command = said.get(reason.partition(" ")[0])
+    return f"{reason} (set by {command})" if command else reason

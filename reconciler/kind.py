@@ -74,7 +74,9 @@ def made_and_finished(want: Resource, have: Observed | None) -> Step | None:
 
 def nobody_made_it(want: Resource, which: str) -> Blocked:
     """The step up of an external thing that is not there."""
-    why = f"{which} is external and nobody has made it: `corral up` the project that declares it, or create it"
+    why = (
+        f"{which} is external and nobody has made it: `corral up` the project that declares it, or make it by a command"
+    )
     return Blocked(want.id, Verb.CREATE, why=why)
 
 

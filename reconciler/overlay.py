@@ -1,28 +1,74 @@
 """What commands said beside the files. Data, kept with the project, laid over it before anything is declared."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = Mapping[str, Any]
 
+UPDATABLE = (
+    *("cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset"),
+    *("mem_limit", "memswap_limit", "mem_reservation", "pids_limit", "restart"),
+)
+"""The keys of a service that `corral update` may say otherwise; each changes under the running process."""
+
+INSTEAD_OF = {"cpus": ("cpu_period", "cpu_quota"), "cpu_period": ("cpus",), "cpu_quota": ("cpus",)}
+"""Two ways to write one limit: who says the one takes back the other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """By service name. `scale`: how many replicas, whatever the file says; `stopped`: wanted, but not running; `paused`:
-    running, but standing still; `nonce`: a number that changes to force new containers. Gone after `down`."""
+    running, but standing still; `nonce`: a number that changes to force new containers; `updates`: canonical values that
+    count instead of the file's, None for no limit; `connections`: by the network's full name how the service is joined to it,
+    None: not at all, whatever the file says. Gone after `down`."""
 
     scale: Mapping[str, int] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
     nonce: Mapping[str, int] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
+    updates: Mapping[str, Json] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, Json | None]] = field(default_factory=dict)
+
+    def over(self, canonical: Json) -> Json:
+        """The document as the commands want it."""
+        services = canonical.get("services", {})
+        changed = {name: changes for name, changes in self.updates.items() if name in services}
+        if changed:
+            updated = {name: _over(services[name], changed[name]) for name in changed}
+            canonical = {**canonical, "services": {**services, **updated}}
+        for service, said in self.connections.items():
+            for network, joined in said.items() if service in services else ():
+                canonical = _connected(canonical, service, network, joined)
+        return canonical
 
     def asked_up(self, services: Iterable[str], scale: Mapping[str, int]) -> "Overlay":
-        """`up` names these: they run again and go on, as often as the file (or `scale`) says. The nonce stays, or they would
-        be made anew once more."""
+        """`up` names these: they run again and go on, as often as the file (or `scale`) says, and with its limits. The nonce
+        stays, or they would be made anew once more."""
         named = frozenset(services)
-        kept = {name: count for name, count in self.scale.items() if name not in named}
-        return replace(self, stopped=self.stopped - named, paused=self.paused - named, scale={**kept, **scale})
+        kept = _without(self.scale, named)
+        return replace(
+            self,
+            stopped=self.stopped - named,
+            paused=self.paused - named,
+            scale={**kept, **scale},
+            updates=_without(self.updates, named),
+            connections=_without(self.connections, named),
+        )
+
+    def taken_back(self, after: "Overlay") -> dict[str, dict[str, str]]:
+        """By service: what counts here and not in `after`, in the words of a Change (of a network: its full name), and which
+        command had said it."""
+        found: dict[str, dict[str, str]] = {}
+        for service in self.updates.keys() - after.updates.keys():
+            found.setdefault(service, {}).update(dict.fromkeys(self.updates[service], "corral update"))
+        for service in self.paused - after.paused:
+            found.setdefault(service, {})["paused"] = "corral pause"
+        for service in self.connections.keys() - after.connections.keys():
+            for network, joined in self.connections[service].items():
+                verb = "disconnect" if joined is None else "connect"
+                found.setdefault(service, {})[network] = f"corral network {verb}"
+        return found
 
     def with_new(self, services: Iterable[str]) -> "Overlay":
         """New containers for these, whatever they are now."""
@@ -42,15 +88,64 @@ class Overlay:
     def with_unpaused(self, services: Iterable[str]) -> "Overlay":
         return replace(self, paused=self.paused - frozenset(services))
 
+    def with_updates(self, services: Iterable[str], changes: Json) -> "Overlay":
+        """These values for these services, beside what earlier updates said."""
+        gone = {other for key in changes for other in INSTEAD_OF.get(key, ()) if other not in changes}
+        said = {**changes, **dict.fromkeys(gone)}
+        return replace(
+            self, updates={**self.updates, **{name: {**self.updates.get(name, {}), **said} for name in services}}
+        )
+
+    def with_connection(self, service: str, network: str, joined: Json | None) -> "Overlay":
+        """Joined to the network of this full name; None: not joined."""
+        said = {**self.connections.get(service, {}), network: joined}
+        return replace(self, connections={**self.connections, service: said})
+
     def to_json(self) -> dict[str, Any]:
         return {
             "scale": dict(self.scale),
             "stopped": sorted(self.stopped),
             "nonce": dict(self.nonce),
             "paused": sorted(self.paused),
+            "updates": {name: dict(changes) for name, changes in self.updates.items()},
+            "connections": {name: dict(said) for name, said in self.connections.items()},
         }
 
     @classmethod
     def from_json(cls, value: Json) -> "Overlay":
         paused = frozenset(value.get("paused", ()))
-        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused)
+        updates = {name: dict(changes) for name, changes in value.get("updates", {}).items()}
+        said = {name: dict(each) for name, each in value.get("connections", {}).items()}
+        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said)
+
+
+def key_of(canonical: Json, network: str) -> str:
+    """What the document calls the network of this full name, or will call it once a service is connected to it."""
+    networks = canonical.get("networks", {})
+    for key, value in networks.items():
+        if value.get("name") == network:
+            return str(key)
+    return network if network not in networks else f"{network}.connected"
+
+
+def _connected(canonical: Json, service: str, network: str, joined: Json | None) -> Json:
+    key, networks, said = key_of(canonical, network), canonical.get("networks", {}), canonical["services"][service]
+    if joined is None:
+        joins = _without(said.get("networks", {}), {key})
+    else:
+        joins = {**said.get("networks", {}), key: joined}
+        networks = {key: {"name": network, "external": True}, **networks}
+    return {
+        **canonical,
+        "networks": networks,
+        "services": {**canonical["services"], service: {**said, "networks": joins}},
+    }
+
+
+def _over(service: Json, changes: Json) -> Json:
+    gone = {key for key, value in changes.items() if value is None}
+    return {**_without(service, gone), **{key: value for key, value in changes.items() if key not in gone}}
+
+
+def _without(mapping: Mapping[str, Any], gone: Set[str]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key not in gone}

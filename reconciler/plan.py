@@ -92,10 +92,29 @@ class Planner:
         """What a thing needed to be made it needs until it is gone; what it needed to start, until it has stopped."""
         for resource_id in self._ids:
             for edge in self.edges(resource_id):
+                if edge.gates is not Gates.CREATE and self._is_turned_round(resource_id, edge.to):
+                    continue
                 self._note_leaning(resource_id, edge.to, Depth.GONE if edge.gates is Gates.CREATE else Depth.STOP)
         for resource_id, have in self.things.items():
             for hold in have.holds:
                 self._note_leaning(resource_id, hold.to, Depth.STOP if hold.rigid is Depth.STOP else Depth.GONE)
+
+    def _is_turned_round(self, resource_id: str, to: str) -> bool:
+        """What it needs from now on still runs by what will need it in its turn: the order that is goes before the one to be, or
+        they would wait for each other."""
+        have = self.things.get(to)
+        return have is not None and any(hold.run and self._is_reached(resource_id, hold.to) for hold in have.holds)
+
+    def _is_reached(self, resource_id: str, start: str) -> bool:
+        """Whether `start` leans on it, perhaps by way of others."""
+        seen, more = set[str](), [start]
+        while more:
+            if (at := more.pop()) == resource_id:
+                return True
+            if at not in seen:
+                seen.add(at)
+                more += self._leans_on(at)
+        return False
 
     def _note_leaning(self, resource_id: str, on: str, until: Depth) -> None:
         leaning = self._leaning[on]
@@ -220,7 +239,9 @@ class Planner:
         now = self.things.get(hold.to)
         if now is None:
             return f"{hold.to} is gone"
-        return f"{hold.to} was made again" if now.uid != hold.uid else ""
+        if now.uid != hold.uid:
+            return f"{hold.to} was made again"
+        return f"{hold.to} was started again" if hold.run and now.run and now.run != hold.run else ""
 
     def _goes_down(self, resource_id: str) -> str:
         depth = self.fate(resource_id)

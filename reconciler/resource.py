@@ -33,10 +33,11 @@ class Depth(IntEnum):
 
 
 class Needs(Enum):
-    """The condition that an edge's target must meet. STARTED: has run since it was made or stopped."""
+    """The condition that an edge's target must meet. STARTED: has run since it was made or stopped. RUNNING: runs now."""
 
     EXISTS = "exists"
     STARTED = "is started"
+    RUNNING = "is running"
     HEALTHY = "is healthy"
     COMPLETED = "is completed"
 
@@ -116,22 +117,26 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What the kernel says: this thing is made of, or plugged into, *that incarnation* of another."""
+    """What the kernel says: this thing is made of, or plugged into, *that incarnation* of another. `run`: and into that very
+    run of it, so that another one is lost to it; "" is any."""
 
     to: str
     uid: str
     rigid: Depth = Depth.STAY
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """An Info as the planner sees it. `health` is "", "starting", "healthy" or "unhealthy"."""
+    """An Info as the planner sees it. `health` is "", "starting", "healthy" or "unhealthy". `run` names its run, "" while it has
+    none."""
 
     id: str
     info: Info
     holds: tuple[Hold, ...] = ()
     state: State = State.MADE
     health: str = ""
+    run: str = ""
 
     @property
     def config(self) -> Config:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from engine.types.infos import ContainerInfo, State
-from engine.types.parts import Restart, RestartPolicy
+from engine.types.parts import Of, Restart, RestartPolicy
 from reconciler import attempts
 
 
@@ -21,7 +21,7 @@ def exit_of(info: ContainerInfo) -> str:
     """How it ended, in words."""
     how = "exited, nobody knows how" if info.code is None else f"exited {info.code}"
     if info.lost:
-        how = "ended with its sandbox"
+        how = "ended with its pid namespace" if isinstance(info.config.namespaces.pid, Of) else "ended with its sandbox"
     if info.oom:
         how += ", out of memory"
     return f"{how}: {info.error}" if info.error else how

@@ -10,8 +10,12 @@ from typing import Any
 
 from reconciler.errors import DeclareError
 from reconciler.leases import Leases
-from reconciler.overlay import Json, Overlay
+from reconciler.overlay import UPDATABLE, Json, Overlay, key_of
 from reconciler.resource import Depth, Edge, Gates, Needs
+from specs import namespaces
+
+MACHINE = "_machine"
+"""The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
 
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
@@ -119,7 +123,8 @@ class Stored:
         parts = tuple(part for part in self.parts if files is not None and not part.shares_a_file_with(files))
         if parts:
             return replace(self, parts=parts)
-        return replace(self, parts=(), overlay=Overlay(), asked={}, purge=purge)
+        leases = replace(self.leases, volumes={})  # who comes after a `down` is nobody's successor
+        return replace(self, parts=(), overlay=Overlay(), asked={}, leases=leases, purge=purge)
 
     def stop(self, services: Iterable[str] = ()) -> "Stored":
         """`stop [SERVICE…]`, and `kill`: wanted, but not running, also after a restart of the daemon. None named:
@@ -142,6 +147,44 @@ class Stored:
     def unpause(self, services: Iterable[str] = ()) -> "Stored":
         """`unpause [SERVICE…]`: these go on. None named: all."""
         return replace(self, overlay=self.overlay.with_unpaused(self._named(services)))
+
+    def update(self, services: Iterable[str], changes: Json) -> "Stored":
+        """`update SERVICE…`: these values count instead of the file's, until `up` of the service or `down`. Raises
+        DeclareError for what cannot be changed so."""
+        named = tuple(services)
+        refuse_unknown(self.canonical(), named)
+        for key in changes:
+            if key not in UPDATABLE:
+                raise DeclareError(f"cannot update {key}", hint=f"what can be updated: {', '.join(UPDATABLE)}")
+        return replace(self, overlay=self.overlay.with_updates(named, changes))
+
+    def connect(self, service: str, network: str, joined: Json) -> "Stored":
+        """`network connect`: joined to the network of this full name, until `up` of the service or `down`. Raises
+        DeclareError."""
+        if self._is_joined(service, network):
+            raise DeclareError(f"service {service} is in network {network} already")
+        return replace(self, overlay=self.overlay.with_connection(service, network, joined))
+
+    def disconnect(self, service: str, network: str) -> "Stored":
+        """`network disconnect`: not joined to it, until `up` of the service or `down`. Raises DeclareError."""
+        if not self._is_joined(service, network):
+            raise DeclareError(f"service {service} is not in network {network}")
+        return replace(self, overlay=self.overlay.with_connection(service, network, None))
+
+    def _is_joined(self, service: str, network: str) -> bool:
+        refuse_unknown(self.canonical(), (service,))
+        wanted = self.overlay.over(self.canonical())
+        return key_of(wanted, network) in wanted["services"][service].get("networks", {})
+
+    def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
+        """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""
+        said = {each: dict(self.canonical()[each]) for each in SECTIONS}
+        if settings is None:
+            said[section].pop(name, None)
+        else:
+            said[section][name] = {**settings, "name": name}
+        is_empty = not any(said.values())
+        return replace(self, parts=() if is_empty else (Part((), {"name": self.name, **said}),))
 
     def _named(self, services: Iterable[str]) -> tuple[str, ...]:
         named = tuple(services)
@@ -210,7 +253,8 @@ def with_needed(canonical: Json, services: Iterable[str], *, no_deps: bool) -> t
 
 def _needed(service: Json) -> set[str]:
     linked = (text.partition(":")[0] for text in (*service.get("links", ()), *service.get("volumes_from", ())))
-    return {*service.get("depends_on", {}), *linked}
+    shared = {namespaces.service_of(service.get(key)) for key in namespaces.KEYS} - {""}
+    return {*service.get("depends_on", {}), *linked, *shared}
 
 
 def without_needing(service: Json, unsaid: Set[str]) -> Json:

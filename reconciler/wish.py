@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.types.configs import NetworkConfig, VolumeConfig
+from engine.types.parts import IdRange
+from reconciler import id_leases
 from reconciler.leases import Leases
 from reconciler.overlay import Overlay
 from reconciler.slots import Slot
+from specs import isolation
 from specs.project import Project
 from specs.service import Service
 
@@ -14,7 +17,7 @@ from specs.service import Service
 @dataclass(frozen=True, slots=True)
 class Wish:
     """`slots` by service; `external`: networks that others made, by full name; `asked` by service; `purged`:
-    volumes to remove with their data."""
+    volumes to remove with their data; `also_unused`: networks and volumes are wanted though no service has them."""
 
     project: Project
     slots: Mapping[str, tuple[Slot, ...]]
@@ -23,9 +26,15 @@ class Wish:
     asked: Mapping[str, float] = field(default_factory=dict)
     external: Mapping[str, NetworkConfig] = field(default_factory=dict)
     purged: tuple[VolumeConfig, ...] = ()
+    also_unused: bool = False
 
     def members(self) -> Iterator[tuple[Slot, Service]]:
         """Every slot with its service."""
         for name, service in self.project.services.items():
             for slot in self.slots[name]:
                 yield slot, service
+
+    def ids_of(self, slot: Slot, service: Service) -> IdRange | None:
+        """Of the slot's user namespace, where it has one."""
+        has_one = isolation.has_user_namespace(service)
+        return id_leases.range_of(self.leases.ids[slot.name]) if has_one else None

@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, folds, values
+from specs import contents, deployment, folds, namespaces, user_namespace, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -15,8 +15,9 @@ from specs.node import Node, text_of
 def canonical(document: Node, context: Context) -> Node:
     """The canonical document. Deviations are in the context's findings."""
     services: dict[str, Node] = {}
+    userns = user_namespace.default(document, context)
     for name, node in _section(document, "services", context).items():
-        services[name] = _service(node, ("services", name), context)
+        services[name] = _service(node, ("services", name), context, userns)
     networks: dict[str, Node] = {}
     for name, node in _section(document, "networks", context).items():
         networks[name] = _network(name, node, ("networks", name), context)
@@ -51,45 +52,67 @@ def _section(document: Node, key: str, context: Context) -> dict[str, Node]:
     return section.mapping() if section is not None else {}
 
 
-def _service(node: Node, path: Path, context: Context) -> Node:
+def _service(node: Node, path: Path, context: Context, userns: Node | None) -> Node:
     if not isinstance(node.value, dict):
         context.findings.error(node, path, "is empty: a service needs an image")
         return node.with_value({})
     fields = values.convert(node.value, path, context)
     if not text_of(node, "image"):
         context.findings.error(node, path, "a service needs an image")
+    deployment.fold(fields, path, context)
     folds.limits(fields, path, context)
+    folds.labels(fields, path, context)
     folds.environment(fields, path, context)
     folds.dependencies(fields, path)
     folds.networks(fields, node, path, context)
+    namespaces.note_what_is_idle(fields, path, context)
+    user_namespace.fold(fields, userns)
     return node.with_value(fields)
 
 
 def _network(name: str, node: Node, path: Path, context: Context) -> Node:
     fields = _resource(name, node, path, context)
-    _only(fields, "driver", "bridge", path, context)
+    _driver(fields, path, context)
+    if "driver_opts" in fields:
+        fields["driver_opts"] = values.option_texts(fields["driver_opts"])
     ipam = fields.get("ipam")
     if ipam is not None:
         _only(dict(ipam.mapping()), "driver", "default", (*path, "ipam"), context)
         pools = ipam.get("config")
-        items = [_pool(pool, (*path, "ipam", "config", i), context) for i, pool in enumerate(_items(pools))]
-        if len(items) > 1:
-            context.findings.error(items[1], (*path, "ipam", "config", 1), "a second subnet is not supported yet")
-        fields["ipam"] = ipam.with_value({"config": (pools or ipam).with_value(items)})
+        items = [_pool(pool) for pool in _items(pools)]
+        options = ipam.get("options")
+        if options is not None and options.mapping():
+            context.findings.note(options, (*path, "ipam", "options"), "the driver 'default' has no options")
+        driver = {key: child for key, child in ipam.mapping().items() if key == "driver" and child.value is not None}
+        fields["ipam"] = ipam.with_value({**driver, "config": (pools or ipam).with_value(items)})
     return node.with_value(fields)
 
 
-def _pool(pool: Node, path: Path, context: Context) -> Node:
-    fields = {key: child for key, child in pool.mapping().items() if child.value is not None}
-    for key, child in fields.items():
-        if ":" in str(child.value):
-            context.findings.error(child, (*path, key), f"{child.value}: IPv6 is not supported yet")
-    return pool.with_value(fields)
+def _pool(pool: Node) -> Node:
+    return pool.with_value({key: child for key, child in pool.mapping().items() if child.value is not None})
+
+
+_DRIVERS = ("bridge", "default", "host", "none")
+_OTHER_DRIVERS = {
+    "overlay": "its networks span machines, and corral is one machine's",
+    "macvlan": "its members would be machines of your network, past corral's names, ports and isolation",
+    "ipvlan": "its members would be machines of your network, past corral's names, ports and isolation",
+}
+
+
+def _driver(fields: dict[str, Node], path: Path, context: Context) -> None:
+    node = fields.get("driver")
+    if node is not None and node.value not in _DRIVERS:
+        why = _OTHER_DRIVERS.get(str(node.value), "corral has no plugins")
+        message = f"the driver '{node.value}' is not supported: {why}"
+        context.findings.error(node, (*path, "driver"), message, f"there are {', '.join(_DRIVERS)}")
 
 
 def _volume(name: str, node: Node, path: Path, context: Context) -> Node:
     fields = _resource(name, node, path, context)
     _only(fields, "driver", "local", path, context)
+    if (options := fields.get("driver_opts")) is not None:
+        fields["driver_opts"] = volume_options.canonical(options, (*path, "driver_opts"), context)
     return node.with_value(fields)
 
 

@@ -34,7 +34,7 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
         if network not in project.networks:
             yield SpecError((*path, "networks", network), f"there is no network {network}", hint=_add("networks"))
     for index, mount in enumerate(service.volumes):
-        if mount.type == "volume" and mount.source not in project.volumes:
+        if mount.type == "volume" and mount.source and mount.source not in project.volumes:
             where = (*path, "volumes", index)
             yield SpecError(where, f"there is no volume {mount.source}", hint=_add("volumes"))
     for section, uses, declared in (
@@ -48,8 +48,8 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
             for key, text in (("uid", use.uid), ("gid", use.gid)):
                 if not text.isdecimal() or int(text) > ID_MAX:
                     yield SpecError((*where, key), f"'{text}' is not a number of a user or group")
-    for dependency in service.depends_on:
-        if dependency not in project.services:
+    for dependency, how in service.depends_on.items():
+        if dependency not in project.services and not how.implied:
             yield SpecError((*path, "depends_on", dependency), f"there is no service {dependency}")
     for key, entries in (("links", service.links), ("volumes_from", service.volumes_from)):
         for index, text in enumerate(entries):
@@ -67,8 +67,9 @@ def _network_mode(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "network_mode"), "cannot be given together with networks")
     if service.network_mode is not None and service.ports:
         yield SpecError((*path, "ports"), f"nothing can be mapped with network_mode {service.network_mode}")
-    if service.network_mode is not None and service.links:
-        yield SpecError((*path, "links"), f"there are no links with network_mode {service.network_mode}")
+    for key in ("links", "external_links"):
+        if service.network_mode is not None and getattr(service, key):
+            yield SpecError((*path, key), f"there are no links with network_mode {service.network_mode}")
 
 
 def _targets(service: Service, path: Path) -> Iterator[SpecError]:
@@ -91,10 +92,10 @@ def _replicas(service: Service, path: Path) -> Iterator[SpecError]:
         message = f"'{service.container_name}' cannot be the name of {service.scale} containers"
         yield SpecError((*path, "container_name"), message, hint=f"scale is {service.scale}")
     for network, joined in service.networks.items():
-        if joined.ipv4_address is not None:
-            where = (*path, "networks", network, "ipv4_address")
-            message = f"{joined.ipv4_address} cannot be the address of {service.scale} containers"
-            yield SpecError(where, message, hint=f"scale is {service.scale}")
+        for key in ("ipv4_address", "ipv6_address", "mac_address"):
+            if (address := getattr(joined, key)) is not None:
+                message = f"{address} cannot be the address of {service.scale} containers"
+                yield SpecError((*path, "networks", network, key), message, hint=f"scale is {service.scale}")
     for index, port in enumerate(service.ports):
         available = port.published_range()
         if available is not None and available[1] - available[0] + 1 < service.scale:

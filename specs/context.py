@@ -4,7 +4,9 @@ import posixpath
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from specs.errors import Path
 from specs.findings import Findings
+from specs.node import Node
 
 
 class Context(NamedTuple):
@@ -21,3 +23,13 @@ class Context(NamedTuple):
         if path == "~" or path.startswith("~/"):
             path = self.variables.get("HOME", "~") + path[1:]
         return posixpath.normpath(posixpath.join(self.directory, path))
+
+    def image(self, node: Node, path: Path) -> Node:
+        """The reference of an image, canonical."""
+        reference = str(node.value)
+        if reference.startswith("rootfs:"):
+            return node.with_value("rootfs:" + self.absolute(reference.removeprefix("rootfs:")))
+        if reference != "host" and not self.any_image:
+            message = f"the image '{reference}' is not supported yet: images are host and rootfs:/a/directory"
+            self.findings.error(node, path, message)
+        return node

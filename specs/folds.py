@@ -3,7 +3,7 @@ dependencies that other keys imply."""
 
 from __future__ import annotations
 
-from specs import dotenv, values
+from specs import dotenv, namespaces, values
 from specs.context import Context
 from specs.errors import Path, SpecError
 from specs.node import Node
@@ -70,6 +70,40 @@ def environment(fields: dict[str, Node], path: Path, context: Context) -> None:
         fields["environment"] = place.with_value(found)
 
 
+def labels(fields: dict[str, Node], path: Path, context: Context) -> None:
+    """`labels`, and below them what the files of `label_file` say, the later ones above the earlier."""
+    files, own = fields.pop("label_file", None), fields.get("labels")
+    found: dict[str, Node] = {}
+    for index, item in enumerate(files.sequence() if files is not None else []):
+        if (text := _text(item, (*path, "label_file", index), context, "label")) is not None:
+            found |= {name: item.with_value(value) for name, value in _parsed(text, item, path, context).items()}
+    place = own or files
+    if found and place is not None:
+        fields["labels"] = place.with_value(found | (dict(own.mapping()) if own is not None else {}))
+
+
+def _parsed(text: str, item: Node, path: Path, context: Context) -> dict[str, str]:
+    try:
+        return dotenv.parse(text, {})
+    except dotenv.DotenvError as error:
+        context.findings.errors.append(SpecError(path, str(error), context.absolute(str(item.value)), error.line, 1))
+        return {}
+
+
+def _text(item: Node, path: Path, context: Context, kind: str) -> str | None:
+    """What is in a file, read with the rights of whoever runs this."""
+    file = context.absolute(str(item.value))
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        context.findings.error(item, path, f"the {kind} file {file} does not exist")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        context.findings.error(item, path, f"cannot read the {kind} file {file}: {reason}")
+    return None
+
+
 def _file(item: Node, path: Path, given: dict[str, str], context: Context) -> dict[str, str]:
     """The variables of one file, read with the rights of whoever runs this."""
     where, kind = item.get("path"), item.get("format")
@@ -100,22 +134,25 @@ def _file(item: Node, path: Path, given: dict[str, str], context: Context) -> di
 
 
 def dependencies(fields: dict[str, Node], path: Path) -> None:
-    """links and volumes_from imply depends_on (compose-go loader/normalize.go)."""
+    """links, volumes_from and the namespaces of other services imply depends_on (compose-go loader/normalize.go)."""
     have = fields.get("depends_on")
     found = dict(have.mapping()) if have is not None else {}
+    for key in namespaces.KEYS:
+        node = fields.get(key)
+        if node is not None and (name := namespaces.service_of(str(node.value))) and name not in found:
+            found[name] = _implied(node, restart=True, implied=True)
     for key, restart in (("links", True), ("volumes_from", False)):
         for item in fields[key].sequence() if key in fields else []:
             name = str(item.value).partition(":")[0]
             if name not in found:
-                found[name] = item.with_value(
-                    {
-                        "condition": item.with_value("service_started"),
-                        "required": item.with_value(True),
-                        "restart": item.with_value(restart),
-                    }
-                )
+                found[name] = _implied(item, restart=restart)
     if found:
         fields["depends_on"] = (have or next(iter(found.values()))).with_value(found)
+
+
+def _implied(place: Node, **more: bool) -> Node:
+    fields = {"condition": place.with_value("service_started"), "required": place.with_value(True)}
+    return place.with_value({**fields, **{key: place.with_value(value) for key, value in more.items()}})
 
 
 def networks(fields: dict[str, Node], place: Node, path: Path, context: Context) -> None:
@@ -126,7 +163,7 @@ def networks(fields: dict[str, Node], place: Node, path: Path, context: Context)
         return
     if mode is not None and mode.value != "bridge":
         fields.pop("networks", None)
-        ports = fields.pop("ports", None)
+        ports = None if namespaces.is_joined(str(mode.value)) else fields.pop("ports", None)
         if ports is not None and ports.sequence():
             context.findings.note(ports, (*path, "ports"), f"nothing is mapped with network_mode {mode.value}")
         return

@@ -7,6 +7,7 @@ out its short forms in `short_forms`, give it to the model.
 import re
 
 from specs.shapes import (
+    ANY_SCALAR,
     BOOLEAN,
     INTEGER,
     NUMBER,
@@ -45,28 +46,30 @@ MOUNT = Keys(
         "source": TEXT,
         "target": TEXT,
         "read_only": BOOLEAN,
-        "bind": Keys({"create_host_path": BOOLEAN}, later=frozenset({"propagation", "recursive", "selinux"})),
-        "volume": Keys({"nocopy": BOOLEAN}, later=frozenset({"labels", "subpath"})),
+        "consistency": TEXT,
+        "bind": Keys({"create_host_path": BOOLEAN, "propagation": TEXT, "recursive": TEXT, "selinux": TEXT}),
+        "volume": Keys({"labels": PAIRS, "nocopy": BOOLEAN, "subpath": TEXT}),
         "tmpfs": Keys({"size": QUANTITY, "mode": QUANTITY}),
     },
-    later=frozenset({"consistency", "image"}),
+    later=frozenset({"image"}),
 )
 
 DEPENDENCY = Keys({"condition": TEXT, "required": BOOLEAN, "restart": BOOLEAN})
 
+_OPTIONS = Entries(QUANTITY)  # of a driver
+
 SERVICE_NETWORK = Keys(
-    {"aliases": TEXTS, "ipv4_address": TEXT},
-    later=frozenset(
-        {
-            "driver_opts",
-            "gw_priority",
-            "interface_name",
-            "ipv6_address",
-            "link_local_ips",
-            "mac_address",
-            "priority",
-        }
-    ),
+    {
+        "aliases": TEXTS,
+        "driver_opts": _OPTIONS,
+        "gw_priority": INTEGER,
+        "interface_name": TEXT,
+        "ipv4_address": TEXT,
+        "ipv6_address": TEXT,
+        "link_local_ips": TEXTS,
+        "mac_address": TEXT,
+        "priority": INTEGER,
+    }
 )
 
 HEALTHCHECK = Keys(
@@ -81,38 +84,68 @@ HEALTHCHECK = Keys(
     }
 )
 
+GPU = Keys(
+    {"capabilities": TEXTS, "driver": TEXT, "count": _INTEGER_OR_TEXT, "device_ids": TEXTS, "options": PAIRS},
+)
+_ROLL = Keys(
+    {
+        "parallelism": INTEGER,
+        "delay": TEXT,
+        "failure_action": TEXT,
+        "monitor": TEXT,
+        "max_failure_ratio": NUMBER,
+        "order": TEXT,
+    }
+)
 DEPLOY = Keys(
     {
+        "endpoint_mode": TEXT,
+        "labels": PAIRS,
+        "mode": TEXT,
+        "placement": Keys(
+            {
+                "constraints": TEXTS,
+                "preferences": Items(Keys({"spread": TEXT})),
+                "max_replicas_per_node": INTEGER,
+            }
+        ),
         "replicas": INTEGER,
         "resources": Keys(
-            {"limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER})}, later=frozenset({"reservations"})
+            {
+                "limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER}),
+                "reservations": Keys(
+                    {
+                        "cpus": NUMBER,
+                        "memory": TEXT,
+                        "devices": Items(GPU),
+                        "generic_resources": Items(
+                            Keys({"discrete_resource_spec": Keys({"kind": TEXT, "value": QUANTITY})})
+                        ),
+                    }
+                ),
+            }
         ),
-    },
-    later=frozenset(
-        {"endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"}
-    ),
+        "restart_policy": Keys({"condition": TEXT, "delay": TEXT, "max_attempts": INTEGER, "window": TEXT}),
+        "rollback_config": _ROLL,
+        "update_config": _ROLL,
+    }
 )
 
 CONTENT_USE = Keys({"source": TEXT, "target": TEXT, "uid": _INTEGER_OR_TEXT, "gid": _INTEGER_OR_TEXT, "mode": QUANTITY})
 
-LOGGING = Keys(
-    {
-        "driver": TEXT,
-        "options": Keys(
-            {"max-size": _INTEGER_OR_TEXT, "max-file": _INTEGER_OR_TEXT},
-            later=frozenset(
-                {"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
-            ),
-        ),
-    }
-)
+_LOG_OPTIONS = """
+cache-compress cache-disabled cache-max-file cache-max-size compress env env-regex labels labels-regex max-buffer-size
+max-file max-size mode syslog-address syslog-facility syslog-format tag
+"""
+LOGGING = Keys({"driver": TEXT, "options": Keys(dict.fromkeys(_LOG_OPTIONS.split(), ANY_SCALAR))})
 
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
+HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
+INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
+
 _SERVICE_LATER = """
-annotations attach build cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec
-develop extends external_links gpus ipc isolation label_file mac_address models pid platform post_start pre_start
-pre_stop provider pull_policy pull_refresh_after runtime storage_opt use_api_socket userns_mode uts
+build develop extends models provider pull_refresh_after
 """
 
 _RATES = Items(Keys({"path": TEXT, "rate": QUANTITY}))
@@ -133,17 +166,26 @@ ULIMIT = Keys({"soft": INTEGER, "hard": INTEGER})
 
 SERVICE = Keys(
     {
+        "annotations": PAIRS,
+        "attach": BOOLEAN,
         "blkio_config": BLOCK_IO,
         "cap_add": Items(TEXT, unique=True),
         "cap_drop": Items(TEXT, unique=True),
+        "cgroup": TEXT,
+        "cgroup_parent": TEXT,
         "command": _COMMAND,
         "configs": Items(Either((TEXT, CONTENT_USE))),
         "container_name": TEXT,
+        "cpu_count": _INTEGER_OR_TEXT,
+        "cpu_percent": QUANTITY,
         "cpu_period": INTEGER,
         "cpu_quota": INTEGER,
+        "cpu_rt_period": QUANTITY,
+        "cpu_rt_runtime": QUANTITY,
         "cpu_shares": INTEGER,
         "cpus": NUMBER,
         "cpuset": TEXT,
+        "credential_spec": Keys({"config": TEXT, "file": TEXT, "registry": TEXT}),
         "depends_on": Either((Items(TEXT, unique=True), Entries(DEPENDENCY, NAME))),
         "deploy": DEPLOY,
         "device_cgroup_rules": TEXTS,
@@ -156,15 +198,21 @@ SERVICE = Keys(
         "env_file": Either((TEXT, Items(Either((TEXT, ENV_FILE))))),
         "environment": PAIRS,
         "expose": Items(Single("a number or text", (int, str))),
+        "external_links": Items(TEXT, unique=True),
         "extra_hosts": Either((Entries(TEXT_OR_TEXTS), TEXTS)),
+        "gpus": Either((TEXT, Items(GPU))),
         "group_add": Items(_INTEGER_OR_TEXT, unique=True),
         "healthcheck": HEALTHCHECK,
         "hostname": TEXT,
         "image": TEXT,
         "init": BOOLEAN,
+        "ipc": TEXT,
+        "isolation": TEXT,
+        "label_file": TEXT_OR_TEXTS,
         "labels": PAIRS,
         "links": TEXTS,
         "logging": LOGGING,
+        "mac_address": TEXT,
         "mem_limit": QUANTITY,
         "mem_reservation": QUANTITY,
         "mem_swappiness": INTEGER,
@@ -173,12 +221,19 @@ SERVICE = Keys(
         "networks": Either((Items(TEXT, unique=True), Entries(SERVICE_NETWORK, NAME))),
         "oom_kill_disable": BOOLEAN,
         "oom_score_adj": INTEGER,
+        "pid": TEXT,
         "pids_limit": INTEGER,
+        "platform": TEXT,
         "ports": Items(Either((Single("a number or text", (int, str)), PORT))),
+        "post_start": Items(HOOK),
+        "pre_start": Items(INIT_STEP),
+        "pre_stop": Items(HOOK),
         "privileged": BOOLEAN,
         "profiles": TEXTS,
+        "pull_policy": TEXT,
         "read_only": BOOLEAN,
         "restart": TEXT,
+        "runtime": TEXT,
         "scale": INTEGER,
         "secrets": Items(Either((TEXT, CONTENT_USE))),
         "security_opt": Items(TEXT, unique=True),
@@ -186,11 +241,15 @@ SERVICE = Keys(
         "stdin_open": BOOLEAN,
         "stop_grace_period": TEXT,
         "stop_signal": TEXT,
+        "storage_opt": Entries(_INTEGER_OR_TEXT),
         "sysctls": PAIRS,
         "tmpfs": TEXT_OR_TEXTS,
         "tty": BOOLEAN,
+        "use_api_socket": BOOLEAN,
         "ulimits": Entries(Either((INTEGER, ULIMIT))),
         "user": TEXT,
+        "userns_mode": TEXT,
+        "uts": TEXT,
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
         "working_dir": TEXT,
@@ -200,23 +259,31 @@ SERVICE = Keys(
 
 _EXTERNAL = Either((BOOLEAN, Keys({"name": TEXT})))
 
-POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT}, later=frozenset({"aux_addresses"}))
+POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT, "aux_addresses": Entries(TEXT)})
 
 NETWORK = Keys(
     {
         "name": TEXT,
+        "attachable": BOOLEAN,
         "driver": TEXT,
+        "driver_opts": _OPTIONS,
+        "enable_ipv4": BOOLEAN,
+        "enable_ipv6": BOOLEAN,
         "external": _EXTERNAL,
         "internal": BOOLEAN,
-        "ipam": Keys({"driver": TEXT, "config": Items(POOL)}, later=frozenset({"options"})),
+        "ipam": Keys({"driver": TEXT, "config": Items(POOL), "options": Entries(TEXT)}),
         "labels": PAIRS,
-    },
-    later=frozenset({"attachable", "driver_opts", "enable_ipv4", "enable_ipv6"}),
+    }
 )
 
 VOLUME = Keys(
-    {"name": TEXT, "driver": TEXT, "external": _EXTERNAL, "labels": PAIRS},
-    later=frozenset({"driver_opts"}),
+    {
+        "name": TEXT,
+        "driver": TEXT,
+        "driver_opts": Entries(_INTEGER_OR_TEXT),
+        "external": _EXTERNAL,
+        "labels": PAIRS,
+    }
 )
 
 CONTENT = Keys(
@@ -234,6 +301,7 @@ DOCUMENT = Keys(
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
+        "x-corral": Keys({"userns": TEXT}),
     },
     later=frozenset({"include", "models"}),
 )

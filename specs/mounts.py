@@ -1,9 +1,12 @@
-"""The short form of a mount: SOURCE:TARGET[:OPTION,…]. A source that begins with . / or ~ is a path, else a volume."""
+"""The short form of a mount: [SOURCE:]TARGET[:OPTION,…]. A source that begins with . / or ~ is a path, else a volume; without
+one it is an anonymous volume."""
 
 import posixpath
 from typing import NamedTuple
 
-_LATER = ("z", "Z", "private", "rprivate", "shared", "rshared", "slave", "rslave")
+PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+SELINUX = ("z", "Z")
+_IGNORED = ("consistent", "cached", "delegated")  # of Docker Desktop's file sharing
 
 
 class Mount(NamedTuple):
@@ -14,6 +17,8 @@ class Mount(NamedTuple):
     target: str
     read_only: bool = False
     nocopy: bool = False
+    propagation: str = ""
+    selinux: str = ""
 
 
 def parse(text: str) -> Mount:
@@ -22,19 +27,21 @@ def parse(text: str) -> Mount:
     if "" in parts:
         raise ValueError(f"'{text}' has an empty part")
     if len(parts) == 1:
-        raise ValueError("anonymous volumes are not supported yet: write NAME:/path, and NAME below the top's volumes")
+        return Mount("volume", "", clean(text))
     if len(parts) > 3:
         raise ValueError(f"'{text}' has too many colons")
     options = parts[2].split(",") if len(parts) == 3 else []
     for option in options:
-        if option in _LATER:
-            raise ValueError(f"the mount option '{option}' is not supported yet")
-        if option not in ("ro", "rw", "nocopy"):
-            raise ValueError(f"unknown mount option '{option}': ro, rw or nocopy")
+        if option not in ("ro", "rw", "nocopy", *PROPAGATIONS, *SELINUX, *_IGNORED):
+            raise ValueError(f"unknown mount option '{option}': ro, rw, nocopy, z or a propagation such as rslave")
     kind = "bind" if parts[0][0] in "./~" else "volume"
     if kind == "bind" and "nocopy" in options:
         raise ValueError("nocopy is for volumes, this is a path")
-    return Mount(kind, parts[0], clean(parts[1]), "ro" in options, "nocopy" in options)
+    propagation = next((option for option in options if option in PROPAGATIONS), "")
+    if kind == "volume" and propagation:
+        raise ValueError(f"{propagation} is for paths, this is a volume")
+    selinux = next((option for option in options if option in SELINUX), "")
+    return Mount(kind, parts[0], clean(parts[1]), "ro" in options, "nocopy" in options, propagation, selinux)
 
 
 def clean(target: str) -> str:

@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from specs import block_io, confinement, devices, log_options, ports, security_options, tmpfs
+from specs import block_io, confinement, devices, isolation, log_options, ports, security_options, tmpfs
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
@@ -61,7 +61,8 @@ def _service(name: str, service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "stop_signal"), f"'{service.stop_signal}' is not a signal")
     yield from _limits(service, path)
     yield from confinement.problems(service, path)
-    yield from security_options.problems(service.security_opt, (*path, "security_opt"))
+    options = [*security_options.problems(service.security_opt, (*path, "security_opt"))]
+    yield from options or isolation.problems(service, path)
     yield from devices.problems(service, path)
     yield from block_io.problems(service.blkio_config, (*path, "blkio_config"))
     yield from _mounts(service, path)

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
-PROTOCOLS = ("tcp", "udp")
+PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 class Mapped(NamedTuple):
@@ -54,20 +54,30 @@ def check_expose(text: str) -> str:
 
 def check_protocol(text: str) -> str:
     """One of the protocols that can be mapped. Raises ValueError."""
-    if text == "sctp":
-        raise ValueError("the protocol sctp is not supported yet")
     if text not in PROTOCOLS:
-        raise ValueError(f"'{text}' is not a protocol: tcp or udp")
+        raise ValueError(f"'{text}' is not a protocol: tcp, udp or sctp")
     return text
 
 
 def check_address(text: str) -> str:
     """A host address. Raises ValueError."""
     if ":" in text:
-        raise ValueError(f"'{text}': IPv6 is not supported yet")
+        return _check_address6(text)
     parts = text.split(".")
     if len(parts) != 4 or not all(part.isascii() and part.isdigit() and int(part) < 256 for part in parts):
         raise ValueError(f"'{text}' is not an address")
+    return text
+
+
+def _check_address6(text: str) -> str:
+    from ipaddress import AddressValueError, IPv6Address  # only where one is written: the import costs
+
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        raise ValueError(f"'{text}' is not an address") from None
+    if address.scope_id is not None or address.is_link_local or address.is_multicast:
+        raise ValueError(f"'{text}' is link-local or multicast: nothing can be published there")
     return text
 
 

@@ -1,5 +1,6 @@
 """Whether host ports are given to one service only."""
 
+import ipaddress
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Port
 
-_ANY = ("", "0.0.0.0")
+_ANY = ("0.0.0.0", "::")
 
 
 class _Claim(NamedTuple):
@@ -73,7 +74,12 @@ def _problem(port: Port) -> str:
 
 
 def _same_address(one: str, other: str) -> bool:
-    return one in _ANY or other in _ANY or one == other
+    """ "" is every address of both families."""
+    if not one or not other:
+        return True
+    if (":" in one) != (":" in other):
+        return False
+    return one in _ANY or other in _ANY or ipaddress.ip_address(one) == ipaddress.ip_address(other)
 
 
 def _message(claim: _Claim, other: _Claim) -> str:

@@ -61,6 +61,10 @@ def _healthcheck(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: duration(item) if isinstance(item, float) else item for key, item in _sorted(value).items()}
 
 
+def _depends_on(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {k: v for k, v in how.items() if k != "implied"} for name, how in _sorted(value).items()}
+
+
 def _networks(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _sorted(joined) or None for key, joined in value.items()}
 
@@ -84,7 +88,8 @@ def _sorted(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _FORMS: Mapping[str, Callable[[Any], Any]] = {
-    "depends_on": _sorted,
+    "annotations": _sorted,
+    "depends_on": _depends_on,
     "environment": _sorted,
     "extra_hosts": lambda value: [f"{name}={address}" for name, address in value],
     "healthcheck": _healthcheck,

@@ -1,6 +1,6 @@
 """`security_opt`: one text an option, KEY or KEY=VALUE (or KEY:VALUE), of which the last with a key counts.
 
-    no-new-privileges:true     seccomp=unconfined     seccomp=FILE     systempaths=unconfined
+    no-new-privileges:true     seccomp=unconfined     seccomp=FILE     systempaths=unconfined     corral:strict
 
 Canonical, a seccomp profile is the content of its file, which is read with the rights of whoever runs the command."""
 
@@ -17,7 +17,7 @@ from specs.node import Node
 
 UNCONFINED = "unconfined"
 _OPTION = re.compile(r"([a-z-]+)(?:[=:](.*))?", re.DOTALL)
-_KEYS = ("no-new-privileges", "seccomp", "systempaths", "label", "apparmor")
+_KEYS = ("no-new-privileges", "seccomp", "systempaths", "label", "apparmor", "corral")
 _PROFILE_BYTES_MAX = 1 << 20
 _AS_IT_IS = {"label": "disable", "apparmor": UNCONFINED}
 """Corral applies no profile of these kernel modules, so this is how every container runs."""
@@ -25,11 +25,12 @@ _AS_IT_IS = {"label": "disable", "apparmor": UNCONFINED}
 
 class Options(NamedTuple):
     """`seccomp`: "" is the default profile, else "unconfined" or a profile's JSON. `unmasked`: no file of the kernel's is
-    hidden."""
+    hidden. `strict`: see `specs.isolation`."""
 
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
+    strict: bool = False
 
 
 def parse(texts: tuple[str, ...]) -> Options:
@@ -58,6 +59,14 @@ def canonical(node: Node, path: Path, context: Context) -> Node | None:
             text = f"{key}:{value or 'true'}"
         found[key] = item.with_value(text)
     return node.with_value([*found.values()]) if found else None
+
+
+def key_of(text: str) -> str:
+    return _split(text)[0]
+
+
+def is_strict(text: str) -> bool:
+    return _split(text) == ("corral", "strict")
 
 
 def problems(texts: tuple[str, ...], path: Path) -> Iterator[SpecError]:
@@ -92,6 +101,10 @@ def _with(options: Options, text: str) -> Options:
             return options._replace(unmasked=True)
         case "systempaths", _:
             raise ValueError(f"'{value}' is not supported: systempaths=unconfined")
+        case "corral", "strict":
+            return options._replace(strict=True)
+        case "corral", _:
+            raise ValueError(f"'{value}' is not a profile of corral's: corral:strict")
         case (("label" | "apparmor"), _) if value == _AS_IT_IS[key]:
             return options
         case (("label" | "apparmor"), _):

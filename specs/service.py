@@ -13,10 +13,18 @@ from specs.content import Use
 
 
 class ServiceNetwork(strict.Model):
-    """How a service is joined to a network. `aliases` are names beside the service's own."""
+    """How a service is joined to a network. `aliases` are names beside the service's own. `gw_priority`: the highest carries the
+    default route; `priority`: the highest is joined first. `driver_opts`: see `specs.bridge_options`."""
 
     aliases: tuple[str, ...] = ()
     ipv4_address: str | None = None
+    ipv6_address: str | None = None
+    link_local_ips: tuple[str, ...] = ()
+    mac_address: str | None = None
+    interface_name: str | None = None
+    gw_priority: int = 0
+    priority: int = 0
+    driver_opts: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class Port(strict.Model):
@@ -27,7 +35,7 @@ class Port(strict.Model):
     target: int
     published: str = ""
     host_ip: str = ""
-    protocol: Literal["tcp", "udp"] = "tcp"
+    protocol: Literal["tcp", "udp", "sctp"] = "tcp"
     mode: Literal["ingress", "host"] = "ingress"
     name: str = ""
     app_protocol: str = ""
@@ -41,15 +49,21 @@ class Port(strict.Model):
 
 
 class BindOptions(strict.Model):
-    """Of a mount of type bind."""
+    """Of a mount of type bind. `selinux` changes nothing: no profile is ever applied."""
 
     create_host_path: bool = False
+    propagation: Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"] = "rprivate"
+    recursive: Literal["enabled", "disabled", "writable", "readonly"] = "enabled"
+    selinux: Literal["", "z", "Z"] = ""
 
 
 class VolumeOptions(strict.Model):
-    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there."""
+    """Of a mount of type volume. `nocopy`: an empty volume is not filled with what the image has there. `subpath`: the part of
+    the volume that is mounted. `labels`: of an anonymous one."""
 
     nocopy: bool = False
+    subpath: str = ""
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class TmpfsOptions(strict.Model):
@@ -60,12 +74,14 @@ class TmpfsOptions(strict.Model):
 
 
 class ServiceVolume(strict.Model):
-    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs)."""
+    """One mount. `source` is an absolute path (bind), a key of the project's volumes (volume), or "" (tmpfs, and a volume that
+    is anonymous). `consistency` means nothing on this machine."""
 
     type: Literal["bind", "volume", "tmpfs"]
     source: str = ""
     target: str
     read_only: bool = False
+    consistency: str = ""
     bind: BindOptions = BindOptions()
     volume: VolumeOptions = VolumeOptions()
     tmpfs: TmpfsOptions = TmpfsOptions()
@@ -73,11 +89,12 @@ class ServiceVolume(strict.Model):
 
 class Dependency(strict.Model):
     """`required` False: a dependency that is not there or failed is only told about. `restart`: when it is restarted or
-    made anew on purpose, so is the dependent."""
+    made anew on purpose, so is the dependent. `implied`: not said by `depends_on`, but by a namespace that is the other's."""
 
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = "service_started"
     required: bool = True
     restart: bool = False
+    implied: bool = False
 
 
 class Healthcheck(strict.Model):
@@ -134,15 +151,40 @@ class Logging(strict.Model):
     options: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
+class Hook(strict.Model):
+    """A command run in a running container. What is None is as the container's. `privileged`: with every capability."""
+
+    command: tuple[str, ...]
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
+class InitStep(strict.Model):
+    """A container that runs to its end before the service's first start. `image` None: the service's. `command` (): the
+    image's. What is None is as the service's. `per_replica`: once for each container of the service, not once for all."""
+
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    user: str | None = None
+    privileged: bool = False
+    working_dir: str | None = None
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    per_replica: bool = False
+
+
 class Service(strict.Model):
     """One service.
 
-    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`.
-    `links` are "service:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
-    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the
-    file. Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota`
-    are microseconds. `cap_add`, `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`.
-    `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
+    `command`, `entrypoint`: None means the image's, () means none at all. `network_mode` None: joined to `networks`; it, `pid`,
+    `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`. `links` are "service:alias", `external_links`
+    "container" or "container:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
+    `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the file.
+    Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota` are microseconds. `cap_add`,
+    `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`; `userns_mode`: see `specs.isolation`,
+    None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
+    show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
     """
 
     image: str
@@ -153,14 +195,22 @@ class Service(strict.Model):
     domainname: str | None = None
     container_name: str | None = None
     user: str | None = None
+    userns_mode: Literal["host", "auto"] | None = None
     working_dir: str | None = None
-    network_mode: Literal["none", "host"] | None = None
+    network_mode: str | None = None
+    pid: str | None = None
+    ipc: str | None = None
+    uts: str | None = None
+    cgroup: str | None = None
+    cgroup_parent: str | None = None
+    mac_address: str | None = None
     configs: tuple[Use, ...] = ()
     secrets: tuple[Use, ...] = ()
     networks: dict[str, ServiceNetwork] = pydantic.Field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     expose: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    external_links: tuple[str, ...] = ()
     volumes: tuple[ServiceVolume, ...] = ()
     volumes_from: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
@@ -194,8 +244,17 @@ class Service(strict.Model):
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     scale: int | None = None
+    attach: bool = True
+    isolation: str | None = None
+    platform: str | None = None
+    pull_policy: str | None = None
+    runtime: str | None = None
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    annotations: dict[str, str] = pydantic.Field(default_factory=dict)
     profiles: tuple[str, ...] = ()
+    pre_start: tuple[InitStep, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
     stop_signal: str | None = None
     stop_grace_period: float | None = None
     tty: bool = False

@@ -162,7 +162,7 @@ class _Walk:
     def keys(self, node: Node, shape: Keys, path: Path) -> dict[str, Node]:
         found = {}
         for key, child in node.mapping().items():
-            if key.startswith("x-"):  # compose-spec 11-extension.md
+            if key.startswith("x-") and key not in shape.known:  # compose-spec 11-extension.md
                 continue
             if key in shape.known:
                 fitting = self.node(child, shape.known[key], (*path, key))

@@ -22,6 +22,7 @@ def spell_out(document: Node, findings: Findings) -> Node:
     sections: Mapping[str, Mapping[str, Spell]] = {
         "services": _SERVICE,
         **dict.fromkeys(("networks", "volumes", "configs", "secrets"), _RESOURCE),
+        "volumes": {**_RESOURCE, "driver_opts": _environment},
     }
     top = dict(document.mapping())
     for section, table in sections.items():
@@ -160,6 +161,13 @@ def _healthcheck(node: Node, path: Path, findings: Findings) -> Node:
     return node.with_value({**node.mapping(), "test": test.with_value(words)})
 
 
+def _hooks(node: Node, path: Path, findings: Findings) -> Node:
+    table: Mapping[str, Spell] = {"command": _command, "environment": _environment}
+    return node.with_value(
+        [_entry(item, (*path, index), table, findings) for index, item in enumerate(node.sequence())]
+    )
+
+
 def _ports(node: Node, path: Path, findings: Findings) -> Node:
     items = _spelled(
         node, path, findings, lambda item: [_long_port(item)] if isinstance(item.value, dict) else _short_port(item)
@@ -208,7 +216,10 @@ def _long_port(item: Node) -> Node:
 
 def _volumes(node: Node, path: Path, findings: Findings) -> Node:
     items = _spelled(
-        node, path, findings, lambda item: [_short_mount(item) if isinstance(item.value, str) else _long_mount(item)]
+        node,
+        path,
+        findings,
+        lambda item: [_short_mount(item) if isinstance(item.value, str) else _long_mount(item, findings)],
     )
     last = {text_of(item, "target"): item for item in items}
     for item in items:
@@ -221,21 +232,27 @@ def _short_mount(item: Node) -> Node:
     mount = mounts.parse(str(item.value))
     fields: dict[str, Node] = {
         "type": item.with_value(mount.type),
-        "source": item.with_value(mount.source),
+        **({"source": item.with_value(mount.source)} if mount.source else {}),
         "target": item.with_value(mount.target),
         "read_only": item.with_value(mount.read_only),
     }
     if mount.nocopy:
         fields["volume"] = item.with_value({"nocopy": item.with_value(True)})
+    given = {"propagation": mount.propagation, "selinux": mount.selinux}
+    if bind := {key: item.with_value(text) for key, text in given.items() if text}:
+        fields["bind"] = item.with_value(bind)
     return item.with_value(fields)
 
 
-def _long_mount(item: Node) -> Node:
+def _long_mount(item: Node, findings: Findings) -> Node:
     fields = dict(item.mapping())
     for key in ("type", "target"):
         if item.get(key) is None:
             raise ValueError(f"{key} is missing")
     fields["target"] = fields["target"].with_value(mounts.clean(str(fields["target"].value)))
+    volume = fields.get("volume")
+    if volume is not None and (labels := volume.get("labels")) is not None:
+        fields["volume"] = volume.with_value({**volume.mapping(), "labels": _pairs(labels, (), findings, bare="")})
     return item.with_value(fields)
 
 
@@ -281,6 +298,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
 
 
 _SERVICE: Mapping[str, Spell] = {
+    "annotations": _labels,
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,
@@ -293,9 +311,13 @@ _SERVICE: Mapping[str, Spell] = {
     "expose": _numbers_as_texts,
     "extra_hosts": _extra_hosts,
     "healthcheck": _healthcheck,
+    "label_file": _texts,
     "labels": _labels,
     "networks": _networks,
     "ports": _ports,
+    "post_start": _hooks,
+    "pre_start": _hooks,
+    "pre_stop": _hooks,
     "secrets": _contents,
     "sysctls": _environment,
     "tmpfs": _texts,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, consistency, names, published
+from specs import addresses, consistency, endpoints, names, namespaces, published, stand_ins
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -20,12 +20,18 @@ def project(canonical: dict[str, Any]) -> Project:
     problems = [
         *names.problems(found),
         *consistency.problems(found),
+        *namespaces.problems(found),
+        *stand_ins.problems(found),
         *addresses.problems(found),
+        *endpoints.problems(found),
         *published.problems(found),
     ]
     if problems:
         raise SpecErrors(problems)
-    return found
+    resolved = stand_ins.resolved(found)
+    if resolved is not found and (problems := [*names.problems(resolved)]):
+        raise SpecErrors(problems)
+    return resolved
 
 
 def _spec_error(details: Any) -> SpecError:

@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import block_io, confinement, contents, security_options, units
+from specs import (
+    block_io,
+    confinement,
+    contents,
+    elsewhere,
+    hooks,
+    log_options,
+    mounts,
+    namespaces,
+    scalars,
+    security_options,
+    units,
+    user_namespace,
+)
 from specs.context import Context
 from specs.errors import Path
-from specs.node import Node, text_of
+from specs.node import Node, Scalar, text_of
 
 Convert: TypeAlias = Callable[[Node, Path, Context], "Node | None"]
 
@@ -87,27 +100,28 @@ def _positive(node: Node, path: Path, context: Context) -> Node | None:
 
 
 def _image(node: Node, path: Path, context: Context) -> Node | None:
-    reference = str(node.value)
-    if reference.startswith("rootfs:"):
-        return node.with_value("rootfs:" + context.absolute(reference.removeprefix("rootfs:")))
-    if reference != "host" and not context.any_image:
-        message = f"the image '{reference}' is not supported yet: images are host and rootfs:/a/directory"
-        context.findings.error(node, path, message)
-    return node
-
-
-def _network_mode(node: Node, path: Path, context: Context) -> Node | None:
-    mode = str(node.value)
-    if mode not in ("none", "host", "bridge"):
-        context.findings.error(node, path, f"the network mode '{mode}' is not supported yet: none, host or bridge")
-    return node
+    return context.image(node, path)
 
 
 def _networks(node: Node, path: Path, context: Context) -> Node | None:
     empty: dict[str, Node] = {}
-    return node.with_value(
-        {key: child if child.value is not None else child.with_value(empty) for key, child in node.mapping().items()}
-    )
+    found = {}
+    for key, child in node.mapping().items():
+        fields = {word: value for word, value in child.mapping().items() if value.value is not None}
+        if "driver_opts" in fields:
+            fields["driver_opts"] = option_texts(fields["driver_opts"])
+        found[key] = child.with_value(fields or empty)
+    return node.with_value(found)
+
+
+def option_texts(node: Node) -> Node:
+    """The options of a driver, all as text."""
+    given = {key: child for key, child in node.mapping().items() if child.value is not None}
+    return node.with_value({key: child.with_value(scalars.as_text(scalar(child))) for key, child in given.items()})
+
+
+def scalar(node: Node) -> Scalar:
+    return None if isinstance(node.value, dict | list) else node.value
 
 
 def _ports(node: Node, path: Path, context: Context) -> Node | None:
@@ -128,20 +142,17 @@ def _mount(item: Node, path: Path, context: Context) -> Node:
     fields = {key: child for key, child in item.mapping().items() if child.value is not None}
     kind, source = text_of(item, "type"), text_of(item, "source")
     for key in ("bind", "volume", "tmpfs"):
-        if key in fields and key != kind:
+        if key in fields and key != kind and not (key == "bind" and fields[key].mapping().keys() == {"selinux"}):
             context.findings.error(fields[key], (*path, key), f"{key} is for mounts of type {key}, this is a {kind}")
     match kind:
         case "bind":
             _bind(fields, item, path, context)
-        case "volume" if not source:
-            message = "anonymous volumes are not supported yet: give a source, and name it below the top's volumes"
-            context.findings.error(item, path, message)
         case "tmpfs":
             if source:
                 context.findings.error(fields["source"], (*path, "source"), "a tmpfs has no source")
             _tmpfs_options(fields, path, context)
         case "volume":
-            pass
+            _volume_options(fields, source, path, context)
         case "image" | "npipe" | "cluster":
             context.findings.error(fields["type"], (*path, "type"), f"mounts of type {kind} are not supported yet")
         case _:
@@ -156,8 +167,44 @@ def _bind(fields: dict[str, Node], item: Node, path: Path, context: Context) -> 
         return
     fields["source"] = source.with_value(context.absolute(str(source.value)))
     # compose-spec 05-services.md: create_host_path defaults to true
-    options = {"create_host_path": item.with_value(True), **(fields["bind"].mapping() if "bind" in fields else {})}
+    given = fields["bind"].mapping() if "bind" in fields else {}
+    _choices(given, (*path, "bind"), context)
+    is_read_only = "read_only" in fields and fields["read_only"].value is True
+    if (recursive := given.get("recursive")) is not None and recursive.value == "readonly" and not is_read_only:
+        message = "readonly is for a mount that is read_only: true"
+        context.findings.error(recursive, (*path, "bind", "recursive"), message)
+    options = {"create_host_path": item.with_value(True), **given}
     fields["bind"] = fields.get("bind", item).with_value(options)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "propagation": mounts.PROPAGATIONS,
+    "recursive": ("enabled", "disabled", "writable", "readonly"),  # compose-spec.schema.json
+    "selinux": mounts.SELINUX,
+}
+
+
+def _choices(options: Mapping[str, Node], path: Path, context: Context) -> None:
+    for key, words in _CHOICES.items():
+        node = options.get(key)
+        if node is not None and node.value not in words:
+            context.findings.error(node, (*path, key), f"'{node.value}' is not one of {', '.join(words)}")
+        elif node is not None and key == "selinux":
+            context.findings.note(node, (*path, key), "no label is changed: corral applies no profile of SELinux")
+
+
+def _volume_options(fields: dict[str, Node], source: str, path: Path, context: Context) -> None:
+    if not source:
+        fields.pop("source", None)
+    if "bind" in fields:  # the short form's z
+        _choices(fields.pop("bind").mapping(), (*path, "bind"), context)
+    options = fields["volume"].mapping() if "volume" in fields else {}
+    if source and (labels := options.get("labels")) is not None:
+        message = f"labels of a named volume are given below the top's volumes.{source}"
+        context.findings.note(labels, (*path, "volume", "labels"), message)
+    if (subpath := options.get("subpath")) is not None and ".." in str(subpath.value).split("/"):
+        message = f"'{subpath.value}' is not a path inside the volume"
+        context.findings.error(subpath, (*path, "volume", "subpath"), message)
 
 
 def _tmpfs_options(fields: dict[str, Node], path: Path, context: Context) -> None:
@@ -187,8 +234,11 @@ def _logging(node: Node, path: Path, context: Context) -> Node | None:
     if options is not None:
         texts = {key: child for key, child in options.mapping().items() if child.value is not None}
         fields["options"] = options.with_value(
-            {key: child.with_value(str(child.value)) for key, child in texts.items()}
+            {key: child.with_value(scalars.as_text(child.value)) for key, child in texts.items()}  # type: ignore[arg-type]
         )
+        for key, child in texts.items():
+            if why := log_options.MEANINGLESS.get(key):
+                context.findings.note(child, (*path, "options", key), f"means nothing here: {why}")
     return node.with_value(fields) if fields else None
 
 
@@ -237,6 +287,14 @@ def _links(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(items)
 
 
+def _external_links(node: Node, path: Path, context: Context) -> Node | None:
+    for index, item in enumerate(node.sequence()):
+        parts = str(item.value).split(":")
+        if "" in parts or len(parts) > 2:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not CONTAINER or CONTAINER:ALIAS")
+    return node
+
+
 def _volumes_from(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for index, item in enumerate(node.sequence()):
@@ -266,32 +324,53 @@ _CONVERT: Mapping[str, Convert] = {
     "blkio_config": block_io.canonical,
     "cap_add": confinement.capability_names,
     "cap_drop": confinement.capability_names,
+    "cgroup_parent": namespaces.canonical,
     "configs": _contents,
+    "cpu_count": elsewhere.refuse,
+    "cpu_percent": elsewhere.refuse,
     "cpu_period": _positive,
     "cpu_quota": _unless_minus_one,
+    "cpu_rt_period": elsewhere.refuse,
+    "cpu_rt_runtime": elsewhere.refuse,
     "cpu_shares": _positive,
     "cpus": cpus,
+    "credential_spec": elsewhere.refuse,
     "depends_on": _depends_on,
     "extra_hosts": _extra_hosts,
+    "gpus": elsewhere.refuse,
     "group_add": confinement.groups,
     "healthcheck": _healthcheck,
     "image": _image,
+    "ipc": namespaces.canonical,
+    "isolation": elsewhere.isolation,
+    "external_links": _external_links,
     "links": _links,
     "logging": _logging,
     "mem_limit": size,
     "mem_reservation": size,
     "mem_swappiness": _swappiness,
     "memswap_limit": _swap,
-    "network_mode": _network_mode,
+    "network_mode": namespaces.canonical,
     "networks": _networks,
+    "pid": namespaces.canonical,
     "pids_limit": pids,
+    "platform": elsewhere.platform,
     "ports": _ports,
+    "post_start": hooks.canonical,
+    "pre_start": hooks.canonical_init,
+    "pre_stop": hooks.canonical,
+    "pull_policy": elsewhere.pull_policy,
+    "runtime": elsewhere.runtime,
     "secrets": _contents,
     "security_opt": security_options.canonical,
     "shm_size": size,
     "stop_grace_period": duration,
+    "storage_opt": elsewhere.refuse,
     "sysctls": confinement.sysctl_values,
     "ulimits": confinement.ulimits,
+    "use_api_socket": elsewhere.refuse,
+    "userns_mode": user_namespace.mode,
+    "uts": namespaces.canonical,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
 }

@@ -15,7 +15,7 @@ ROOMS = {
     "orchestrator": {"specs", "engine", "reconciler"},
 }
 FROM_ENGINE_TO_RECONCILER = {"engine.api", "engine.types", "engine.errors"}
-SMALL = {"process.zygote", "process.shim", "dns.server"}
+SMALL = {"process.zygote", "process.shim", "dns.server", "relay.server"}
 """Processes of the engine that run under `python -I -S`: a handful of stdlib modules, nothing else."""
 
 

@@ -1,6 +1,6 @@
 """The cgroups of containers, on whatever mixture of versions the machine has.
 
-Every container gets one cgroup path, `<parent>/<project>/<id>`, in the v2 tree and in each v1 hierarchy. A limit is set
+Every container gets one cgroup path, `<parent>/<group>/<id>`, in the v2 tree and in each v1 hierarchy. A limit is set
 where its controller lives. The v2 cgroup is made even when all controllers are on v1: it is where a process is born into
 (CLONE_INTO_CGROUP), where all of them are ended at once, and where the end of the last one is told.
 
@@ -62,12 +62,13 @@ class Driver:
         left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
         self._forest = v1.Forest(tuple(root for root in layout.v1 if root[0] not in left_out))
 
-    def paths(self, project: str, container_id: str, *, block_io: bool = False) -> Paths:
-        """Where the container's cgroup is, or would be. Touches nothing. `block_io`: it has limits of block devices."""
-        for name in (project, container_id):
+    def paths(self, group: str, container_id: str, *, block_io: bool = False) -> Paths:
+        """Where the container's cgroup is, or would be. Touches nothing. `group`: the names of those that it is in, from ours on,
+        joined by "/". `block_io`: it has limits of block devices."""
+        for name in (*group.split("/"), container_id):
             if not _SAFE_NAME.match(name):
                 raise EngineError(f"cannot name a cgroup {name!r}: only letters, digits, '_', '-' and '.' are safe")
-        path = os.path.join(self._parent, project, container_id)
+        path = os.path.join(self._parent, group, container_id)
         v2_directory = self._tree.directory(path) if self._tree else None
         on_v1 = self._forest.directories(path)
         unique = tuple(dict.fromkeys(on_v1.values()))
@@ -102,7 +103,7 @@ class Driver:
 
     def create(
         self,
-        project: str,
+        group: str,
         container_id: str,
         limits: Limits,
         rules: tuple[devices.Rule, ...] = devices.DEFAULT,
@@ -112,7 +113,7 @@ class Driver:
         After a failure nothing of it exists. Raises TerminalEngineError for a limit that the kernel refuses."""
         self.check(limits)
         has_block_io = block_io != NO_BLOCK_IO
-        paths = self.paths(project, container_id, block_io=has_block_io)
+        paths = self.paths(group, container_id, block_io=has_block_io)
         try:
             if self._tree:
                 self._tree.create(paths.path, frozenset({"io"}) if has_block_io else frozenset())
@@ -224,7 +225,7 @@ class Driver:
             except OSError:
                 return False
         for directory in paths.directories:
-            self._prune(directory)
+            self._prune(directory, paths)
         return True
 
     def remove(self, paths: Paths) -> None:
@@ -237,7 +238,7 @@ class Driver:
             raise EngineError(f"cannot remove cgroup {paths.path}: processes live in it: {pids}")
         errors = [reason for reason in map(_remove, paths.directories) if reason]
         for directory in paths.directories:
-            self._prune(directory)
+            self._prune(directory, paths)
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
 
@@ -294,9 +295,9 @@ class Driver:
         else:
             self._forest.check_cpuset(cpuset)
 
-    def _prune(self, directory: str) -> None:
-        """Remove the project's, the instance's and the topmost directory, as far as they are empty."""
-        for _ in range(1 + len(self._parent.split("/"))):
+    def _prune(self, directory: str, paths: Paths) -> None:
+        """Remove what is above it up to the topmost one of ours, as far as that is empty."""
+        for _ in range(paths.path.count("/")):
             directory = os.path.dirname(directory)
             try:
                 os.rmdir(directory)

@@ -6,7 +6,7 @@
 
 A scope lives as long as a process is in it: it goes with the last one, and whoever comes then is given a new one. Stopping the
 daemon's unit does not touch it; stopping the scope ends everything in it. A machine that goes down does not stop it before the
-daemon has ended what is in it. See docs/decisions/013-systemd.md.
+daemon has ended what is in it. See docs/decisions/014-systemd.md.
 """
 
 import os

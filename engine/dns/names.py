@@ -2,9 +2,9 @@
 
 One table a network; what the dns process makes of it is told in `engine.dns.tables`:
 
-    {"network": "lab_default", "gateway": "10.10.0.1", "subnet": "10.10.0.0/24", "internal": false,
-     "members": [{"address": "10.10.0.2", "project": "lab", "sandbox": "web", "fqdn": "web.lab", "names": ["web"],
-                  "domains": ["lab"], "links": {"db": "postgres"}, "servers": []}]}
+    {"network": "lab_default", "gateways": ["10.10.0.1"], "subnets": ["10.10.0.0/24"], "internal": false,
+     "members": [{"addresses": ["10.10.0.2"], "project": "lab", "sandbox": "web", "fqdn": "web.lab", "names": ["web"],
+                  "domains": ["lab"], "links": {"db": ["postgres"]}, "aliases": {"theirs": "other-db-1"}, "servers": []}]}
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from engine.types.configs import EndpointConfig, NetworkConfig, NetworkMode, SandboxConfig
 
 LOCAL_HOSTS = "127.0.0.1\tlocalhost\n"
+LOCAL_HOSTS6 = "::1\tlocalhost ip6-localhost ip6-loopback\n"
 OPTIONS = ("ndots:0",)
 """A name is first asked for as it stands: one question for every name, with or without dots."""
 
@@ -52,12 +53,28 @@ def domains_of(sandbox: SandboxConfig) -> tuple[str, ...]:
 def hosts_file(sandbox: SandboxConfig, endpoints: Sequence[EndpointConfig]) -> str:
     """Write /etc/hosts: itself at each of its addresses (the FQDN first, so that it is what the address is called), then what
     the spec adds. Empty for the machine's own network: the machine's file, with additions from `extra_hosts_lines`."""
-    lines = [LOCAL_HOSTS]
+    lines = [LOCAL_HOSTS, *([LOCAL_HOSTS6] if any(endpoint.address6 for endpoint in endpoints) else [])]
     for endpoint in sorted(endpoints, key=lambda each: (not each.primary, each.network)):
-        lines.append(f"{endpoint.address}\t{' '.join(_own_names(sandbox, endpoint))}\n")
+        for address in addresses_of(endpoint):
+            lines.append(f"{address}\t{' '.join(_own_names(sandbox, endpoint))}\n")
     if not endpoints and sandbox.hostname and sandbox.mode is not NetworkMode.HOST:
         lines.append(f"127.0.1.1\t{' '.join(dict.fromkeys((_fqdn(sandbox), sandbox.hostname)))}\n")
     return "".join(lines) + extra_hosts_lines(sandbox)
+
+
+def addresses_of(endpoint: EndpointConfig) -> tuple[str, ...]:
+    """Its addresses, of IPv4 first."""
+    return tuple(address for address in (endpoint.address, endpoint.address6) if address)
+
+
+def server_of(endpoints: Sequence[EndpointConfig]) -> str | None:
+    """Where a sandbox with these endpoints asks for names: at the gateway through which it goes out, by IPv4 if it can; None: it
+    is in no network."""
+    asked = [(each.primary, each.gateway) for each in endpoints] + [
+        (each.primary6, each.gateway6) for each in endpoints
+    ]
+    gateways = [gateway for is_primary, gateway in sorted(asked, key=lambda each: not each[0]) if gateway]
+    return gateways[0] if gateways else None
 
 
 def extra_hosts_lines(sandbox: SandboxConfig) -> str:
@@ -119,8 +136,8 @@ def _table(network: NetworkConfig, members: list[dict[str, object]]) -> str:
     """One line a member. (`indent` would cost ten times as much: json has no fast way to it.)"""
     head = {
         "network": network.name,
-        "gateway": network.gateway,
-        "subnet": network.subnet,
+        "gateways": [gateway for gateway in (network.gateway, network.gateway6) if gateway],
+        "subnets": [subnet for subnet in (network.subnet, network.subnet6) if subnet],
         "internal": network.internal,
     }
     lines = ",\n ".join(json.dumps(member, ensure_ascii=False) for member in members)
@@ -130,12 +147,21 @@ def _table(network: NetworkConfig, members: list[dict[str, object]]) -> str:
 def _member(endpoint: EndpointConfig, sandbox: SandboxConfig | None) -> dict[str, object]:
     stands_in = sandbox or SandboxConfig(endpoint.sandbox, endpoint.project)
     return {
-        "address": endpoint.address,
+        "addresses": addresses_of(endpoint),
         "project": endpoint.project,
         "sandbox": endpoint.sandbox,
         "fqdn": endpoint.fqdn,
         "names": list(endpoint.names),
         "domains": list(domains_of(stands_in)),
-        "links": dict(stands_in.links),
+        "links": _linked(stands_in),
+        "aliases": dict(stands_in.external_links),
         "servers": list(stands_in.dns_servers),
     }
+
+
+def _linked(sandbox: SandboxConfig) -> dict[str, list[str]]:
+    """Every sandbox that an alias leads to: of a service, all its containers'."""
+    found: dict[str, list[str]] = {}
+    for alias, target in sandbox.links:
+        found.setdefault(alias, []).append(target)
+    return found

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 
 HEADER = struct.Struct("!HHHHHH")
-A, PTR, OPT, ANY = 1, 12, 41, 255  # RFC 1035 3.2.2, RFC 6891
+A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255  # RFC 1035 3.2.2, RFC 3596, RFC 6891
 IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
@@ -69,7 +69,9 @@ def reply(
 ) -> bytes:
     """Write the answer: `answers` are the data of records of the asked name, addresses or, for PTR, `encode`d names. What is
     longer than `limit` goes out without them and marked as truncated, so that the client asks again over TCP."""
-    kind = A if question.kind == ANY else question.kind
+    kind = question.kind
+    if kind == ANY:
+        kind = AAAA if answers and len(answers[0]) == 16 else A
     records = b"".join(
         struct.pack("!HHHIH", 0xC000 | HEADER.size, kind, IN, ttl_s, len(data)) + data for data in answers
     )
@@ -97,7 +99,12 @@ def encode(name: str) -> bytes:
 
 
 def reverse_address(name: str) -> bytes | None:
-    """The IPv4 address that a name below in-addr.arpa stands for."""
+    """The address that a name below in-addr.arpa or ip6.arpa (RFC 3596, 2.5) stands for."""
+    if name.endswith(".ip6.arpa"):
+        digits = name.removesuffix(".ip6.arpa").split(".")
+        if len(digits) != 32 or not all(len(digit) == 1 and digit in "0123456789abcdef" for digit in digits):
+            return None
+        return bytes.fromhex("".join(reversed(digits)))
     if not name.endswith(".in-addr.arpa"):
         return None
     try:

@@ -4,9 +4,9 @@
     <run>/dns.sock             where the daemon says that tables have changed, and hears that they are in force
     <run>/dns.port             the port on each network's gateway to which questions to port 53 are redirected
 
-Each network has two sockets, UDP and TCP, on its gateway's address and our port. They may be opened before the bridge is there
-(IP_FREEBIND), and outlive its re-creation. Port 53 itself stays free for whoever has it on this machine; the firewall redirects
-what members ask their gateway there to us (`engine.network.portmap`).
+Each network has two sockets, UDP and TCP, on each of its gateway's addresses and our port. They may be opened before the bridge
+is there (IP_FREEBIND), and outlive its re-creation. Port 53 itself stays free for whoever has it on this machine; the firewall
+redirects what members ask their gateway there to us (`engine.network.portmap`).
 
 One question on dns.sock is a JSON list of file names (or null: all there are); the answer, `{"failed": {file name: why}}`, comes
 when what those files say is in force, with their sockets open. So names are published before anybody needs them.
@@ -27,7 +27,7 @@ from collections.abc import Callable
 
 from engine.dns import forwarding, packets, tables
 
-IP_FREEBIND = 15  # linux/in.h
+IP_FREEBIND, IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
 BATCH = 64
 """Datagrams read from one socket before the others get their turn."""
 STREAMS_MAX = 128
@@ -37,17 +37,21 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 
 
 class Sockets:
-    """What one network is asked on."""
+    """What one network is asked on, by one family."""
 
-    __slots__ = ("address", "datagrams", "streams")
+    __slots__ = ("datagrams", "streams")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.address = address
-        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self.streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        ipv6 = ":" in address[0]
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        self.datagrams = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.streams = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             for each in (self.datagrams, self.streams):
-                each.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+                if ipv6:
+                    each.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+                else:
+                    each.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             # over what connections of an earlier life left behind; a listener beside us is refused all the same
             self.streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -84,7 +88,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._forwarding = forwarding.Forwarding(self._selector, resolv_conf=resolv_conf, port=upstream_port)
         self._networks: dict[str, tables.Network] = {}
-        self._sockets: dict[str, Sockets] = {}
+        self._sockets: dict[str, dict[str, Sockets]] = {}  # by file name and gateway
         self._failed: dict[str, str] = {}
         self._tables = tables.Tables()
         self._streams: set[Stream] = set()
@@ -129,21 +133,22 @@ class Server:
         with open(os.path.join(self._tables_directory, file_name), encoding="utf-8") as file:
             network = tables.Network(file.read())
         before = self._sockets.get(file_name)
-        if before is not None and before.address[0] != network.gateway:
+        if before is not None and not before.keys() <= set(network.gateways):
             self._drop(file_name)
-        if file_name not in self._sockets:
-            sockets = Sockets((network.gateway, self._port))
-            self._sockets[file_name] = sockets
-            self._selector.register(
-                sockets.datagrams, selectors.EVENT_READ, lambda: self._datagrams(file_name, sockets)
-            )
-            self._selector.register(sockets.streams, selectors.EVENT_READ, lambda: self._accept(file_name, sockets))
+        for gateway in network.gateways:
+            if gateway not in self._sockets.setdefault(file_name, {}):
+                self._sockets[file_name][gateway] = self._open(file_name, gateway)
         self._networks[file_name] = network
+
+    def _open(self, file_name: str, gateway: str) -> Sockets:
+        sockets = Sockets((gateway, self._port))
+        self._selector.register(sockets.datagrams, selectors.EVENT_READ, lambda: self._datagrams(file_name, sockets))
+        self._selector.register(sockets.streams, selectors.EVENT_READ, lambda: self._accept(file_name, sockets))
+        return sockets
 
     def _drop(self, file_name: str) -> None:
         self._networks.pop(file_name, None)
-        sockets = self._sockets.pop(file_name, None)
-        if sockets is not None:
+        for sockets in self._sockets.pop(file_name, {}).values():
             self._selector.unregister(sockets.datagrams)
             self._selector.unregister(sockets.streams)
             sockets.close()
@@ -168,7 +173,7 @@ class Server:
     def _datagrams(self, file_name: str, sockets: Sockets) -> None:
         receive, send = sockets.datagrams.recvfrom, sockets.datagrams.sendto
 
-        def answer_to(client: tuple[str, int]) -> Callable[[bytes], None]:
+        def answer_to(client: tuple[str, int] | tuple[str, int, int, int]) -> Callable[[bytes], None]:
             def answer(message: bytes) -> None:
                 with contextlib.suppress(OSError):  # the client is gone, or its network is: it asks again
                     send(message, client)
@@ -180,7 +185,9 @@ class Server:
                 message, client = receive(4096)
             except OSError:
                 return
-            self._answer(file_name, socket.inet_aton(client[0]), message, answer_to(client), stream=False)
+            self._answer(
+                file_name, tables.packed(client[0].partition("%")[0]), message, answer_to(client), stream=False
+            )
 
     def _answer(
         self, file_name: str, source: bytes, message: bytes, send: Callable[[bytes], None], *, stream: bool
@@ -210,7 +217,7 @@ class Server:
             connection, peer = sockets.streams.accept()
         except OSError:
             return
-        client = socket.inet_aton(peer[0])
+        client = tables.packed(peer[0].partition("%")[0])
         alike = sum(stream.client == client for stream in self._streams)
         if len(self._streams) >= STREAMS_MAX or alike >= STREAMS_PER_CLIENT_MAX:
             connection.close()

@@ -5,12 +5,13 @@ networks that the sandbox is in, the asked one first, and its own links before t
 
     web         a name in one of its networks; several members with that name are all answered, each time another one first
     web.lab     the same, in any domain of the member (its project, its own)
+    AAAA        a name has addresses of IPv4 and of IPv6, or of one of them; by whichever of them it was asked
     PTR         the FQDN that the member calls itself, for an address in one of its networks
     unknown     in the domain of its project, in a subnet of its networks, or where none of its networks may reach
                 outside: there is no such name. Else: somebody else may know, ask the servers
     not a member    refused; and no answer at all to who is not in the subnet of the network
 
-A name that is known has an address and nothing else: other types are answered with nothing, so nobody asks outside for them.
+A name that is known has addresses and nothing else: other types are answered with nothing, so nobody asks outside for them.
 
 Runs in the dns process: the listed stdlib modules only.
 """
@@ -39,18 +40,19 @@ class Answer:
 class Network:
     """One table. Raises ValueError where the text is none."""
 
-    __slots__ = ("gateway", "internal", "mask", "members", "name", "names", "subnet", "turn")
+    __slots__ = ("gateways", "internal", "members", "name", "names", "subnets", "turn")
 
     def __init__(self, text: str) -> None:
         try:
             content = json.loads(text)
             self.name = str(content["network"])
-            self.gateway = str(content["gateway"])
-            base, _, bits = content["subnet"].partition("/")
-            self.mask = 0xFFFFFFFF << (32 - int(bits)) & 0xFFFFFFFF
-            self.subnet = _number(base) & self.mask
+            self.gateways = _texts(content["gateways"])
+            self.subnets = [_subnet(text) for text in _texts(content["subnets"])]
             self.internal = bool(content["internal"])
-            self.members = {_packed(member["address"]): Member(member) for member in content["members"]}
+            self.members: dict[bytes, Member] = {}
+            for each in content["members"]:
+                member = Member(each)
+                self.members |= {packed(address): member for address in _texts(each["addresses"])}
         except (KeyError, TypeError, AttributeError, OSError, struct.error) as error:
             raise ValueError(f"not a table: {error!r}") from None
         self.names: dict[str, list[bytes]] = {}
@@ -60,13 +62,15 @@ class Network:
                 self.names.setdefault(name, []).append(address)
 
     def has(self, address: bytes) -> bool:
-        return int.from_bytes(address, "big") & self.mask == self.subnet
+        """Whether it is in a subnet of the network."""
+        number = int.from_bytes(address, "big")
+        return any(size == len(address) and number & mask == base for size, mask, base in self.subnets)
 
 
 class Member:
     """One endpoint."""
 
-    __slots__ = ("domains", "fqdn", "links", "names", "projects", "sandbox", "servers")
+    __slots__ = ("aliases", "domains", "fqdn", "links", "names", "projects", "sandbox", "servers")
 
     def __init__(self, content: dict[str, object]) -> None:
         self.sandbox = (str(content["project"]), str(content["sandbox"]))
@@ -74,10 +78,8 @@ class Member:
         self.names = _texts(content["names"])
         self.domains = _texts(content["domains"])
         self.servers = _texts(content["servers"])
-        links = content["links"]
-        if not isinstance(links, dict):
-            raise TypeError(f"{links!r} is no mapping")
-        self.links = {str(alias).lower(): str(target) for alias, target in links.items()}
+        self.links = {alias.lower(): set(_texts(targets)) for alias, targets in _items(content["links"])}
+        self.aliases = {alias.lower(): str(name).lower() for alias, name in _items(content["aliases"])}
         project = self.sandbox[0].lower()
         self.projects = (project, project.replace("_", "-"))
 
@@ -94,7 +96,7 @@ class Tables:
         self._networks = sorted(networks, key=lambda network: network.name)
         self._of_sandbox: dict[tuple[str, str], list[Network]] = {}
         for network in self._networks:
-            for member in network.members.values():
+            for member in dict.fromkeys(network.members.values()):
                 self._of_sandbox.setdefault(member.sandbox, []).append(network)
 
     def answer(self, asked: Network, source: bytes, question: packets.Question) -> Answer | None:
@@ -109,7 +111,7 @@ class Tables:
         name = question.name
         found = self._linked(member, networks, name) or self._named(networks, name)
         if found:
-            return Answer(packets.NOERROR, found if question.kind in (packets.A, packets.ANY) else ())
+            return Answer(packets.NOERROR, _of_kind(found, question.kind))
         address = packets.reverse_address(name)
         if address is not None and any(network.has(address) for network in networks):
             return self._reverse(networks, address, question.kind)
@@ -119,25 +121,30 @@ class Tables:
         return Answer(packets.NOERROR, forward=True, servers=member.servers)
 
     def _linked(self, member: Member, networks: list[Network], name: str) -> list[bytes]:
-        target = member.links.get(name)
-        if target is None:
-            label, _, domain = name.partition(".")
-            target = member.links.get(label) if domain in member.domains else None
-        if target is None:
-            return []
-        sandbox = (member.sandbox[0], target)
-        for network in networks:
-            if found := [address for address, other in network.members.items() if other.sandbox == sandbox]:
-                return found
+        label, _, domain = name.partition(".")
+        alias = label if domain in member.domains else name
+        if alias in member.aliases:
+            return self._named(networks, member.aliases[alias])
+        targets = member.links.get(alias, ())
+        for network in networks if targets else ():
+            found = [
+                address
+                for address, other in network.members.items()
+                if other.sandbox[0] == member.sandbox[0] and other.sandbox[1] in targets
+            ]
+            if found:
+                return self._in_turn(network, found)
         return []
 
     def _named(self, networks: list[Network], name: str) -> list[bytes]:
         for network in networks:
             if found := network.names.get(name):
-                network.turn += 1
-                first = network.turn % len(found)
-                return found[first:] + found[:first]
+                return self._in_turn(network, found)
         return []
+
+    def _in_turn(self, network: Network, found: list[bytes]) -> list[bytes]:
+        network.turn += 1
+        return [each for size in (4, 16) for each in _turned(found, size, network.turn)]
 
     def _reverse(self, networks: list[Network], address: bytes, kind: int) -> Answer:
         for network in networks:
@@ -147,15 +154,41 @@ class Tables:
         return Answer(packets.NXDOMAIN)
 
 
+def _items(value: object) -> Iterable[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no mapping")
+    return value.items()
+
+
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is no list")
     return tuple(str(text) for text in value)
 
 
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET, address)
+def _turned(found: list[bytes], size: int, turn: int) -> list[bytes]:
+    """The addresses of one family, another one first each time."""
+    alike = [address for address in found if len(address) == size]
+    first = turn % len(alike) if alike else 0
+    return alike[first:] + alike[:first]
 
 
-def _number(address: str) -> int:
-    return int.from_bytes(_packed(address), "big")
+def _of_kind(found: Sequence[bytes], kind: int) -> Sequence[bytes]:
+    """The addresses of the kind that is asked for. ANY: of one kind, as an answer has one (RFC 8482, 4.1)."""
+    if kind == packets.ANY:
+        return [address for address in found if len(address) == len(found[0])]
+    size = {packets.A: 4, packets.AAAA: 16}.get(kind)
+    return [address for address in found if len(address) == size]
+
+
+def packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _subnet(text: str) -> tuple[int, int, int]:
+    """Bytes of an address, mask, and what is left under the mask."""
+    base, _, bits = text.partition("/")
+    address = packed(base)
+    width = 8 * len(address)
+    mask = (1 << width) - (1 << (width - int(bits)))
+    return len(address), mask, int.from_bytes(address, "big") & mask

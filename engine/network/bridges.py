@@ -10,6 +10,7 @@ cables and the dump of links go through `engine.network.links`. Errors are `Engi
 
 import contextlib
 import errno
+import hashlib
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -30,36 +31,48 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """What is asked: `gateway` is the bridge's own address in a subnet of `prefix_length` bits."""
+    """What is asked: `gateway` is the bridge's own address in a subnet of `prefix_length` bits, `gateway6` its own of IPv6; "":
+    it has none of that family."""
 
     name: str
     gateway: str
     prefix_length: int
     mtu: int = 1500
+    gateway6: str = ""
+    prefix_length6: int = 0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        pairs = ((self.gateway, self.prefix_length), (self.gateway6, self.prefix_length6))
+        return tuple(f"{address}/{prefix_length}" for address, prefix_length in pairs if address)
 
 
 @dataclass(frozen=True, slots=True)
 class Cable:
-    """What is asked: `link` on the machine, plugged into `bridge`; `interface` in the namespace of the sandbox."""
+    """What is asked: `link` on the machine, plugged into `bridge`; `interface` in the namespace of the sandbox, with the MAC
+    address `mac` ("": the one of `address`). `is_isolated`: it reaches nobody else in the bridge but the machine."""
 
     link: str
     bridge: str
     interface: str
     address: str
     mtu: int = 1500
+    mac: str = ""
+    is_isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A destination that this machine has a way to. `through` is the interface's name."""
 
-    destination: str  # a.b.c.d/n
+    destination: str  # a/n
     through: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """All links, IPv4 addresses ("a.b.c.d/n" by link index) and IPv4 routes of this namespace at one moment."""
+    """All links, addresses ("a/n" by link index, without those of IPv6 that the kernel made of a MAC) and routes of this
+    namespace at one moment."""
 
     links: dict[str, Link] = field(default_factory=dict)
     addresses: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -67,11 +80,9 @@ class Dump:
 
 
 BRIDGE_SYSCTLS = (
-    (
-        "net.ipv6.conf.{}.disable_ipv6",
-        "1",
-    ),  # a network is IPv4 only: the machine neither answers nor routes anything else
     ("net.ipv6.conf.{}.accept_ra", "0"),
+    ("net.ipv6.conf.{}.accept_dad", "0"),
+    ("net.ipv6.conf.{}.accept_redirects", "0"),
     ("net.ipv4.conf.{}.send_redirects", "0"),
     ("net.ipv4.conf.{}.accept_redirects", "0"),
     ("net.ipv4.conf.{}.arp_ignore", "2"),  # who asks must be of the network: the machine remembers everybody who asks
@@ -83,7 +94,19 @@ FDB_LEARNED_MAX = 4096
 
 def mac_of(address: str) -> str:
     """The MAC that belongs to an address: stable, so that whoever remembers the pair is right also after a re-creation."""
+    if ":" in address:
+        return "02:46:" + hashlib.sha256(ipaddress.IPv6Address(address).packed).digest()[:4].hex(":")
     return "02:42:" + ipaddress.IPv4Address(address).packed.hex(":")
+
+
+def settings_of(bridge: Bridge) -> tuple[tuple[str, str], ...]:
+    """The sysctls that a bridge has. In a network without IPv6 the machine neither answers nor routes any."""
+    part = _part(bridge.name)
+    off = "0" if bridge.gateway6 else "1"
+    return (
+        *((name.format(part), value) for name, value in BRIDGE_SYSCTLS),
+        (f"net.ipv6.conf.{part}.disable_ipv6", off),
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- judging
@@ -99,13 +122,13 @@ def check(dump: Dump, bridge: Bridge) -> tuple[str, ...] | None:
         wrong.append("bridge is down")
     if link.mtu != bridge.mtu:
         wrong.append(f"mtu {link.mtu} → {bridge.mtu}")
-    if link.mac != mac_of(bridge.gateway):
+    if link.mac != mac_of(bridge.gateway or bridge.gateway6):
         wrong.append("bridge MAC address")
-    if dump.addresses.get(link.index, ()) != (f"{bridge.gateway}/{bridge.prefix_length}",):
+    if set(dump.addresses.get(link.index, ())) != set(bridge.addresses):
         wrong.append("gateway address")
-    for name, value in BRIDGE_SYSCTLS:
-        if sysctls.read(name.format(_part(bridge.name))) not in (value, None):
-            wrong.append(f"sysctl {name.format(bridge.name)}")
+    for name, value in settings_of(bridge):
+        if sysctls.read(name) not in (value, None):
+            wrong.append(f"sysctl {name}")
     return tuple(wrong)
 
 
@@ -122,6 +145,8 @@ def check_cable(dump: Dump, cable: Cable) -> tuple[str, ...] | None:
         wrong.append("cable is down")
     if not link.hairpin:
         wrong.append("hairpin is off")
+    if link.isolated != cable.is_isolated:
+        wrong.append("reaches the others" if cable.is_isolated else "does not reach the others")
     if link.mtu != cable.mtu:
         wrong.append(f"mtu {link.mtu} → {cable.mtu}")
     return tuple(wrong)
@@ -135,7 +160,6 @@ class Bridges:
 
     def __init__(self, netlink: AsyncIPRoute) -> None:
         self._netlink = netlink
-        self._dumping = anyio.Lock()  # the kernel refuses a second dump on a socket while one is under way
         self._laying = Batch(_lay_together)
 
     async def dump(self) -> Dump:
@@ -147,10 +171,10 @@ class Bridges:
             return Dump({link.name: link for link in found}, links.addresses(), routes)
 
     async def create(self, bridge: Bridge) -> None:
-        """Make the bridge, or put an existing one right: up, address, MAC, mtu, IPv4 only."""
+        """Make the bridge, or put an existing one right: up, addresses, MAC, mtu, no family that is not asked for."""
         with _as_engine_error(f"cannot make bridge {bridge.name}"):
             settings = {
-                "address": mac_of(bridge.gateway),
+                "address": mac_of(bridge.gateway or bridge.gateway6),
                 "mtu": bridge.mtu,
                 "br_stp_state": 0,
                 "br_forward_delay": 0,
@@ -161,11 +185,11 @@ class Bridges:
                 index = links.index_of(bridge.name)
             else:
                 await self._netlink.link("set", index=index, kind="bridge", **settings)
-            for name, value in BRIDGE_SYSCTLS:
-                if sysctls.read(name.format(_part(bridge.name))) is not None:
-                    sysctls.write(name.format(_part(bridge.name)), value)
+            for name, value in settings_of(bridge):
+                if sysctls.read(name) is not None:
+                    sysctls.write(name, value)
             links.limit_learning(bridge.name, FDB_LEARNED_MAX)
-            await self._address(index or 0, bridge)
+            await anyio.to_thread.run_sync(links.set_addresses, index or 0, bridge.addresses)
             await self._netlink.link("set", index=index, state="up")
 
     async def remove(self, name: str) -> None:
@@ -189,7 +213,7 @@ class Bridges:
             if bridge is None or link is None:
                 gone = cable.bridge if bridge is None else cable.link
                 raise errors.EngineError(f"cannot plug {cable.link} into bridge {cable.bridge}: {gone} is gone")
-            links.plug(cable.link, bridge_index=bridge)
+            links.plug(cable.link, bridge_index=bridge, isolated=cable.is_isolated)
             await self._netlink.link("set", index=link, mtu=cable.mtu)
 
     async def detach(self, link: str) -> None:
@@ -201,19 +225,6 @@ class Bridges:
         """Take away cables and bridges, all at once. Those that are gone are done."""
         with _as_engine_error(f"cannot remove {', '.join(names)}"):
             await anyio.to_thread.run_sync(links.delete_links, names)
-
-    async def _address(self, index: int, bridge: Bridge) -> None:
-        wanted = (bridge.gateway, bridge.prefix_length)
-        async with self._dumping:
-            have = [
-                (message.get("local"), message["prefixlen"])
-                async for message in await self._netlink.addr("dump", family=2, index=index)
-            ]
-        for address, prefix_length in have:
-            if (address, prefix_length) != wanted:
-                await self._netlink.addr("del", index=index, address=address, prefixlen=prefix_length)
-        if wanted not in have:
-            await self._netlink.addr("add", index=index, address=bridge.gateway, prefixlen=bridge.prefix_length)
 
 
 @contextlib.asynccontextmanager
@@ -249,12 +260,16 @@ def _lay(cable: Cable, pid: int) -> None:
     index = links.index_of(cable.bridge)
     if index is None:
         raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")
-    end = links.End(cable.interface, pid, mac_of(cable.address))
+    end = links.End(cable.interface, pid, cable.mac or mac_of(cable.address))
+
+    def create() -> None:
+        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu, isolated=cable.is_isolated)
+
     try:
-        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+        create()
     except FileExistsError:
         links.delete_link(cable.link)
-        links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu)
+        create()
     sysctls.write_if_there(f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6", "1")
 
 

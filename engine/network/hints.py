@@ -1,6 +1,6 @@
 """Hints from the kernel that interfaces or the firewall may have changed. What changed is not believed: somebody looks.
 
-Two netlink sockets listen to multicasts: links and IPv4 addresses and routes, and nf_tables. The legacy flavour of iptables tells
+Two netlink sockets listen to multicasts: links, addresses and routes, and nf_tables. The legacy flavour of iptables tells
 nothing: whoever runs on it asks `Firewall.drift` once a second.
 """
 
@@ -17,9 +17,16 @@ from engine import errors
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12  # linux/netlink.h
 NETLINK_ADD_MEMBERSHIP = 1
 RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE = 1, 5, 7  # linux/rtnetlink.h
+RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE = 9, 11
 NFNLGRP_NFTABLES = 7  # linux/netfilter/nfnetlink.h
 GROUPS = {
-    NETLINK_ROUTE: (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE),
+    NETLINK_ROUTE: (
+        RTNLGRP_LINK,
+        RTNLGRP_IPV4_IFADDR,
+        RTNLGRP_IPV4_ROUTE,
+        RTNLGRP_IPV6_IFADDR,
+        RTNLGRP_IPV6_ROUTE,
+    ),
     NETLINK_NETFILTER: (NFNLGRP_NFTABLES,),
 }
 QUIET_S = 0.02

@@ -81,11 +81,13 @@ async def _run(command: list[str], text: str) -> str:
 # ------------------------------------------------------------------------------------------------------- the others
 
 
-async def obstacles(used: Iptables) -> tuple[str, ...]:
-    """Say what rules of others may stop our packets although our own tables accept them."""
-    found = [f"nf_tables: {chain} drops what it does not know" for chain in nftables.forward_policies_of_drop()]
-    other = "iptables-legacy" if used.flavour is Flavour.NFT else "iptables-nft"
-    if used.flavour is Flavour.LEGACY or _legacy_tables():
+async def obstacles(used: Iptables, *, ipv6: bool = False) -> tuple[str, ...]:
+    """Say what rules of others may stop our packets of one family although our own tables accept them."""
+    policies = nftables.forward_policies_of_drop(ipv6=ipv6)
+    found = [f"nf_tables: {chain} drops what it does not know" for chain in policies]
+    base = "ip6tables" if ipv6 else "iptables"
+    other = f"{base}-legacy" if used.flavour is Flavour.NFT else f"{base}-nft"
+    if used.flavour is Flavour.LEGACY or _legacy_tables(ipv6=ipv6):
         try:
             found += _obstacles_in(other, await find(other).save())
         except errors.EngineError:
@@ -104,10 +106,10 @@ def _obstacles_in(program: str, saved: Mapping[str, Saved]) -> list[str]:
     return found
 
 
-def _legacy_tables() -> list[str]:
+def _legacy_tables(*, ipv6: bool) -> list[str]:
     """Legacy tables in use. Asking `iptables-legacy-save` would make them."""
     try:
-        with open("/proc/net/ip_tables_names", encoding="ascii") as file:
+        with open(f"/proc/net/{'ip6' if ipv6 else 'ip'}_tables_names", encoding="ascii") as file:
             return file.read().split()
     except OSError:
         return []

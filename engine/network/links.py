@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.network import netlink
@@ -20,7 +20,8 @@ ONE_QUEUE = b"".join(
 """All that the kernel uses of a cable's end unless told otherwise; it makes room for one for each processor, 2 kB each."""
 
 IFLA_BR_FDB_MAX_LEARNED = 49  # linux/if_link.h
-RTM_GETROUTE, RTA_DST = 26, 1  # linux/rtnetlink.h
+RTM_GETROUTE, RTA_DST, RTPROT_RA = 26, 1, 9  # linux/rtnetlink.h
+IFLA_BRPORT_ISOLATED = 33  # linux/if_link.h
 AT_ONCE = 100
 """Messages in one send: their answers must fit into a socket's buffer."""
 
@@ -28,7 +29,8 @@ AT_ONCE = 100
 @dataclass(frozen=True, slots=True)
 class Link:
     """A link as one dump tells it. `master` is the index of the bridge it is plugged into, 0 where none; `hairpin` says
-    whether the bridge sends a packet back out of the port it came from."""
+    whether the bridge sends a packet back out of the port it came from, `isolated` whether it passes nothing on between this
+    port and others that are isolated."""
 
     index: int
     name: str
@@ -38,6 +40,7 @@ class Link:
     master: int
     kind: str
     hairpin: bool
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def index_of(name: str) -> int | None:
         return None
 
 
-def create_veth(name: str, end: End, *, bridge_index: int, mtu: int) -> None:
+def create_veth(name: str, end: End, *, bridge_index: int, mtu: int, isolated: bool = False) -> None:
     """Lay a cable: `name` here, plugged into the bridge, up and with hairpin on; `end` elsewhere. Either all of it exists
     afterwards or nothing. Raises FileExistsError where one of the two names is taken, ProcessLookupError where the process is
     gone."""
@@ -82,16 +85,16 @@ def create_veth(name: str, end: End, *, bridge_index: int, mtu: int) -> None:
     )
     netlink.transact(netlink.message(netlink.RTM_NEWLINK, netlink.NLM_F_CREATE | netlink.NLM_F_EXCL, body))
     try:
-        netlink.transact(_hairpin(name))
+        netlink.transact(_port(name, isolated))
     except OSError:
         delete_link(name)
         raise
 
 
-def plug(name: str, *, bridge_index: int) -> None:
+def plug(name: str, *, bridge_index: int, isolated: bool = False) -> None:
     """Put the link into the bridge (again), up and with hairpin on. Idempotent."""
     master = netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
-    netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master), _hairpin(name))
+    netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master), _port(name, isolated))
 
 
 def limit_learning(bridge: str, most: int) -> None:
@@ -104,9 +107,12 @@ def limit_learning(bridge: str, most: int) -> None:
     )
 
 
-def _hairpin(name: str) -> bytes:
+def _port(name: str, isolated: bool) -> bytes:
+    how = netlink.attribute(netlink.IFLA_BRPORT_MODE, b"\x01") + netlink.attribute(
+        IFLA_BRPORT_ISOLATED, b"\x01" if isolated else b"\0"
+    )
     slave = netlink.attribute(netlink.IFLA_INFO_SLAVE_KIND, b"bridge\0") + netlink.attribute(
-        netlink.IFLA_INFO_SLAVE_DATA, netlink.attribute(netlink.IFLA_BRPORT_MODE, b"\x01")
+        netlink.IFLA_INFO_SLAVE_DATA, how
     )
     return netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + netlink.attribute(netlink.IFLA_LINKINFO, slave))
 
@@ -153,31 +159,62 @@ def links() -> list[Link]:
 
 
 def addresses() -> dict[int, tuple[str, ...]]:
-    """Read all IPv4 addresses ("a.b.c.d/n") of this namespace, by the index of their link."""
+    """Read all addresses ("a/n") of this namespace, by the index of their link; without those of IPv6 that the kernel made of a
+    MAC."""
     found: dict[int, tuple[str, ...]] = {}
-    for body in netlink.dump(netlink.RTM_GETADDR, netlink.ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
-        _, prefix_length, _, _, index = netlink.ADDRESS.unpack_from(body)
-        values = dict(netlink.attributes(body, netlink.ADDRESS.size))
-        packed = values.get(netlink.IFA_LOCAL) or values[netlink.IFA_ADDRESS]
-        found[index] = (*found.get(index, ()), f"{socket.inet_ntoa(packed)}/{prefix_length}")
+    for family, body in _of_both(netlink.RTM_GETADDR, lambda family: netlink.ADDRESS.pack(family, 0, 0, 0, 0)):
+        _, prefix_length, _, scope, index = netlink.ADDRESS.unpack_from(body)
+        if family == socket.AF_INET or scope != netlink.RT_SCOPE_LINK:
+            packed = netlink.address_of(dict(netlink.attributes(body, netlink.ADDRESS.size)))
+            found[index] = (*found.get(index, ()), f"{socket.inet_ntop(family, packed)}/{prefix_length}")
     return found
+
+
+def set_addresses(index: int, wanted: Collection[str]) -> None:
+    """Give a link exactly these addresses ("a/n"). Those that it has already are not touched."""
+    have = addresses().get(index, ())
+    messages = [netlink.old_address(index, *netlink.packed_of(address)) for address in have if address not in wanted]
+    messages += [netlink.new_address(index, *netlink.packed_of(address)) for address in wanted if address not in have]
+    if messages:
+        netlink.transact(*messages)
 
 
 def routes() -> list[tuple[str, int]]:
-    """Read all IPv4 routes to somewhere ("a.b.c.d/n") but the default, with the index of the link they lead to (0: several)."""
-    found = []
-    for body in netlink.dump(RTM_GETROUTE, netlink.ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
-        _, prefix_length, _, _, _, _, _, kind, _ = netlink.ROUTE.unpack_from(body)
-        if kind == netlink.RTN_UNICAST and prefix_length:
+    """Read all routes to somewhere ("a/n") but the default, with the index of the link they lead to (0: several)."""
+    return [(f"{to}/{prefix_length}", index) for to, prefix_length, index, _ in _routes() if prefix_length]
+
+
+def advertised() -> set[int]:
+    """The indexes of the links that have routes which a router has told of (RFC 4861)."""
+    return {index for _, _, index, protocol in _routes() if protocol == RTPROT_RA}
+
+
+def _routes() -> Iterator[tuple[str, int, int, int]]:
+    """Destination, prefix length, link and origin of each."""
+    for family, body in _of_both(RTM_GETROUTE, lambda family: netlink.ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+        _, prefix_length, _, _, _, protocol, _, kind, _ = netlink.ROUTE.unpack_from(body)
+        if kind == netlink.RTN_UNICAST:
             values = dict(netlink.attributes(body, netlink.ROUTE.size))
             (index,) = struct.unpack("=I", values.get(netlink.RTA_OIF, bytes(4)))
-            found.append((f"{socket.inet_ntoa(values[RTA_DST])}/{prefix_length}", index))
-    return found
+            to = values.get(RTA_DST, bytes(16 if family == socket.AF_INET6 else 4))
+            yield socket.inet_ntop(family, to), prefix_length, index, protocol
+
+
+def _of_both(kind: int, question: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
+    """A dump of each family; a kernel without IPv6 has none of it."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            found = netlink.dump(kind, question(family))
+        except OSError as error:
+            if family == socket.AF_INET6 and error.errno in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+                continue
+            raise
+        yield from ((family, body) for body in found if body[0] == family)
 
 
 def _link_of(body: bytes) -> Link:
     _, _, index, flags, _ = netlink.LINK.unpack_from(body)
-    name, mac, mtu, master, kind, hairpin = "", "", 0, 0, "", False
+    name, mac, mtu, master, kind, hairpin, isolated = "", "", 0, 0, "", False, False
     for number, value in netlink.attributes(body, netlink.LINK.size):
         match number:
             case 3:  # IFLA_IFNAME
@@ -189,15 +226,15 @@ def _link_of(body: bytes) -> Link:
             case 10:  # IFLA_MASTER
                 (master,) = struct.unpack("=I", value)
             case 18:  # IFLA_LINKINFO
-                kind, hairpin = _kind_of(value)
-    return Link(index, name, bool(flags & netlink.IFF_UP), mtu, mac, master, kind, hairpin)
+                kind, hairpin, isolated = _kind_of(value)
+    return Link(index, name, bool(flags & netlink.IFF_UP), mtu, mac, master, kind, hairpin, isolated)
 
 
-def _kind_of(info: bytes) -> tuple[str, bool]:
-    kind, hairpin = "", False
+def _kind_of(info: bytes) -> tuple[str, bool, bool]:
+    kind, ports = "", dict[int, bytes]()
     for number, value in netlink.attributes(info, 0):
         if number == netlink.IFLA_INFO_KIND:
             kind = value.rstrip(b"\0").decode(errors="replace")
         elif number == netlink.IFLA_INFO_SLAVE_DATA:
-            hairpin = any(port == netlink.IFLA_BRPORT_MODE and mode[0] for port, mode in netlink.attributes(value, 0))
-    return kind, hairpin
+            ports = dict(netlink.attributes(value, 0))
+    return kind, ports.get(netlink.IFLA_BRPORT_MODE) == b"\x01", ports.get(IFLA_BRPORT_ISOLATED) == b"\x01"

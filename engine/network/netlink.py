@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 # linux/netlink.h
 NETLINK_ROUTE = 0
@@ -25,6 +25,7 @@ SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 270, 10,
 # linux/rtnetlink.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 16, 17, 18, 20, 21, 22, 24
 RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, RT_TABLE_MAIN = 3, 0, 1, 254
+RT_SCOPE_LINK = 253
 RTA_OIF, RTA_GATEWAY = 4, 5
 RTEXT_FILTER_SKIP_STATS = 8
 
@@ -42,6 +43,7 @@ IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 
 IFLA_BRPORT_MODE = 4  # hairpin
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFA_F_NODAD = 0x02
 NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
 
 IFF_UP = 1  # linux/if.h
@@ -62,56 +64,84 @@ def loopback_up() -> None:
     transact(message(RTM_NEWLINK, 0, LINK.pack(0, 0, LOOPBACK_INDEX, IFF_UP, IFF_UP)))
 
 
-def configure_interface(name: str, address: str, prefix_length: int, gateway: str | None) -> None:
-    """Make `name` up with exactly this IPv4 address and, if a gateway is given, the default route through it; then tell the
-    network that the address is here now. Idempotent: what else the interface had is taken off first."""
+def configure_interface(name: str, addresses: Sequence[str], gateways: Sequence[str] = (), mtu: int = 0) -> None:
+    """Make `name` up with exactly these addresses ("a/n", of both families) and, for each gateway, the default route of its
+    family; then tell the network that the addresses are here now. Idempotent: what else the interface had is taken off first, but
+    what the kernel gave it. `mtu` 0: as it is."""
     index = _index(name)
-    packed = socket.inet_aton(address)
+    wanted = [packed_of(address) for address in addresses]
     messages = [
-        message(RTM_DELADDR, 0, body) for body in _addresses_of(index) if not _is_address(body, packed, prefix_length)
+        message(RTM_DELADDR, 0, body)
+        for body in _addresses_of(index)
+        if not any(_is_address(body, packed, prefix_length) for packed, prefix_length in wanted)
     ]
-    messages.append(message(RTM_NEWLINK, 0, LINK.pack(0, 0, index, IFF_UP, IFF_UP)))
-    messages.append(
-        message(
-            RTM_NEWADDR,
-            NLM_F_CREATE | NLM_F_REPLACE,
-            ADDRESS.pack(socket.AF_INET, prefix_length, 0, RT_SCOPE_UNIVERSE, index)
-            + attribute(IFA_LOCAL, packed)
-            + attribute(IFA_ADDRESS, packed),
-        )
-    )
-    if gateway is not None:
-        messages.append(_default_route(index, gateway))
+    size = attribute(IFLA_MTU, struct.pack("=I", mtu)) if mtu else b""
+    messages.append(message(RTM_NEWLINK, 0, LINK.pack(0, 0, index, IFF_UP, IFF_UP) + size))
+    messages += [new_address(index, packed, prefix_length) for packed, prefix_length in wanted]
+    messages += [_default_route(index, gateway) for gateway in gateways]
     transact(*messages)
-    announce(name, address)
+    for packed, _ in wanted:
+        announce(name, packed)
 
 
-def unconfigure_interface(name: str) -> None:
-    """Take the addresses off `name`, their routes with them, and bring it down. Idempotent; one that is gone is done."""
-    try:
-        index = _index(name)
-    except OSError:
-        return
-    messages = [message(RTM_DELADDR, 0, body) for body in _addresses_of(index)]
-    messages.append(message(RTM_NEWLINK, 0, LINK.pack(0, 0, index, 0, IFF_UP)))
-    transact(*messages)
+def packed_of(text: str) -> tuple[bytes, int]:
+    """The bytes of an address "a/n", and n."""
+    address, _, prefix_length = text.partition("/")
+    return packed_address(address), int(prefix_length)
 
 
-def announce(name: str, address: str) -> None:
-    """Send one gratuitous ARP, so that whoever remembers another owner of the address learns the new one at once.
+def packed_address(text: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+
+
+def old_address(index: int, packed: bytes, prefix_length: int) -> bytes:
+    """The message that takes an address away."""
+    family = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
+    body = ADDRESS.pack(family, prefix_length, 0, RT_SCOPE_UNIVERSE, index)
+    return message(RTM_DELADDR, 0, body + attribute(IFA_LOCAL, packed))
+
+
+def new_address(index: int, packed: bytes, prefix_length: int) -> bytes:
+    """The message that gives one. IPv6 without waiting whether somebody else has it: addresses are given by us, and once."""
+    family, flags = (socket.AF_INET6, IFA_F_NODAD) if len(packed) == 16 else (socket.AF_INET, 0)
+    body = ADDRESS.pack(family, prefix_length, flags, RT_SCOPE_UNIVERSE, index)
+    body += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    return message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def announce(name: str, packed: bytes) -> None:
+    """Send one gratuitous ARP, or its like of IPv6, so that whoever remembers another owner of the address learns the new one at
+    once.
 
     Best effort: an interface whose cable is still down loses it, and then nobody can remember anything either.
     """
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as wire:
         try:
             wire.bind((name, 0x0806))
-            mac, packed, everybody = wire.getsockname()[4], socket.inet_aton(address), b"\xff" * 6
-            # RFC 826: Ethernet, IPv4, 6 and 4 bytes long, request; sender and target are the same
-            question = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + packed + b"\0" * 6 + packed
-            wire.send(everybody + mac + b"\x08\x06" + question)
+            mac = wire.getsockname()[4]
+            wire.send(_advertisement(mac, packed) if len(packed) == 16 else _question(mac, packed))
         except OSError as error:
             if error.errno not in (errno.ENETDOWN, errno.ENOBUFS, errno.ENXIO):
                 raise
+
+
+def _question(mac: bytes, packed: bytes) -> bytes:
+    """RFC 826: Ethernet, IPv4, 6 and 4 bytes long, request; sender and target are the same."""
+    question = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + packed + b"\0" * 6 + packed
+    return b"\xff" * 6 + mac + b"\x08\x06" + question
+
+
+def _advertisement(mac: bytes, packed: bytes) -> bytes:
+    """RFC 4861, 4.4 and 7.2.6: an unsolicited neighbour advertisement, overriding, with its own link-layer address."""
+    everybody = socket.inet_pton(socket.AF_INET6, "ff02::1")
+    content = b"\x20\0\0\0" + packed + b"\x02\x01" + mac
+    pseudo = packed + everybody + struct.pack("!II", 4 + len(content), socket.IPPROTO_ICMPV6)
+    total = sum(struct.unpack(f"!{(len(pseudo) + 4 + len(content)) // 2}H", pseudo + b"\x88\0\0\0" + content))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    said = struct.pack("!BBH", 136, 0, ~total & 0xFFFF) + content
+    head = struct.pack("!IHBB", 6 << 28, len(said), socket.IPPROTO_ICMPV6, 255) + packed + everybody
+    return b"\x33\x33\0\0\0\x01" + mac + b"\x86\xdd" + head + said
 
 
 def ipv6_off() -> None:
@@ -156,16 +186,20 @@ def message(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def _default_route(index: int, gateway: str) -> bytes:
-    body = ROUTE.pack(socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
-    body += attribute(RTA_GATEWAY, socket.inet_aton(gateway)) + attribute(RTA_OIF, struct.pack("=i", index))
+    packed = packed_address(gateway)
+    family = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
+    body = ROUTE.pack(family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
+    body += attribute(RTA_GATEWAY, packed) + attribute(RTA_OIF, struct.pack("=i", index))
     return message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def _addresses_of(index: int) -> list[bytes]:
-    """The interface's IPv4 addresses, each as the body of the message that takes it away."""
+    """The interface's addresses, each as the body of the message that takes it away; without those of IPv6 that the kernel made
+    of its MAC."""
     found = []
-    for body in dump(RTM_GETADDR, ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
-        if ADDRESS.unpack_from(body)[4] == index:
+    for body in dump(RTM_GETADDR, ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        family, _, _, scope, at = ADDRESS.unpack_from(body)
+        if at == index and (family == socket.AF_INET or (family == socket.AF_INET6 and scope != RT_SCOPE_LINK)):
             local = b"".join(
                 attribute(number, value) for number, value in attributes(body, ADDRESS.size) if number <= IFA_LOCAL
             )
@@ -174,8 +208,12 @@ def _addresses_of(index: int) -> list[bytes]:
 
 
 def _is_address(body: bytes, packed: bytes, prefix_length: int) -> bool:
-    local = dict(attributes(body, ADDRESS.size)).get(IFA_LOCAL)
-    return local == packed and body[1] == prefix_length
+    return address_of(dict(attributes(body, ADDRESS.size))) == packed and body[1] == prefix_length
+
+
+def address_of(values: Mapping[int, bytes]) -> bytes:
+    """Of IPv6 there is one, of IPv4 its own beside the other side's."""
+    return values.get(IFA_LOCAL) or values[IFA_ADDRESS]
 
 
 def open_socket(protocol: int = NETLINK_ROUTE) -> socket.socket:

@@ -18,8 +18,8 @@ NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_GEN_
 NFTA_CHAIN_HOOK, NFTA_HOOK_HOOKNUM = 4, 1
 NF_ACCEPT, NF_INET_FORWARD = 1, 2  # linux/netfilter.h
 NLM_F_NONREC = 0x100  # linux/netlink.h: not what is in it
-NFPROTO_IPV4 = 2
-FAMILIES = {1: "inet", 2: "ip"}  # linux/netfilter.h, the families that see our packets
+NFPROTO_IPV4, NFPROTO_IPV6 = 2, 10
+FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}  # linux/netfilter.h, the families that see our packets
 
 HEADER = struct.Struct(">BBH")  # struct nfgenmsg
 
@@ -37,20 +37,21 @@ def generation() -> int:
     return 0
 
 
-def delete_empty(tables: list[str]) -> None:
-    """Remove each of these IPv4 tables if nothing is in it but built-in chains without rules that accept. A table that has
-    anything in it stays, whatever anybody does at the same moment: the kernel refuses."""
+def delete_empty(tables: list[str], *, ipv6: bool = False) -> None:
+    """Remove each of these tables of one family if nothing is in it but built-in chains without rules that accept. A table that
+    has anything in it stays, whatever anybody does at the same moment: the kernel refuses."""
     for table in tables:
-        chains = _chains(table)
+        family = NFPROTO_IPV6 if ipv6 else NFPROTO_IPV4
+        chains = _chains(table, family)
         if not chains or any(policy != NF_ACCEPT for policy in chains.values()):
             continue
         bodies = [
             (NFT_MSG_DELCHAIN, _name(NFTA_CHAIN_TABLE, table) + _name(NFTA_CHAIN_NAME, chain)) for chain in chains
         ]
-        _batch([*bodies, (NFT_MSG_DELTABLE, _name(NFTA_TABLE_NAME, table))])
+        _batch([*bodies, (NFT_MSG_DELTABLE, _name(NFTA_TABLE_NAME, table))], family)
 
 
-def forward_policies_of_drop() -> list[str]:
+def forward_policies_of_drop(*, ipv6: bool = False) -> list[str]:
     """The chains of others ("inet firewalld/filter_FORWARD") that drop whatever they do not accept themselves, on its way
     through this machine. What iptables made is left out: its own tools show that."""
     found = []
@@ -58,7 +59,8 @@ def forward_policies_of_drop() -> list[str]:
         fields = dict(netlink.attributes(body, HEADER.size))
         hook = dict(netlink.attributes(fields.get(NFTA_CHAIN_HOOK, b""), 0)).get(NFTA_HOOK_HOOKNUM, b"\xff")
         family, table = FAMILIES.get(body[0]), _text(fields[NFTA_CHAIN_TABLE])
-        if family is None or (family == "ip" and table in ("filter", "raw", "mangle", "security")):
+        own = "ip6" if ipv6 else "ip"
+        if family not in ("inet", own) or (family == own and table in ("filter", "raw", "mangle", "security")):
             continue
         if (
             int.from_bytes(hook, "big") == NF_INET_FORWARD
@@ -76,12 +78,12 @@ def has_table(name: str) -> bool:
     )
 
 
-def _chains(table: str) -> dict[str, int | None]:
+def _chains(table: str, family: int) -> dict[str, int | None]:
     """The table's chains, each with its policy (None: no built-in one)."""
     found: dict[str, int | None] = {}
     for body in _all_chains():
         fields = dict(netlink.attributes(body, HEADER.size))
-        if body[0] == NFPROTO_IPV4 and _text(fields[NFTA_CHAIN_TABLE]) == table:
+        if body[0] == family and _text(fields[NFTA_CHAIN_TABLE]) == table:
             policy = fields.get(NFTA_CHAIN_POLICY)
             found[_text(fields[NFTA_CHAIN_NAME])] = int.from_bytes(policy, "big") if policy else None
     return found
@@ -97,11 +99,11 @@ def _all_chains() -> list[bytes]:
             return []
 
 
-def _batch(changes: list[tuple[int, bytes]]) -> None:
+def _batch(changes: list[tuple[int, bytes]], family: int) -> None:
     """All or nothing. What is refused because it is in use, or gone, is left as it is."""
     edge = HEADER.pack(socket.AF_UNSPEC, 0, NFNL_SUBSYS_NFTABLES)
     parts = [netlink.HEADER.pack(20, NFNL_MSG_BATCH_BEGIN, netlink.NLM_F_REQUEST, 0, 0) + edge]
-    parts += [_message(kind, netlink.NLM_F_ACK | NLM_F_NONREC, body) for kind, body in changes]
+    parts += [_message(kind, netlink.NLM_F_ACK | NLM_F_NONREC, body, family=family) for kind, body in changes]
     parts.append(netlink.HEADER.pack(20, NFNL_MSG_BATCH_END, netlink.NLM_F_REQUEST, 0, 0) + edge)
     with _socket() as connection:
         connection.send(b"".join(parts))

@@ -15,6 +15,9 @@ several corrals live side by side. What a packet meets, in this order:
     nat     …-POST  POSTROUTING  the sender's address is changed only where the answer would not come back otherwise
             …-EGRESS             out of a network to the world: masqueraded
 
+IPv6 has the same in `ip6tables`, for the networks that have it. What differs: ::1 of this machine is not led anywhere (the kernel
+routes nothing to and from it), so ports bound to it are served by `engine.relay`; who looks for a neighbour is heard.
+
 The client's address is kept from the LAN, from other networks and from other machines. Two corrals do not open each other:
 no chain accepts anything in raw, and each one's guard drops what comes straight to its own addresses from any bridge but its own.
 
@@ -29,12 +32,16 @@ from engine.types.parts import PortMap
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A network as the firewall sees it."""
+    """A network as the firewall of one family sees it. Not `icc`: its members do not reach each other, but what they publish.
+    `masquerade`: who goes out of it has an address of the machine's. `link_local`: addresses that members have beside theirs."""
 
     bridge: str
     subnet: str
     gateway: str
     internal: bool = False
+    icc: bool = True
+    masquerade: bool = True
+    link_local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +64,18 @@ class Jump:
     last: bool = False
     optional: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The words in which the rules of IPv4 and of IPv6 differ. `bits`: of an address; `every`: all addresses of this machine."""
+
+    loopback: str
+    bits: int
+    every: str
+
+
+IPV4 = Family("127.0.0.0/8", 32, "0.0.0.0")
+IPV6 = Family("::1/128", 128, "::")
 
 TABLES = ("raw", "filter", "nat")
 """In the order in which they are put in force: the guard first. Taken away in the other order."""
@@ -96,6 +115,7 @@ def render(
     dns_port: int,
     *,
     became_router: bool = False,
+    family: Family = IPV4,
 ) -> dict[str, str]:
     """Write the content of our chains, as text for `iptables-restore --noflush`, by table in the order of `TABLES`.
 
@@ -106,18 +126,22 @@ def render(
     open_bridges = {member.bridge for member in members if not member.internal}
     ports = sorted(port for port in published if port.bridge in open_bridges)
     rules = {
-        "raw": {"RAW": _guard(members), "FROM": _sources(members)},
+        "raw": {"RAW": _guard(members, family), "FROM": _sources(members, family)},
         "filter": {
             "FWD": _forward(members),
             "LEAVE": [f"-o {member.bridge} -j DROP" for member in members] + ["-j ACCEPT"],
-            "IN": _input(members, dns_port),
+            "IN": _input(members, dns_port, family),
             "END": _end() if became_router else [],
         },
         "nat": {
-            "PRE": [*_names(members, dns_port), "-m addrtype --dst-type LOCAL -j DNAT"],
-            "OUT": [*_to(ports, loopback=True), "-m addrtype --dst-type LOCAL -j DNAT"],
-            "DNAT": _to(ports, loopback=False),
-            "POST": _masquerade(members),
+            "PRE": [*_names(members, dns_port, family), "-m addrtype --dst-type LOCAL -j DNAT"],
+            "OUT": [
+                *([f"-d {RELAYED}/{family.bits} -j RETURN"] if family is IPV6 else []),
+                *_to(ports, family, loopback=True),
+                "-m addrtype --dst-type LOCAL -j DNAT",
+            ],
+            "DNAT": _to(ports, family, loopback=False),
+            "POST": _masquerade(members, family),
             "EGRESS": [f"-o {member.bridge} -j RETURN" for member in members] + ["-j MASQUERADE"],
         },
     }
@@ -137,23 +161,30 @@ def _with_full_target(rule: str, chains: Iterable[str], instance: str) -> str:
     return f"{head}{separator}{chain_of(instance, target)}" if target in chains else rule
 
 
-def _guard(members: list[Member]) -> list[str]:
+def _guard(members: list[Member], family: Family) -> list[str]:
     """`route_localnet` on the bridges makes 127.0.0.0/8 routable, and forwarding makes containers reachable for everybody who
     routes their subnet to us: this takes both back, before anything else sees the packet. A packet from 127.0.0.0/8 is as bad as
-    one to it: the kernel refuses 127.0.0.1 only. Never an accept: others' guards come after."""
+    one to it: the kernel refuses 127.0.0.1 only. Never an accept: others' guards come after. Answers to who is not masqueraded
+    come straight to him; there only …-FWD, which knows connections, is the guard."""
     return [
         "-i lo -j RETURN",
-        "-d 127.0.0.0/8 -j DROP",
-        "-s 127.0.0.0/8 -j DROP",
+        f"-d {family.loopback} -j DROP",
+        f"-s {family.loopback} -j DROP",
         *(f"-i {member.bridge} -j {target}" for member in members for target in ("FROM", "RETURN")),
-        *(f"-d {member.subnet} -j DROP" for member in members),
+        *(f"-d {member.subnet} -j DROP" for member in members if member.masquerade or member.internal),
     ]
 
 
-def _sources(members: list[Member]) -> list[str]:
+def _sources(members: list[Member], family: Family) -> list[str]:
     """A container can write any sender on a packet, and this machine, or who is behind it, may trust that sender. Who is in
     several networks may use the address of one in another."""
-    return [*(f"-s {member.subnet} -j RETURN" for member in members), "-j DROP"]
+    always = LINK_SOURCES if family is IPV6 else ()
+    beside = [] if family is IPV6 else [address for member in members for address in member.link_local]
+    return [
+        *(f"-s {source} -j RETURN" for source in (*always, *(member.subnet for member in members))),
+        *(f"-s {address}/32 -d {LINK_LOCAL} -j RETURN" for address in sorted(set(beside))),
+        "-j DROP",
+    ]
 
 
 def _forward(members: list[Member]) -> list[str]:
@@ -163,6 +194,8 @@ def _forward(members: list[Member]) -> list[str]:
         rules.append(f"-o {member.bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
     for member in members:
         # among members: bridged packets come here too where br_netfilter is on
+        if not member.icc:
+            rules.append(f"-i {member.bridge} -o {member.bridge} -m conntrack ! --ctstate DNAT -j DROP")
         rules.append(f"-i {member.bridge} -o {member.bridge} -j ACCEPT")
     for member in members:
         if member.internal:  # before what was published: an internal network does not get at that either
@@ -178,47 +211,75 @@ def _end() -> list[str]:
     return ["-m conntrack --ctstate DNAT -j RETURN", "-m conntrack --ctstate NEW -j DROP"]
 
 
-def _input(members: list[Member], dns_port: int) -> list[str]:
+LINK_SOURCES = ("::/128", "fe80::/10")
+"""What nodes send from while they look for each other (RFC 4861, 4.1 to 4.4)."""
+
+LINK_LOCAL = "169.254.0.0/16"  # RFC 3927
+
+NEIGHBOUR_TYPES = (135, 136)
+"""Questions and answers about neighbours (RFC 4861, 4.3 and 4.4): what ARP is to IPv4, and iptables does not see of that."""
+
+
+def _input(members: list[Member], dns_port: int, family: Family) -> list[str]:
     rules = []
     for member in members:
+        if family is IPV6:
+            rules += [
+                f"-i {member.bridge} -p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j ACCEPT" for kind in NEIGHBOUR_TYPES
+            ]
         rules += [
-            f"-d {member.gateway}/32 -i {member.bridge} -p {protocol} -m {protocol} --dport {dns_port} -j ACCEPT"
+            f"-d {member.gateway}/{family.bits} -i {member.bridge} -p {protocol} -m {protocol} --dport {dns_port} -j ACCEPT"
             for protocol in ("udp", "tcp")
         ]
         rules.append(f"-i {member.bridge} -m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j ACCEPT")
     return rules
 
 
-def _names(members: list[Member], dns_port: int) -> list[str]:
+def _names(members: list[Member], dns_port: int, family: Family) -> list[str]:
+    """Of IPv6 an interface has several addresses, and before Linux 6.3 REDIRECT takes any of them."""
+
+    def target(member: Member) -> str:
+        return (
+            f"DNAT --to-destination [{member.gateway}]:{dns_port}"
+            if family is IPV6
+            else f"REDIRECT --to-ports {dns_port}"
+        )
+
     return [
-        f"-d {member.gateway}/32 -i {member.bridge} -p {protocol} -m {protocol} --dport 53 -j REDIRECT --to-ports {dns_port}"
+        f"-d {member.gateway}/{family.bits} -i {member.bridge} -p {protocol} -m {protocol} --dport 53 -j {target(member)}"
         for member in members
         for protocol in ("udp", "tcp")
     ]
 
 
-def _to(ports: list[Published], *, loopback: bool) -> list[str]:
+def _to(ports: list[Published], family: Family, *, loopback: bool) -> list[str]:
     rules = []
     for published in ports:
         port = published.port
+        if port.host_ip == RELAYED:
+            continue
         if port.host_ip.startswith("127.") is loopback:
-            bound = "" if port.host_ip == "0.0.0.0" else f"-d {port.host_ip}/32 "
+            bound = "" if port.host_ip == family.every else f"-d {port.host_ip}/{family.bits} "
+            to = f"[{published.address}]" if family is IPV6 else published.address
             rules.append(
                 f"{bound}-p {port.protocol} -m {port.protocol} --dport {port.host_port}"
-                f" -j DNAT --to-destination {published.address}:{port.container_port}"
+                f" -j DNAT --to-destination {to}:{port.container_port}"
             )
     return rules
 
 
-def _masquerade(members: list[Member]) -> list[str]:
+RELAYED = "::1"
+"""The address of this machine to which the kernel leads nothing."""
+
+
+def _masquerade(members: list[Member], family: Family) -> list[str]:
     rules = []
     for member in members:
         if not member.internal:
-            rules += [
-                # from this machine's 127.0.0.1: no container could answer to that
-                f"-s 127.0.0.0/8 -o {member.bridge} -j MASQUERADE",
-                # from a member to a port published by a member: the answer would go to it directly, past our memory
-                f"-s {member.subnet} -d {member.subnet} -m conntrack --ctstate DNAT -j MASQUERADE",
-                f"-s {member.subnet} -j EGRESS",
-            ]
+            if family is IPV4:  # from this machine's 127.0.0.1: no container could answer to that
+                rules.append(f"-s {family.loopback} -o {member.bridge} -j MASQUERADE")
+            # from a member to a port published by a member: the answer would go to it directly, past our memory
+            rules.append(f"-s {member.subnet} -d {member.subnet} -m conntrack --ctstate DNAT -j MASQUERADE")
+            if member.masquerade:
+                rules.append(f"-s {member.subnet} -j EGRESS")
     return rules

@@ -25,10 +25,15 @@ def taken(dump: Dump, our_bridges: Iterable[str]) -> tuple[tuple[str, str], ...]
         sorted(
             (str(subnet), who)
             for subnet, who in found
-            if subnet.prefixlen > WHOLE_WORLD_BITS and not subnet.is_loopback
+            if subnet.prefixlen > WHOLE_WORLD_BITS and not _is_everywhere(subnet)
         )
     )
 
 
-def _subnet(text: str) -> ipaddress.IPv4Network:
-    return ipaddress.IPv4Network(text, strict=False)
+def _subnet(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def _is_everywhere(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Every interface has these."""
+    return subnet.is_loopback or (subnet.version == 6 and (subnet.is_link_local or subnet.is_multicast))

@@ -63,7 +63,7 @@ def canonical(rule: str) -> Rule:
 def _plain(option: tuple[str, ...]) -> tuple[str, ...]:
     match option:
         case ("-s" | "-d" | "!-s" | "!-d" as name, address) if "/" not in address:
-            return (name, f"{address}/32")
+            return (name, f"{address}/{128 if ':' in address else 32}")
         case ("--ctstate" | "!--ctstate" as name, states):
             return (name, ",".join(sorted(states.split(","))))
         case _:

@@ -12,17 +12,19 @@ from engine.network import netlink
 NETLINK_SOCK_DIAG = 4  # linux/netlink.h
 SOCK_DIAG_BY_FAMILY = 20  # linux/sock_diag.h
 TCP_LISTEN = 10  # linux/tcp_states.h
+INET_DIAG_SKV6ONLY = 11  # linux/inet_diag.h
 REQUEST = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2
 MESSAGE = struct.Struct("=4x2s2x16s44xI")  # struct inet_diag_msg: the source's port and address, the inode
 ADDRESS_BYTES = {socket.AF_INET: 4, socket.AF_INET6: 16}
 
 
 class Listening(NamedTuple):
-    """`address`: 4 bytes, or 16 of IPv6."""
+    """`address`: 4 bytes, or 16 of IPv6. `only6`: [::] that takes no IPv4."""
 
     address: bytes
     port: int
     inode: int
+    only6: bool = False
 
 
 def listening() -> Iterator[Listening]:
@@ -31,4 +33,5 @@ def listening() -> Iterator[Listening]:
         body = REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << TCP_LISTEN)
         for found in netlink.dump(SOCK_DIAG_BY_FAMILY, body, NETLINK_SOCK_DIAG):
             port, address, inode = MESSAGE.unpack_from(found)
-            yield Listening(address[:size], int.from_bytes(port, "big"), inode)
+            more = dict(netlink.attributes(found, MESSAGE.size))
+            yield Listening(address[:size], int.from_bytes(port, "big"), inode, more.get(INET_DIAG_SKV6ONLY) == b"\x01")

@@ -1,21 +1,36 @@
 """How a container starts, as a worker of the shim does it: from the request to the execve.
 
 The container's first process is cloned as the shim's child, not the worker's. What the shim needs of it is told in
-datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made), then `STARTED` with the ends
-of its streams, or Failed.
+datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made, or after an usher), then
+`STARTED` with the ends of its streams, or Failed.
 
 Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engine import errors
-from engine.process import capabilities, children, durable, frames, identity, launch, program, rootfs, syscalls, wire
+from engine.process import (
+    backing,
+    capabilities,
+    children,
+    donors,
+    durable,
+    frames,
+    identity,
+    launch,
+    program,
+    rootfs,
+    staging,
+    users,
+    ushers,
+    wire,
+)
 from engine.process.frames import Socket
 
-FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_PARENT
 CHILD, STARTED = b"child", b"started"
 
 
@@ -31,32 +46,35 @@ class Started(NamedTuple):
     entered: bool  # its cgroup can be entered by clone
     tty: bool
     stdin_open: bool
+    alone: bool = True  # its end is that of all in its cgroup: it is the first of a pid namespace
 
     def pack(self) -> bytes:
         """No part can hold a NUL: paths cannot, and JSON escapes it."""
-        flags = (self.entered, self.tty, self.stdin_open)
-        numbers = b"%d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
+        flags = (self.entered, self.tty, self.stdin_open, self.alone)
+        numbers = b"%d %d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
         return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, numbers))
 
 
 def unpack(data: bytes) -> Started:
     _, process, run_directory, log_path, numbers = data.split(b"\0")
     log_bytes, log_files, ooms, *flags = (int(number) for number in numbers.split())
-    entered, tty, stdin_open = (bool(flag) for flag in flags)
-    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open)
+    entered, tty, stdin_open, alone = (bool(flag) for flag in flags)
+    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open, alone)
 
 
-def start(report: Socket, data: bytes) -> None:
-    """Do what the Start in `data` asks. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
+def start(report: Socket, data: bytes, userns: int = -1) -> None:
+    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids. Raises `EngineError`,
+    `OSError`; then nothing is left but a child that the shim reaps."""
     spec: wire.StartSpec = frames.decode(data).body.spec
-    _check(spec)
+    _check(spec, userns)
     ooms = count_ooms(spec.oom_counters)
     durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
     try:
+        found = donors.find(spec.namespaces)
         try:
-            _attempt(report, spec, ooms, spec.cgroups.v2)
+            _attempt(report, spec, found, ooms, spec.cgroups.v2, userns)
         except children.BornDeadError:
-            _attempt(report, spec, ooms, "")
+            _attempt(report, spec, found, ooms, "", userns)
     except BaseException as error:
         durable.remove(os.path.join(spec.run_directory, wire.PROCESS_RECORD))
         if count_ooms(spec.oom_counters) > ooms:
@@ -67,7 +85,9 @@ def start(report: Socket, data: bytes) -> None:
 
 
 def program_of(spec: wire.StartSpec) -> program.Program:
+    """In a user namespace every capability can be had, and counts there."""
     confinement = spec.confinement
+    had = capabilities.EVERY if spec.ids else capabilities.ours()
     return program.Program(
         spec.argv,
         spec.environment,
@@ -77,8 +97,9 @@ def program_of(spec: wire.StartSpec) -> program.Program:
         spec.tty,
         spec.init,
         confinement,
-        keep=capabilities.mask(confinement.capabilities) & capabilities.ours(),
+        keep=capabilities.mask(confinement.capabilities) & had,
         seccomp=_read(confinement.seccomp_path) if confinement.seccomp_path else b"",
+        ids=spec.ids.length if spec.ids else users.ID_MAX + 1,
     )
 
 
@@ -93,8 +114,10 @@ def count_ooms(counters: tuple[wire.OomCounter, ...]) -> int:
     return total
 
 
-def _check(spec: wire.StartSpec) -> None:
+def _check(spec: wire.StartSpec, userns: int) -> None:
     """Refuse what no child needs to be made for."""
+    if spec.ids and userns < 0:
+        raise errors.TerminalEngineError("cannot start a container: its sandbox has no user namespace")
     if not spec.argv:
         raise errors.TerminalEngineError("cannot start a container: it has no command")
     try:
@@ -103,17 +126,35 @@ def _check(spec: wire.StartSpec) -> None:
         raise errors.TerminalEngineError(str(error)) from error
 
 
-def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) -> None:
+def _attempt(
+    report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int
+) -> None:
+    trees = backing.trees(spec.mounts)
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
-    try:
-        child = children.clone(
-            FLAGS,
+
+    def bear() -> children.Child:
+        donors.lead(shared)
+        return children.clone(
+            donors.clone_flags(spec.namespaces),
             cgroup_v2,
-            theirs,
-            lambda channel, entered: launch.first(spec, become, streams=streams, enter_v2=not entered, channel=channel),
+            (*theirs, *shared.descriptors, *trees.values()),
+            lambda channel, entered: launch.first(
+                spec, become, shared, streams=streams, trees=trees, enter_v2=not entered, channel=channel
+            ),
         )
+
+    def prepare() -> None:
+        program.limit(spec.confinement)
+        if spec.ids:
+            program.own(theirs, spec.ids.first)
+        staging.build(spec, userns, trees)
+
+    try:
+        keep = (*theirs, *shared.descriptors, *trees.values())
+        child = _usher(report, userns, prepare, bear, keep) if spec.ids else bear()
         frames.close_all(theirs)
+        frames.close_all(trees.values())
         frames.send_raw(report, CHILD, (child.pidfd,))
         process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
         durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)
@@ -131,8 +172,22 @@ def _attempt(report: Socket, spec: wire.StartSpec, ooms: int, cgroup_v2: str) ->
         child.entered,
         spec.tty,
         spec.stdin_open,
+        spec.namespaces.own_pid,
     )
     frames.send_raw(report, kept.pack(), (*ours, *masters))
+
+
+def _usher(
+    report: Socket,
+    userns: int,
+    prepare: Callable[[], None],
+    bear: Callable[[], children.Child],
+    keep: tuple[int, ...],
+) -> children.Child:
+    def told(pidfd: int) -> None:
+        frames.send_raw(report, CHILD, (pidfd,))
+
+    return ushers.clone(userns, prepare, bear, keep=keep, told=told)
 
 
 def _streams(spec: wire.StartSpec) -> tuple[tuple[int, ...], tuple[int, ...], launch.Streams | None]:

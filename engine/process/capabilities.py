@@ -17,6 +17,9 @@ NAMES = (  # linux/capability.h, in the order of their bits
 )
 
 
+EVERY = (1 << len(NAMES)) - 1
+
+
 def mask(names: Iterable[str]) -> int:
     """Raises ValueError for a name that is no capability."""
     return sum(1 << NAMES.index(name) for name in set(names))

@@ -11,7 +11,7 @@ import os
 import signal
 
 from engine import errors
-from engine.process import birth, children, frames, launch, program, syscalls, wire
+from engine.process import birth, capabilities, children, frames, launch, program, syscalls, wire
 from engine.process.frames import Socket
 from engine.process.loop import Loop
 
@@ -43,7 +43,7 @@ class Command:
     ) -> None:
         if not spec.argv:
             raise errors.TerminalEngineError("cannot run nothing: there is no command")
-        self._spec, self._pidfd, self._cgroups, self._caller = spec, pidfd, container.cgroups, caller
+        self._spec, self._pidfd, self._container, self._caller = spec, pidfd, container, caller
         self._become = _program(spec, birth.program_of(container))
         syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
         try:
@@ -66,7 +66,7 @@ class Command:
             cgroup_v2,
             (self._pidfd, *(streams or ())),
             lambda channel, entered: launch.joining(
-                self._cgroups, self._pidfd, self._become, streams=streams, enter_v2=not entered, channel=channel
+                self._container, self._pidfd, self._become, streams=streams, enter_v2=not entered, channel=channel
             ),
         )
         frames.close_all(streams or ())
@@ -135,4 +135,5 @@ def _program(spec: wire.ExecSpec, container: program.Program) -> program.Program
         working_dir=container.working_dir if spec.working_dir is None else spec.working_dir,
         tty=spec.tty,
         init=False,
+        keep=capabilities.ours() if spec.privileged else container.keep,
     )

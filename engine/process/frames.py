@@ -97,13 +97,14 @@ def fields(data: bytes) -> dict[str, Any]:
 def join_fork(spec: wire.SandboxSpec) -> bytes:
     """Give a ForkShim as the zygote is sent it: before the frame, what the fork needs to know of it at once."""
     name = os.fsencode(f"{spec.project}/{spec.name} {spec.run_directory}")
-    return b"\0".join((name, spec.mode.encode(), encode(wire.Frame(0, wire.ForkShim(spec)))))
+    ids = b"%d %d" % spec.ids if spec.ids else b""
+    return b"\0".join((name, spec.mode.encode(), ids, encode(wire.Frame(0, wire.ForkShim(spec)))))
 
 
-def split_fork(data: bytes) -> tuple[bytes, bool, bytes]:
-    """Give the shim's name, whether it has a network of its own, and the frame."""
-    name, mode, frame = data.split(b"\0", 2)
-    return name, mode != b"host", frame
+def split_fork(data: bytes) -> tuple[bytes, bool, bytes, bytes]:
+    """Give the shim's name, whether it has a network of its own, its ids ("first length", or nothing), and the frame."""
+    name, mode, ids, frame = data.split(b"\0", 3)
+    return name, mode != b"host", ids, frame
 
 
 def container_of(data: bytes) -> str:

@@ -31,6 +31,8 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
     called = b"corral init " + os.fsencode(name)
     try:
         channel.close()
+        if os.getpid() != 1:  # in another's pid namespace orphans would go to that one's first process
+            _be_subreaper()
         _become_small(child, called)
         title.show(title.area(), called)
         if os.geteuid() != 0:
@@ -38,6 +40,13 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
         os._exit(_until_end(child))
     finally:
         os._exit(1)
+
+
+def _be_subreaper() -> None:
+    try:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    except OSError:
+        pass  # a profile of the user's knows no prctl
 
 
 def _become_small(child: int, called: bytes) -> None:

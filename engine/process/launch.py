@@ -14,27 +14,52 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from engine import errors
-from engine.process import dispositions, frames, mounting, namespaces, paths, program, rootfs, syscalls, wire
+from engine.process import (
+    dispositions,
+    donors,
+    frames,
+    mounting,
+    namespaces,
+    paths,
+    program,
+    rootfs,
+    syscalls,
+    user_namespaces,
+    wire,
+)
 from engine.process.program import Program
 
 Streams = tuple[int, int, int]
+THE_CONTAINERS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
 
 
 def first(
-    spec: wire.StartSpec, become: Program, *, streams: Streams | None, enter_v2: bool, channel: socket.socket
+    spec: wire.StartSpec,
+    become: Program,
+    shared: donors.Donors,
+    *,
+    streams: Streams | None,
+    trees: dict[str, int],
+    enter_v2: bool,
+    channel: socket.socket,
 ) -> NoReturn:
-    """Be a container's first process. `streams`: stdin (-1: /dev/null), stdout, stderr; None for a pty. `enter_v2`: the clone
-    has not put us into the v2 cgroup."""
+    """Be a container's first process. The clone has put us into its pid namespace. `streams`: stdin (-1: /dev/null), stdout,
+    stderr; None for a pty. `trees`: what its volumes are made of. `enter_v2`: the clone has not put us into the v2 cgroup. In a
+    user namespace an usher has done what takes the machine's rights."""
 
     def prepare() -> None:
-        program.limit(spec.confinement)
+        if not spec.ids:
+            program.limit(spec.confinement)
         _enter_cgroups(spec.cgroups, enter_v2)
-        for key, value in spec.sysctls:
-            namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
+        donors.join(shared)
+        _set_sysctls(spec)
         views = _own_cgroups()
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
-        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-        place = mounting.Mounting(spec.root_path, views)
+        if spec.namespaces.own_cgroup:
+            syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        place = mounting.Mounting(spec.root_path, views, trees, shared.ipc, is_staged=bool(spec.ids))
+        if not spec.ids:
+            place.keep_peers(spec)
+            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
         for operation in rootfs.operations(spec):
             place.perform(operation)
         if place.terminal is not None:
@@ -50,7 +75,7 @@ def first(
 
 
 def joining(
-    cgroups: wire.Cgroups,
+    container: wire.StartSpec,
     pidfd: int,
     become: Program,
     *,
@@ -62,8 +87,13 @@ def joining(
 
     def prepare() -> None:
         program.limit(become.confinement)
-        _enter_cgroups(cgroups, enter_v2)
-        syscalls.setns(pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWCGROUP)
+        _enter_cgroups(container.cgroups, enter_v2)
+        if container.ids:
+            program.own(streams or (), container.ids.first)
+            syscalls.setns(pidfd, syscalls.CLONE_NEWUSER | THE_CONTAINERS)
+            user_namespaces.join_as_root()
+        else:
+            syscalls.setns(pidfd, THE_CONTAINERS)
         if streams is not None:
             program.set_streams(streams, terminal=False)
             _report(channel)
@@ -115,6 +145,23 @@ def _enter_cgroups(cgroups: wire.Cgroups, enter_v2: bool) -> None:
             os.close(descriptor)
         except OSError as error:
             raise errors.EngineError(f"cannot enter the cgroup {os.path.dirname(path)}: {error.strerror}") from error
+
+
+def _set_sysctls(spec: wire.StartSpec) -> None:
+    """Those of the ipc namespace. In a user namespace its root sets them, before Linux 6.9 the machine's, who we are until then.
+    Afterwards we are the former."""
+    refused = []
+    for key, value in spec.sysctls:
+        try:
+            namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
+        except errors.EngineError:
+            if not spec.ids:
+                raise
+            refused.append((key, value))
+    if spec.ids:
+        user_namespaces.join_as_root()
+    for key, value in refused:
+        namespaces.set_sysctl(key, value, names=namespaces.IPC_SYSCTL_NAME)
 
 
 def _own_cgroups() -> wire.Pairs:

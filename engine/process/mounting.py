@@ -1,7 +1,8 @@
 """Perform the operations of `engine.process.rootfs`, in the container's own mount namespace, before its program is executed.
 
 What the kernel provides is made detached and attached to a descriptor of its place (`engine.process.paths`); nothing is looked up
-twice. The file systems exist in this namespace only: when the container's last process is gone, so are they.
+twice. The file systems exist in this namespace only: when the container's last process is gone, so are they. In a user namespace,
+what is the machine's was put onto a stage before (`engine.process.staging`), and is taken from there by the operation's number.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -13,9 +14,9 @@ import stat
 import struct
 
 from engine import errors
-from engine.process import copyup, paths, rootfs, syscalls
+from engine.process import copyup, detached, donors, paths, propagation, rootfs, syscalls
 from engine.process.rootfs import NOTHING_SPECIAL, Operation
-from engine.process.wire import Bind, Device, Overlay, Pairs, Tmpfs
+from engine.process.wire import Bind, Device, Overlay, Pairs, StartSpec, Tmpfs
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h
 SYSFS_MAGIC = 0x62656572  # linux/magic.h
@@ -23,20 +24,35 @@ SYSFS_MAGIC = 0x62656572  # linux/magic.h
 
 class Mounting:
     """`root_path`: where the root is put. `cgroups`: (controllers, path) lines of /proc/self/cgroup, from before the cgroup
-    namespace was left. Afterwards: `root` is the root directory as O_PATH, `null` our own /dev/null, `terminal` (master, slave)
-    where one was opened."""
+    namespace was left. `trees`: what volumes are made of (`engine.process.backing`). `donor`: a pidfd of who shares its /dev/shm,
+    -1 for nobody. `is_staged`: the working directory is the stage. Afterwards: `root` is the root directory as O_PATH, `null` our
+    own /dev/null, `terminal` (master, slave) where one was opened."""
 
-    def __init__(self, root_path: str, cgroups: Pairs) -> None:
+    def __init__(
+        self, root_path: str, cgroups: Pairs, trees: dict[str, int], donor: int = -1, *, is_staged: bool = False
+    ) -> None:
         self.root = -1
         self.null = -1
         self.terminal: tuple[int, int] | None = None
         self._root_path = root_path
+        self._trees = trees
         self._cgroups = cgroups
+        self._donor = donor
+        self._is_staged = is_staged
+        self._number = -1
         self._nothing = -1
         self._overlays: list[int] = []
+        self._shared: dict[str, int] = {}
+
+    def keep_peers(self, spec: StartSpec) -> None:
+        """Take copies of what is to stay a peer of the machine's mounts, before this namespace stops to be one."""
+        for bind in spec.mounts:
+            if isinstance(bind, Bind) and bind.propagation in propagation.SHARED:
+                self._shared[bind.target] = propagation.shared_tree(bind, detached.open_source(bind))
 
     def perform(self, operation: Operation) -> None:
-        """Raises `EngineError` in the operation's words."""
+        """The next one. Raises `EngineError` in the operation's words."""
+        self._number += 1
         try:
             self._perform(operation)
         except OSError as error:
@@ -47,10 +63,15 @@ class Mounting:
         match operation:
             case rootfs.MountOverlay(overlay):
                 self._overlay(overlay)
+            case rootfs.MountVolume(_, place):
+                if not self._is_staged:
+                    self._attach(self._trees[place], os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             case rootfs.CopyUp(source, destination):
                 self._copy_up(source, destination)
             case rootfs.MountFilesystem(kind, target, options, attributes):
-                self._attach(_new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT))
+                self._attach(
+                    detached.new(kind, options, attributes), paths.make_directory(self.root, target, paths.STRICT)
+                )
             case rootfs.MountDevices():
                 self._devices()
             case rootfs.MakeNode(device):
@@ -59,10 +80,13 @@ class Mounting:
                 self._control_groups(syscalls.MOUNT_ATTR_RDONLY if read_only else 0)
             case rootfs.OpenTerminal():
                 self._open_terminal()
+            case rootfs.ShareMemory():
+                memory = paths.make_directory(self.root, "/dev/shm", paths.STRICT)
+                self._attach(donors.shared_memory(self._donor), memory)
             case rootfs.MountTmpfs(tmpfs):
                 self._tmpfs(tmpfs)
-            case rootfs.MountBind(bind):
-                self._bind(bind)
+            case rootfs.MountBind(bind, subpath):
+                self._bind(bind, subpath)
             case rootfs.MakeDirectory(path):
                 os.close(paths.make_directory(self.root, path))
             case rootfs.Mask(path):
@@ -80,13 +104,22 @@ class Mounting:
             os.close(tree)
             os.close(place)
 
-    def _overlay(self, overlay: Overlay) -> None:
-        if overlay.target == "/":
-            _overlay(overlay, os.open(self._root_path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-            self.root = os.open(self._root_path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def _take(self) -> int:
+        """A detached copy of this operation's part of the stage."""
+        return syscalls.open_tree(syscalls.AT_FDCWD, str(self._number), recursive=True)
+
+    def _overlay(self, layers: Overlay) -> None:
+        make = self._attach_staged if self._is_staged else detached.mount_overlay
+        if layers.target == "/":
+            place = str(self._number) if self._is_staged else self._root_path
+            make(layers, os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            self.root = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         else:
-            _overlay(overlay, paths.make_directory(self.root, overlay.target, paths.STRICT))
-            self._overlays.append(paths.find(self.root, overlay.target, paths.STRICT))
+            make(layers, paths.make_directory(self.root, layers.target, paths.STRICT))
+            self._overlays.append(paths.find(self.root, layers.target, paths.STRICT))
+
+    def _attach_staged(self, _: Overlay, place: int) -> None:
+        self._attach(self._take(), place)
 
     def _copy_up(self, source: str, destination: str) -> None:
         try:
@@ -94,21 +127,20 @@ class Mounting:
         except (FileNotFoundError, NotADirectoryError):
             return
         try:
-            copyup.fill(found, destination)
+            staged = f"{self._number}/{os.path.basename(destination)}"
+            copyup.fill(found, staged if self._is_staged else destination)
         finally:
             os.close(found)
 
     def _devices(self) -> None:
-        tree = _new("tmpfs", (("mode", "755"), ("size", "65536k")), syscalls.MOUNT_ATTR_NOSUID)
-        for name, major, minor in rootfs.DEVICES:
-            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=tree)
-            os.chmod(name, 0o666, dir_fd=tree)
-        for text, name in rootfs.DEVICE_LINKS:
-            os.symlink(text, name, dir_fd=tree)
+        tree = self._take() if self._is_staged else detached.devices_tree()
         self.null = _verified_null(os.open("null", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tree))
         self._attach(tree, paths.make_directory(self.root, "/dev", paths.STRICT))
 
     def _node(self, device: Device) -> None:
+        if self._is_staged:
+            self._attach(self._take(), paths.make_file(self.root, device.target, paths.STRICT))
+            return
         above, _, name = device.target.rpartition("/")
         place = paths.make_directory(self.root, above, paths.STRICT)
         kind = stat.S_IFCHR if device.kind == "c" else stat.S_IFBLK
@@ -128,9 +160,9 @@ class Mounting:
         """v2 alone is the whole directory; beside v1, each hierarchy that the container was put into gets a directory."""
         place = paths.make_directory(self.root, "/sys/fs/cgroup", paths.STRICT)
         if [controllers for controllers, _ in self._cgroups] == [""]:
-            self._attach(_new("cgroup2", (), NOTHING_SPECIAL | read_only), place)
+            self._attach(detached.new("cgroup2", (), NOTHING_SPECIAL | read_only), place)
             return
-        tree = _new("tmpfs", (("mode", "755"), ("size", "1m")), NOTHING_SPECIAL)
+        tree = detached.new("tmpfs", (("mode", "755"), ("size", "1m")), NOTHING_SPECIAL)
         entered = [controllers for controllers, path in self._cgroups if path != "/"]
         for controllers in entered:
             os.mkdir(_hierarchy_name(controllers), 0o755, dir_fd=tree)
@@ -156,17 +188,21 @@ class Mounting:
         attributes |= syscalls.MOUNT_ATTR_NOEXEC if tmpfs.no_exec else 0
         attributes |= syscalls.MOUNT_ATTR_RDONLY if tmpfs.read_only else 0
         place = _refuse_kernel_own(paths.make_directory(self.root, tmpfs.target), tmpfs.target)
-        self._attach(_new("tmpfs", tuple(options), attributes), place)
+        self._attach(detached.new("tmpfs", tuple(options), attributes), place)
 
-    def _bind(self, bind: Bind) -> None:
-        source = _open_source(bind)
-        try:
-            tree = syscalls.open_tree(source, "", recursive=True)
-            is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
-        finally:
-            os.close(source)
-        attributes = syscalls.MOUNT_ATTR_RDONLY if bind.read_only else 0
-        syscalls.mount_setattr(tree, attributes=attributes, propagation=syscalls.MS_PRIVATE, recursive=True)
+    def _bind(self, bind: Bind, subpath: str) -> None:
+        if self._is_staged:
+            tree = self._take()
+        else:
+            source = detached.open_source(bind, subpath)
+            try:
+                peer = self._shared.get(bind.target)
+                tree = detached.copy_of(bind, source) if peer is None else peer
+                propagation.settle(bind, source, tree)
+            finally:
+                os.close(source)
+            detached.make_read_only(tree, bind)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         make = paths.make_directory if is_directory else paths.make_file
         self._attach(tree, _refuse_kernel_own(make(self.root, bind.target), bind.target))
 
@@ -181,7 +217,7 @@ class Mounting:
         if self._nothing >= 0:
             return syscalls.open_tree(self._nothing, "")
         options = (("nr_inodes", "2"), ("size", "4096"), ("mode", "555"))
-        tree = _new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
+        tree = detached.new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
         self._nothing = os.dup(tree)
         return tree
 
@@ -244,102 +280,13 @@ def _refuse_kernel_own(place: int, target: str) -> int:
     return place
 
 
-def _open_source(bind: Bind) -> int:
-    if bind.create_host_path:
-        os.makedirs(bind.source, 0o755, exist_ok=True) if not os.path.lexists(bind.source) else None
-    try:
-        return os.open(bind.source, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise errors.TerminalEngineError(
-            f"cannot mount {bind.source} at {bind.target}: the machine has no such path"
-        ) from error
-
-
-def _new(kind: str, options: Pairs, attributes: int) -> int:
-    """Make a file system of the kernel's, detached; a directory descriptor to work in."""
-    context = syscalls.fsopen(kind)
-    try:
-        for key, value in (("source", "corral" if kind == "overlay" else kind), *options):
-            syscalls.fsconfig(context, key, value or None)
-        return syscalls.fsmount(context, attributes)
-    finally:
-        os.close(context)
-
-
 def _hierarchy_name(controllers: str) -> str:
     return controllers.removeprefix("name=") or "unified"
 
 
 def _hierarchy(controllers: str, attributes: int) -> int:
     if not controllers:
-        return _new("cgroup2", (), attributes)
+        return detached.new("cgroup2", (), attributes)
     if controllers.startswith("name="):
-        return _new("cgroup", (("none", ""), ("name", controllers.removeprefix("name="))), attributes)
-    return _new("cgroup", tuple((controller, "") for controller in controllers.split(",")), attributes)
-
-
-def _overlay(overlay: Overlay, place: int) -> None:
-    """Layers are named through descriptors: an option of the new interface has room for 255 bytes, those of mount(2) together
-    for 4096, and neither has a clean way to write a `:`. `place` is closed."""
-    if not overlay.upper and len(overlay.lowers) == 1:
-        _read_only_copy(overlay.lowers[0], place)
-        return
-    names = [*overlay.lowers, *((overlay.upper, overlay.work) if overlay.upper else ())]
-    layers = [os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for name in names]
-    through = [f"/proc/self/fd/{layer}" for layer in layers]
-    lowers, writable = through[: len(overlay.lowers)], through[len(overlay.lowers) :]
-    try:
-        try:
-            _overlay_new(lowers, writable, place)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENODEV):
-                raise
-            _overlay_old(lowers, writable, place)
-    finally:
-        for descriptor in (*layers, place):
-            os.close(descriptor)
-
-
-def _read_only_copy(source: str, place: int) -> None:
-    """A single layer that nobody writes to needs no overlay, and the kernel makes none. `place` is closed."""
-    tree = syscalls.open_tree(syscalls.AT_FDCWD, source, recursive=True)
-    try:
-        attributes = syscalls.MOUNT_ATTR_RDONLY
-        syscalls.mount_setattr(tree, attributes=attributes, propagation=syscalls.MS_PRIVATE, recursive=True)
-        syscalls.move_mount(tree, place)
-    finally:
-        os.close(tree)
-        os.close(place)
-
-
-def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
-    """Since Linux 6.7. Raises OSError, EINVAL before."""
-    if "overlay-api" in syscalls.missing or _is_taken_unread("overlay"):
-        raise OSError(errno.EINVAL, "overlay has not got the new interface")
-    options = [("lowerdir+", lower) for lower in lowers]
-    options += zip(("upperdir", "workdir"), writable, strict=False)
-    tree = _new("overlay", tuple(options), 0)
-    try:
-        syscalls.move_mount(tree, place)
-    finally:
-        os.close(tree)
-
-
-def _is_taken_unread(kind: str) -> bool:
-    """Whether options of this kind of file system go through the new interface to the old code (overlay's, before Linux 6.5),
-    which reads them at the end, and complains in the machine's log about those it does not know."""
-    context = syscalls.fsopen(kind)
-    try:
-        syscalls.fsconfig(context, "no-such-option")
-    except OSError:
-        return False
-    finally:
-        os.close(context)
-    return True
-
-
-def _overlay_old(lowers: list[str], writable: list[str], place: int) -> None:
-    data = f"lowerdir={':'.join(lowers)}"
-    if writable:
-        data += f",upperdir={writable[0]},workdir={writable[1]}"
-    syscalls.mount("corral", f"/proc/self/fd/{place}", "overlay", 0, data)
+        return detached.new("cgroup", (("none", ""), ("name", controllers.removeprefix("name="))), attributes)
+    return detached.new("cgroup", tuple((controller, "") for controller in controllers.split(",")), attributes)

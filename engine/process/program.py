@@ -40,12 +40,13 @@ class Program(NamedTuple):
     confinement: Confinement
     keep: int  # capabilities, a mask
     seccomp: bytes
+    ids: int  # all below this are users and groups here
 
 
 def become(program: Program, channel: socket.socket) -> NoReturn:
     """Execute the program in the root directory and the namespaces that this process is in by now. `channel` is closed by the
     execve. Raises `TerminalEngineError` for what only another Config helps against."""
-    user = _user(program.user, program.confinement.groups)
+    user = _user(program.user, program.confinement.groups, program.ids)
     _enter_directory(program.working_dir or "/")
     for descriptor in range(3):
         if os.fstat(descriptor).st_rdev != os.makedev(1, 3):
@@ -88,11 +89,18 @@ def limit(confinement: Confinement) -> None:
         raise errors.TerminalEngineError(f"{what}: corral may not go below its own without CAP_SYS_RESOURCE") from error
 
 
-def _user(wanted: str, groups: tuple[str, ...]) -> users.User:
+def own(streams: tuple[int, ...], owner: int) -> None:
+    """Make these pipes this user's and group's."""
+    for stream in streams:
+        os.fchown(stream, owner, owner)
+
+
+def _user(wanted: str, groups: tuple[str, ...], ids: int) -> users.User:
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         group = users.read(root, "/etc/group")
-        return users.with_groups(users.find(wanted, users.read(root, "/etc/passwd"), group), groups, group)
+        found = users.with_groups(users.find(wanted, users.read(root, "/etc/passwd"), group), groups, group)
+        return users.within(found, ids)
     except users.UserError as error:
         raise errors.TerminalEngineError(f"cannot run as user {wanted!r}: {error}") from error
     finally:

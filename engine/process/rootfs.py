@@ -10,7 +10,18 @@ import os
 from typing import NamedTuple, TypeVar
 
 from engine.process.syscalls import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
-from engine.process.wire import Bind, Confinement, Device, Overlay, Pairs, StartSpec, Tmpfs, Volume
+from engine.process.wire import (
+    Bind,
+    Confinement,
+    Device,
+    Filesystem,
+    Namespaces,
+    Overlay,
+    Pairs,
+    StartSpec,
+    Tmpfs,
+    Volume,
+)
 
 NOTHING_SPECIAL = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
@@ -40,6 +51,13 @@ class RootfsError(Exception):
 
 class MountOverlay(NamedTuple):
     overlay: Overlay
+
+
+class MountVolume(NamedTuple):
+    """What a volume is made of, on its directory `place` of the machine's; seen in this namespace only."""
+
+    filesystem: Filesystem
+    place: str
 
 
 class CopyUp(NamedTuple):
@@ -74,12 +92,19 @@ class MountCgroups(NamedTuple):
     read_only: bool = True
 
 
+class ShareMemory(NamedTuple):
+    """/dev/shm, as whose ipc namespace it is has it."""
+
+
 class MountTmpfs(NamedTuple):
     tmpfs: Tmpfs
 
 
 class MountBind(NamedTuple):
+    """`subpath`: what is there inside the source, whatever links are on the way."""
+
     bind: Bind
+    subpath: str = ""
 
 
 class OpenTerminal(NamedTuple):
@@ -106,11 +131,13 @@ class Pivot(NamedTuple):
 
 Operation = (
     MountOverlay
+    | MountVolume
     | CopyUp
     | MountFilesystem
     | MountDevices
     | MakeNode
     | MountCgroups
+    | ShareMemory
     | MountTmpfs
     | MountBind
     | OpenTerminal
@@ -126,10 +153,12 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
     if not spec.overlays or spec.overlays[0].target != "/":
         raise RootfsError("the first overlay is not at /")
     mounts = sorted((_checked(mount) for mount in spec.mounts), key=lambda mount: mount.target.count("/"))
+    backed = {mount.source: mount.filesystem for mount in mounts if isinstance(mount, Volume) and mount.filesystem}
     return (
         *(MountOverlay(overlay) for overlay in spec.overlays),
+        *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
         *(CopyUp(mount.target, mount.source) for mount in mounts if isinstance(mount, Volume) and mount.copy_up),
-        *_kernel_file_systems(spec.shm_bytes, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
+        *_kernel_file_systems(spec, MOUNT_ATTR_RDONLY if not spec.confinement.writable_kernel else 0),
         *(MakeNode(_checked(device)) for device in spec.devices),
         *((OpenTerminal(),) if spec.tty else ()),
         *(_operation(mount) for mount in (*mounts, *(_checked(file) for file in spec.files))),
@@ -137,6 +166,21 @@ def operations(spec: StartSpec) -> tuple[Operation, ...]:
         *_confined(spec.confinement),
         *((MakeReadOnly("/"),) if spec.read_only else ()),
         Pivot(),
+    )
+
+
+def at_rest(
+    overlays: tuple[Overlay, ...], mounts: tuple[Bind | Volume, ...], *, read_only: bool
+) -> tuple[Operation, ...]:
+    """List what makes the file system of a container that does not run, as far as there is any: its root and its data."""
+    placed = sorted((_checked(mount) for mount in mounts), key=lambda mount: mount.target.count("/"))
+    backed = {mount.source: mount.filesystem for mount in placed if isinstance(mount, Volume) and mount.filesystem}
+    return (
+        *(MountOverlay(overlay) for overlay in overlays),
+        *(MountVolume(filesystem, place) for place, filesystem in backed.items()),
+        *(CopyUp(mount.target, mount.source) for mount in placed if isinstance(mount, Volume) and mount.copy_up),
+        *(_operation(mount) for mount in placed),
+        *((MakeReadOnly("/"),) if read_only else ()),
     )
 
 
@@ -148,8 +192,11 @@ def describe(operation: Operation) -> str:
         case MountFilesystem(kind, target, options, attributes):
             text = ",".join([key if value == "" else f"{key}={value}" for key, value in options])
             return f"{kind} {target} {text or '-'} {'ro' if attributes & MOUNT_ATTR_RDONLY else 'rw'}"
-        case MountBind(bind):
-            return f"bind {bind.source} {bind.target} {'ro' if bind.read_only else 'rw'}"
+        case MountBind(bind, subpath):
+            source = f"{bind.source}/{subpath}" if subpath else bind.source
+            return f"bind {source} {bind.target} {'ro' if bind.read_only else 'rw'}"
+        case MountVolume(filesystem, place):
+            return f"{filesystem.kind} of {filesystem.device} {place}"
         case MountTmpfs(tmpfs):
             return f"tmpfs {tmpfs.target} mode={tmpfs.mode:o}"
         case CopyUp(source, destination):
@@ -162,7 +209,15 @@ def describe(operation: Operation) -> str:
             return type(operation).__name__.lower()
 
 
-def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...]:
+def _shared_memory(namespaces: Namespaces, size_bytes: int) -> tuple[Operation, ...]:
+    if not namespaces.shared_memory:
+        return ()
+    if namespaces.own_ipc:
+        return (MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(size_bytes)))),)
+    return (ShareMemory() if namespaces.ipc_of else MountBind(Bind("/dev/shm", "/dev/shm")),)
+
+
+def _kernel_file_systems(spec: StartSpec, read_only: int) -> tuple[Operation, ...]:
     pts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
     return (
         MountFilesystem("proc", "/proc"),
@@ -170,7 +225,7 @@ def _kernel_file_systems(shm_bytes: int, read_only: int) -> tuple[Operation, ...
         MountCgroups(bool(read_only)),
         MountDevices(),
         MountFilesystem("devpts", "/dev/pts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
-        MountFilesystem("tmpfs", "/dev/shm", (("mode", "1777"), ("size", str(shm_bytes)))),
+        *_shared_memory(spec.namespaces, spec.shm_bytes),
         MountFilesystem("mqueue", "/dev/mqueue"),
     )
 
@@ -179,8 +234,8 @@ def _operation(mount: Bind | Volume | Tmpfs) -> Operation:
     match mount:
         case Tmpfs():
             return MountTmpfs(mount)
-        case Volume(source, target, read_only, _):
-            return MountBind(Bind(source, target, read_only))
+        case Volume(source, target, read_only, _, subpath):
+            return MountBind(Bind(source, target, read_only), subpath)
         case Bind():
             return MountBind(mount)
 
@@ -191,7 +246,7 @@ def _confined(confinement: Confinement) -> tuple[Operation, ...]:
     return (*(MakeReadOnly(path) for path in read_only), *(Mask(path) for path in masked))
 
 
-Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume | Tmpfs, Device)
+Placed = TypeVar("Placed", Bind, Volume, Tmpfs, Bind | Volume, Bind | Volume | Tmpfs, Device)
 
 
 def _checked(mount: Placed) -> Placed:

@@ -11,6 +11,7 @@ from engine.process import birth, children, death, durable, frames, logs, wire, 
 from engine.process.frames import Socket
 from engine.process.loop import Loop
 from engine.process.output import Output
+from engine.process.taps import Tap
 
 PLANNED = (b'"planned":false', b'"planned":true')
 
@@ -48,6 +49,13 @@ class Running:
         if self.pidfd >= 0:
             children.send_signal(self.pidfd, number)
 
+    def attach(self) -> tuple[tuple[Tap, ...], tuple[int, ...], bytes]:
+        """Give (the taps, what a client gets, the encoded Attached without its container's name) of a run that was executed."""
+        assert self.kept is not None
+        taps, descriptors = self._output.tap(self.kept.tty)
+        words = (b"true" if flag else b"false" for flag in (self.kept.tty, self.kept.stdin_open))
+        return taps, descriptors, b'"tty":%b,"stdin":%b' % tuple(words)
+
     def stop(self, number: int, grace_s: float) -> None:
         """Mark the run as planned, durably, then ask it to end, and kill it after the grace. The last stop's grace counts."""
         self._is_planned = True
@@ -61,7 +69,8 @@ class Running:
 
     def kill(self) -> None:
         """Kill everything in it, now: with its first process the kernel kills its pid namespace, and nothing forks in that any
-        more. All that is in the cgroup was cloned into that namespace."""
+        more. All that is in the cgroup was cloned into that namespace; where that is another's, the rest is killed after it
+        (`death.record`)."""
         self._must_die = True
         self.signal(signal.SIGKILL)
 
@@ -113,7 +122,8 @@ class Running:
         self._output.close()
         self._log.close()
         self._exit = b""
-        if self._is_planned:  # a stop on request is most often the sandbox's last: a fork would only cost 4 ms
+        if self._is_planned and self.kept is not None and self.kept.alone:
+            # a stop on request is most often the sandbox's last: a fork would only cost 4 ms
             self._exit = self._record()
             self._over()
         else:

@@ -13,8 +13,19 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from engine import errors
-from engine.network import netlink
-from engine.process import birth, commands, connections, durable, frames, identity, namespaces, title, wire, workers
+from engine.process import (
+    birth,
+    commands,
+    connections,
+    durable,
+    frames,
+    identity,
+    namespaces,
+    title,
+    user_namespaces,
+    wire,
+    workers,
+)
 from engine.process.connections import Connection, Server
 from engine.process.frames import Socket
 from engine.process.loop import Loop
@@ -34,10 +45,15 @@ def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
     """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
     try:
         os.setsid()
-        name, has_network, data = frames.split_fork(data)
+        name, has_network, ids, data = frames.split_fork(data)
         title.show(area, b"corral shim " + name)
-        namespaces.enter(has_network)
-        Shim(Loop(), data, first, has_network, JOBS).run()
+        jobs = JOBS
+        if ids:
+            userns = user_namespaces.enter(ids, has_network)
+            jobs = Jobs(set_up, lambda report, data: birth.start(report, data, userns))
+        else:
+            namespaces.enter(has_network)
+        Shim(Loop(), data, first, jobs).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:
@@ -56,31 +72,14 @@ def set_up(report: Socket, data: bytes, listening: Socket, pid: int) -> None:
     frames.send_raw(report, frames.encode(wire.Ready(who)))
 
 
-def perform(report: Socket, data: bytes, has_network: bool) -> None:
-    """Do what needs nothing of the shim but its namespaces. A worker's job; reports the answer, encoded."""
-    body = frames.decode(data).body
-    match body:
-        case wire.SetHostname(hostname, domainname):
-            namespaces.name(hostname, domainname)
-        case wire.ConfigureInterface() | wire.UnconfigureInterface() if not has_network:
-            raise errors.TerminalEngineError("cannot configure an interface: the sandbox uses the machine's network")
-        case wire.ConfigureInterface(name, address, prefix_length, gateway):
-            netlink.configure_interface(name, address, prefix_length, gateway)
-        case wire.UnconfigureInterface(name):
-            netlink.unconfigure_interface(name)
-        case _:
-            raise errors.TerminalEngineError(f"cannot {type(body).__name__}: this shim does not know how")
-    frames.send_raw(report, DONE)
-
-
 JOBS = Jobs(set_up, birth.start)
 
 
 class Shim:
     """`_ended`: the encoded last exit of each container that ran here and rests."""
 
-    def __init__(self, loop: Loop, data: bytes, first: Socket, has_network: bool, jobs: Jobs) -> None:
-        self._loop, self._has_network, self._jobs = loop, has_network, jobs
+    def __init__(self, loop: Loop, data: bytes, first: Socket, jobs: Jobs) -> None:
+        self._loop, self._jobs = loop, jobs
         self._running: dict[str, Running] = {}
         self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
@@ -143,6 +142,8 @@ class Shim:
                 self._start(connection, number, data)
             case "Exec":
                 self._exec(connection, data)
+            case "Attach":
+                self._attach(connection, number, frames.fields(data)["container"])
             case "Stop":
                 asked = frames.fields(data)
                 self._stop(connection, number, asked["container"], asked["number"], asked["grace_s"])
@@ -166,15 +167,7 @@ class Shim:
             case "Quit":
                 self._quit(connection, number)
             case _:
-                self._delegate(connection, number, data)
-
-    def _delegate(self, connection: Connection, number: int, data: bytes) -> None:
-        workers.fork(
-            self._loop,
-            "do what was asked of the shim",
-            lambda report: perform(report, data, self._has_network),
-            lambda answer, _descriptors: connection.send(number, answer),
-        )
+                raise errors.TerminalEngineError(f"cannot {kind}: this shim does not know how")
 
     # ------------------------------------------------------------------------------------------------------ containers
 
@@ -258,6 +251,15 @@ class Shim:
             lambda _answer, _descriptors: None,
         )
         connection.close()
+
+    def _attach(self, connection: Connection, number: int, container: str) -> None:
+        """It hears of the end, too. What the container is handed waits for nobody: who hangs up is forgotten."""
+        taps, descriptors, words = self._find(container).attach()
+        connection.subscribed = True
+        for tap in taps:
+            tap.stalled = connection.close
+            connection.on_close.append(tap.cut)
+        connection.send(number, b'{"is":"Attached","container":%b,%b}' % (frames.text(container), words), descriptors)
 
     def _release(self, key: str) -> None:
         frames.close_all(self._held.pop(key, ()))

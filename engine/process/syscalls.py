@@ -10,10 +10,19 @@ import errno
 import os
 import struct
 
-FEATURES = ("pidfs", "pidfd-exit", "overlay-api", "detached-mounts", "clone-into-cgroup", "cgroup-kill", "small-init")
+FEATURES = (
+    "pidfs",
+    "pidfd-exit",
+    "overlay-api",
+    "detached-mounts",
+    "clone-into-cgroup",
+    "cgroup-kill",
+    "small-init",
+    "idmap",
+)
 """What can be done without: the inode of a pidfd (Linux 6.9), the exit code of who is reaped (6.15), overlay's layers one by one
 (6.7), copies of and places in mounts that are attached nowhere (6.15), CLONE_INTO_CGROUP (5.7; no v2 tree), cgroup.kill (5.14),
-and our own init in machine code (x86-64). Whatever else is in this module, Linux 6.1 has."""
+our own init in machine code (x86-64), file systems shown under other owners. Whatever else is here, Linux 6.1 has."""
 
 missing: set[str] = {name for name in os.environ.get("CORRAL_WITHOUT", "").split(",") if name}
 """Those of FEATURES that this kernel is to be taken not to have; for tests."""
@@ -31,17 +40,18 @@ KEYCTL, SECCOMP, PIVOT_ROOT, RT_SIGACTION = {"x86_64": (250, 317, 155, 13), "aar
 
 # linux/sched.h
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
-CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 CLONE_PIDFD, CLONE_PARENT, CLONE_INTO_CGROUP = 0x1000, 0x8000, 0x200000000
 
 # linux/mount.h
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
-MS_PRIVATE = 1 << 18
+MS_BIND, MS_REMOUNT, MS_PRIVATE, MS_SHARED = 4096, 32, 1 << 18, 1 << 20
 MNT_DETACH = 2
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
 FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+MOUNT_ATTR_IDMAP = 0x100000
 AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
 
 # linux/openat2.h
@@ -49,7 +59,8 @@ RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RE
 
 # linux/prctl.h
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 4, 8, 15, 23, 24
-PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 4  # and linux/securebits.h
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
 
 KEYCTL_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 SECCOMP_SET_MODE_FILTER = 1  # linux/seccomp.h
@@ -229,8 +240,15 @@ def _refuse_detached(descriptor: int) -> None:
             raise OSError(errno.EINVAL, "told to do without mounts that are attached nowhere")
 
 
-def mount_setattr(tree: int, *, attributes: int = 0, propagation: int = 0, recursive: bool = False) -> None:
-    packed = ctypes.create_string_buffer(struct.pack("=4Q", attributes, 0, propagation, 0), 32)
+def mount_setattr(
+    tree: int, *, attributes: int = 0, propagation: int = 0, recursive: bool = False, userns: int = -1
+) -> None:
+    """`userns`: show the owners of a detached tree's files as this user namespace maps them; EINVAL where the file system
+    cannot."""
+    if userns >= 0 and "idmap" in missing:
+        raise OSError(errno.EINVAL, "mount_setattr: told to do without MOUNT_ATTR_IDMAP")
+    attributes |= MOUNT_ATTR_IDMAP if userns >= 0 else 0
+    packed = ctypes.create_string_buffer(struct.pack("=4Q", attributes, 0, propagation, max(userns, 0)), 32)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     _call(MOUNT_SETATTR, "mount_setattr", tree, b"", flags, packed, 32)
 

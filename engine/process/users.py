@@ -90,6 +90,14 @@ def with_groups(user: User, wanted: tuple[str, ...], group: bytes) -> User:
     return user._replace(groups=tuple(dict.fromkeys([*user.groups, *(_gid(name, group) for name in wanted)])))
 
 
+def within(user: User, ids: int) -> User:
+    """The user, if there are so many ids here. Raises `UserError`."""
+    beyond = max(user.uid, user.gid, *user.groups)
+    if beyond >= ids:
+        raise UserError(f"there is no id {beyond} in a user namespace that has {ids} (userns_mode: host has all)")
+    return user
+
+
 def accounts(passwd: bytes) -> Iterator[Account]:
     """Yield the well-formed entries; what is malformed or out of range is nobody."""
     for fields in _entries(passwd, 7):

@@ -57,10 +57,18 @@ class Exit(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------- sandboxes
 
 
+class IdRange(NamedTuple):
+    """The user and group ids of the machine, from `first` on, that are 0, 1, 2 … in a user namespace."""
+
+    first: int
+    length: int
+
+
 class SandboxSpec(NamedTuple):
     """What a shim is made from. `directory` is the sandbox's own, absolute, 0700, and exists: the shim puts `shim.sock` and
     `shim.json` there. `mode` is "private" | "none" (a network namespace of its own with lo up) or "host" (uts only).
-    `sysctls` are ("net.…", value) pairs, applied after the defaults; refused in mode host."""
+    `sysctls` are ("net.…", value) pairs, applied after the defaults; refused in mode host. `ids`: its namespaces belong to a
+    user namespace of its own with these ids, and so do its containers; not in mode host."""
 
     sandbox: str  # uid
     name: str
@@ -71,6 +79,7 @@ class SandboxSpec(NamedTuple):
     domainname: str = ""
     mode: str = "private"
     sysctls: Pairs = ()
+    ids: IdRange | None = None
 
 
 # --------------------------------------------------------------------------------------------------------- containers
@@ -87,22 +96,41 @@ class Overlay(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A path of the machine at `target`: a directory, a file or a socket."""
+    """A path of the machine at `target`: a directory, a file or a socket. `propagation`: "rprivate", "rslave", "rshared" …;
+    `recursive`: whether what is mounted below it comes with it ("disabled": not), and whether `read_only` counts there, too
+    ("writable": not). `is_ours`: a file of corral's, whose owners are the container's already; others are shown in a user
+    namespace as if its ids were the machine's."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    propagation: str = "rprivate"
+    recursive: str = "enabled"
+    is_ours: bool = False
+
+
+class Filesystem(NamedTuple):
+    """A file system of this `kind` on `device`; "bind": the directory `device`. `attributes` are MOUNT_ATTR_ of the mount;
+    `options` the file system's own, ("ro", "") is a flag."""
+
+    kind: str
+    device: str
+    attributes: int = 0
+    options: Pairs = ()
 
 
 class Volume(NamedTuple):
     """A directory of ours at `target`. `copy_up`: while it is empty it is filled with what the image has there, under a lock;
-    `SOURCE.filling` beside it marks a copy that was cut short and is begun again."""
+    `SOURCE.filling` beside it marks a copy that was cut short and is begun again. `filesystem`: is mounted on the directory
+    first, in the container's mount namespace alone. `subpath`: the part of it that is at `target`; it must exist."""
 
     source: str
     target: str
     read_only: bool = False
     copy_up: bool = True
+    subpath: str = ""
+    filesystem: Filesystem | None = None
 
 
 class Tmpfs(NamedTuple):
@@ -163,6 +191,19 @@ class Confinement(NamedTuple):
     writable_kernel: bool = False  # /sys and the cgroups
 
 
+class Namespaces(NamedTuple):
+    """Which namespaces a container has for itself. One that is not its own is that of the process named, the machine's where none
+    is; without `uts_of` it is the sandbox's. `shared_memory`: it has a /dev/shm, its own or the one of the ipc namespace."""
+
+    own_pid: bool = True
+    own_ipc: bool = True
+    own_cgroup: bool = True
+    shared_memory: bool = True
+    pid_of: Identity | None = None
+    ipc_of: Identity | None = None
+    uts_of: Identity | None = None
+
+
 class StartSpec(NamedTuple):
     """Everything a shim needs to start a container. All paths are absolute paths of the machine unless they say `target`.
 
@@ -170,7 +211,7 @@ class StartSpec(NamedTuple):
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` (0: never) it becomes `LOG_PATH.1`, and so on up to `log_files` files.
     `files` are bound over /etc/hosts and the like, after everything else. `sysctls` are those of the ipc namespace. `user` is
-    "", "name", "uid", or either with ":group".
+    "", "name", "uid", or either with ":group". `ids` are those of the sandbox's user namespace, which the container is in too.
     """
 
     container: str  # uid
@@ -198,11 +239,14 @@ class StartSpec(NamedTuple):
     stdin_open: bool = False
     log_bytes: int = 0
     log_files: int = 2
+    namespaces: Namespaces = Namespaces()
+    ids: IdRange | None = None
 
 
 class ExecSpec(NamedTuple):
     """A command in a running container. What is None is as the container's. `detached`: it lives on when the client leaves;
-    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed)."""
+    else the client's leaving ends it (a pty hangs up, a pipe's process group is killed). `privileged`: with every capability
+    that we have."""
 
     container: str
     argv: tuple[str, ...]
@@ -211,6 +255,57 @@ class ExecSpec(NamedTuple):
     working_dir: str | None = None
     tty: bool = False
     detached: bool = False
+    privileged: bool = False
+
+
+# ------------------------------------------------------------------------------------------------------------- copies
+
+
+class CopyOut(NamedTuple):
+    """What is at `path` of the container, as a tar stream. `follow`: what a link leads to, where it is one."""
+
+    path: str
+    follow: bool = False
+
+
+class CopyIn(NamedTuple):
+    """A tar stream to `path` of the container. `base`: what all its names begin with, "" for an archive of anything, which goes
+    into a directory that is there. `is_directory`: of the source. `keep_owners`: as in the stream, not root's."""
+
+    path: str
+    base: str = ""
+    is_directory: bool = False
+    keep_owners: bool = False
+
+
+class Copy(NamedTuple):
+    """To a copy worker (`engine.copying.worker`). `overlays` and `mounts`: the file system of a container that does not run,
+    whose root is mounted at `root_path` for the worker alone; of one that runs, () and the worker has a pidfd.
+    `has_user_namespace`: which is entered, for its owners.
+
+    Answer: CopyStarted with the caller's end of a pipe that carries the tar stream; or Failed. At the end CopyEnded, or
+    Failed."""
+
+    order: CopyOut | CopyIn
+    root_path: str = ""
+    overlays: tuple[Overlay, ...] = ()
+    mounts: tuple[Bind | Volume, ...] = ()
+    read_only: bool = False
+    has_user_namespace: bool = False
+
+
+class CopyStarted(NamedTuple):
+    """`base`: what all names in the stream begin with; `is_directory`: what is copied out is one."""
+
+    base: str = ""
+    is_directory: bool = False
+
+
+class CopyEnded(NamedTuple):
+    """`notes`: (name, why) of what was left out, or is not as it was; `more`: so many beside these."""
+
+    notes: Pairs = ()
+    more: int = 0
 
 
 # ----------------------------------------------------------------------------------------------------------- requests
@@ -258,19 +353,10 @@ class ExecSignal(NamedTuple):
     number: int
 
 
-class ConfigureInterface(NamedTuple):
-    """In the sandbox's network namespace: rename nothing, bring `name` up with this address and default route. Answer: Done."""
+class Attach(NamedTuple):
+    """To what the container's first process writes from now on. Answer: Attached; then this connection is told of exits."""
 
-    name: str
-    address: str
-    prefix_length: int
-    gateway: str | None = None
-
-
-class UnconfigureInterface(NamedTuple):
-    """Take addresses and routes off `name` and bring it down; one that is gone is done. Answer: Done."""
-
-    name: str
+    container: str
 
 
 class Hold(NamedTuple):
@@ -283,11 +369,6 @@ class Release(NamedTuple):
     """Close what is held under these keys; unknown ones are released already. Answer: Done."""
 
     keys: tuple[str, ...]
-
-
-class SetHostname(NamedTuple):
-    hostname: str
-    domainname: str = ""
 
 
 class List(NamedTuple):
@@ -338,6 +419,15 @@ class Listing(NamedTuple):
     held: tuple[str, ...] = ()
 
 
+class Attached(NamedTuple):
+    """Comes with the reading ends of stdout and stderr, or of the terminal's output alone (`tty`); then with the terminal, which
+    is to be written to and not read, or with the writing end of its input, where that is open (`stdin`)."""
+
+    container: str
+    tty: bool
+    stdin: bool
+
+
 class ExecStarted(NamedTuple):
     pid: int
     tty: bool
@@ -354,6 +444,14 @@ class Exited(NamedTuple):
 class Prepared(NamedTuple):
     """From a child to its shim: what can be set up is set up. Comes with the pty's master where it opened one. Then follows
     Failed, or the end of the connection, which is the execve. The child waits for Go before it goes on."""
+
+
+class Born(NamedTuple):
+    """From an usher to its shim's worker, with two descriptors: the child's pidfd and our end of its channel. `entered`: the
+    clone has put it into its v2 cgroup."""
+
+    pid: int
+    entered: bool
 
 
 class Go(NamedTuple):

@@ -18,7 +18,7 @@ from engine.types.configs import (
     SandboxConfig,
     VolumeConfig,
 )
-from engine.types.parts import PortMap
+from engine.types.parts import IdRange, PortMap
 
 
 class State(StrEnum):
@@ -71,9 +71,20 @@ class EndpointInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The run of another container whose namespace a running one is in; `started_at` names the run."""
+
+    slot: str
+    uid: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerInfo:
-    """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, not by
-    itself; `hasty`: exits in a row that came within 10 s of their start. Times are seconds since the epoch."""
+    """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, or the container
+    whose pid namespace it was in, not by itself; `hasty`: exits in a row that came within 10 s of their start; `joined`: while
+    it runs, in whose namespaces; `hooked` False: the last run's `post_start` have not all succeeded (a run that was ended for
+    that has no code 0). Times are seconds since the epoch."""
 
     config: ContainerConfig
     uid: str
@@ -92,6 +103,8 @@ class ContainerInfo:
     ended_at: float = 0.0
     restarts: int = 0
     hasty: int = 0
+    joined: tuple[Joined, ...] = ()
+    hooked: bool = True
 
 
 Info = ImageInfo | VolumeInfo | NetworkInfo | SandboxInfo | EndpointInfo | ContainerInfo
@@ -154,10 +167,13 @@ class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 
     `subnets`: (subnet, who) pairs; `ports`: (PortMap with container_port 0, who); `names`: (container name, who);
-    `addresses`: (network's full name, address, who): projects may join each other's networks.
+    `addresses`: (network's full name, address, who): projects may join each other's networks; `bridges`: (interface of the
+    machine, who); `ids`: (range, who), of user and group ids.
     """
 
     subnets: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[PortMap, str], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     addresses: tuple[tuple[str, str, str], ...] = ()
+    ids: tuple[tuple[IdRange, str], ...] = ()
+    bridges: tuple[tuple[str, str], ...] = ()

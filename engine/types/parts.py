@@ -18,24 +18,57 @@ DEFAULT_CAPABILITIES = tuple(sorted(DOCKER_CAPABILITIES))
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024  # moby/daemon/config, DefaultShmSize
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class IdRange:
+    """User and group ids of the machine that are 0, 1, 2 … in a user namespace."""
+
+    first: int
+    length: int = 65536
+
+    @property
+    def end(self) -> int:
+        """The first one beyond."""
+        return self.first + self.length
+
+    def overlaps(self, other: "IdRange") -> bool:
+        return self.first < other.end and other.first < self.end
+
+
 @dataclass(frozen=True, slots=True)
 class BindMount:
-    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights."""
+    """A path of the machine at `target`. `source` is absolute and was looked up with the caller's rights. `propagation` is a word
+    of mount(8) without "make-". `recursive`: "disabled", what is mounted below the source is not seen; "writable", it is not
+    made read-only with it; "enabled" or "readonly", it is."""
 
     source: str
     target: str
     read_only: bool = False
     create_host_path: bool = False
+    propagation: str = "rprivate"
+    recursive: str = "enabled"
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeMount:
-    """A volume at `target`. While it is empty it is filled with what the image has there, unless `no_copy`."""
+    """A volume at `target`, or what is at `subpath` in it. While it is empty it is filled with what the image has there, unless
+    `no_copy`, or a part of it is mounted."""
 
     volume: str  # the volume's full name
     target: str
     read_only: bool = False
     no_copy: bool = False
+    subpath: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What a volume's content is. `kind` "": a directory of corral's own; "bind": the machine's directory `device`; "tmpfs": in
+    memory, until the next reboot; anything else: a file system of that kind on `device`, which mount(2) is given
+    with these `options`."""
+
+    kind: str = ""
+    device: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +100,13 @@ class GivenFile:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortMap:
-    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every address of the machine."""
+    """`host_ip`:`host_port` of the machine reaches `container_port`. `host_ip` "0.0.0.0": every IPv4 address of the machine,
+    "::": every IPv6 address. The container is reached by the same family."""
 
     host_ip: str
     host_port: int
     container_port: int
-    protocol: str = "tcp"  # tcp | udp
+    protocol: str = "tcp"  # tcp | udp | sctp
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +179,8 @@ class Device:
 class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
     itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
-    none, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is hidden or read-only that
-    otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+    none, "strict" the strict one, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is
+    hidden or read-only that otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False
@@ -156,6 +190,49 @@ class Security:
     privileged: bool = False
 
 
+class Scope(StrEnum):
+    """Whose a namespace is: the container's own, or the machine's; NONE is an ipc namespace of its own without /dev/shm."""
+
+    OWN = "own"
+    HOST = "host"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """The namespace of the container in another slot of the project."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Those beside network and mounts. `uts` OWN is the sandbox's."""
+
+    pid: Scope | Of = Scope.OWN
+    ipc: Scope | Of = Scope.OWN
+    uts: Scope = Scope.OWN
+    cgroup: Scope = Scope.OWN
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The slots whose running process it needs."""
+        return tuple(sorted({each.slot for each in (self.pid, self.ipc) if isinstance(each, Of)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Who else gets the output, by `driver`: "syslog" at `address` ("udp://HOST:PORT", "tcp://HOST:PORT", "unix:///PATH", "" for
+    the machine's own), or "journald". `tag` may hold {{.ID}} and the like; `attributes` go along where there is room for them."""
+
+    driver: str
+    address: str = ""
+    facility: int = 3
+    format: str = ""
+    tag: str = "{{.ID}}"
+    attributes: Pairs = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Logging:
     """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
@@ -163,6 +240,19 @@ class Logging:
     is_kept: bool = True
     file_bytes: int | None = 50_000_000
     files: int = 2
+    forward: Forward | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command run in the container after its start, or before its stop. What is None is as the container's. `privileged`: with
+    every capability that corral has; the container's filter of system calls stays."""
+
+    argv: tuple[str, ...]
+    environment: Pairs = ()
+    user: str | None = None
+    working_dir: str | None = None
+    privileged: bool = False
 
 
 class Restart(StrEnum):

@@ -10,7 +10,8 @@ before. Corral then keeps it so: what crashes is started again by its restart po
 """
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import errors, invocation
 
@@ -79,13 +80,22 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         if attach:
             from orchestrator import attached
 
-            return attached.run(called, events, url, arguments=arguments, since=since)
+            shown = shown_of(loaded.canonical, tuple(arguments.services))
+            return attached.run(called, events, url, arguments=arguments, shown=shown, since=since)
         return invocation.report(called, invocation.show(events, called.display("up")))
     except KeyboardInterrupt:
         called.note("the daemon goes on with it; `corral down` takes it back")
         raise
     finally:
         events.close()
+
+
+def shown_of(canonical: Mapping[str, Any], named: tuple[str, ...]) -> tuple[str, ...]:
+    """The services whose output is shown: of those named, or of all, the ones that do not say `attach: false`. (): all; "" is
+    none's name."""
+    services = canonical["services"]
+    silent = {name for name, service in services.items() if service.get("attach") is False}
+    return tuple(name for name in named or services if name not in silent) or ("",) if silent else named
 
 
 def request_of(arguments: argparse.Namespace, loaded: "loader.Loaded") -> "protocol.Up":

@@ -9,12 +9,21 @@ from dataclasses import replace
 from math import inf
 
 from engine.types.configs import Config, ContainerConfig
-from engine.types.infos import ContainerInfo, Look, State
+from engine.types.infos import ContainerInfo, Joined, Look, State
 from engine.types.parts import VolumeMount
 from reconciler import claims as claiming
-from reconciler import difference, kind, restart
+from reconciler import difference, kind, restart, sharing
 from reconciler.kind import Things
-from reconciler.kinds import container_config, container_words, endpoint, image, sandbox, volume
+from reconciler.kinds import (
+    container_config,
+    container_mounts,
+    container_words,
+    endpoint,
+    image,
+    init_steps,
+    sandbox,
+    volume,
+)
 from reconciler.resource import (
     PATIENCE,
     Blocked,
@@ -53,28 +62,36 @@ def id_of(slot_name: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     for slot, service in wish.members():
+        edges = tuple(edges_of(wish, slot, service))
         yield Resource(
             id_of(slot.name),
             container_config.of_slot(wish, slot, service),
-            tuple(edges_of(wish, slot, service)),
+            edges,
             Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
             wish.asked.get(slot.service, 0.0),
         )
+        if service.pre_start:
+            yield from init_steps.declare(wish, slot, service, edges)
 
 
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
     yield Edge(image.id_of(service.image))
-    keys = {volume.name: key for key, volume in wish.project.volumes.items()}
-    mounts = container_config.mounts_of(wish, slot.service)
+    keys = volume.keys_of(wish)
+    mounts = container_mounts.mounts_of(wish, slot)
     used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
     yield from (Edge(volume.id_of(key)) for key in sorted(used))
-    yield Edge(sandbox.id_of(slot.name), gates=Gates.START, rigid=Depth.STOP)
-    for key in sorted(service.networks):
-        yield Edge(endpoint.id_of(slot.name, key), gates=Gates.START)
+    owner = sharing.owner_of(wish, slot, "network_mode")
+    yield Edge(sandbox.id_of(owner.name), gates=Gates.START, rigid=Depth.STOP)
+    for key in sorted(wish.project.services[owner.service].networks):
+        yield Edge(endpoint.id_of(owner.name, key), gates=Gates.START)
+    needed = sharing.namespaces_of(wish, slot, service).others
+    yield from (Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP) for name in needed)
+    yield from map(init_steps.edge_to, init_steps.steps_before(wish, slot, service, len(service.pre_start)))
     for other, dependency in sorted(dependencies_of(service).items()):
         for target in wish.slots.get(other, ()):
-            yield edge_to(target, dependency)
+            if not (dependency.implied and target.name in needed):
+                yield edge_to(target, dependency)
 
 
 def dependencies_of(service: Service) -> dict[str, Dependency]:
@@ -84,11 +101,12 @@ def dependencies_of(service: Service) -> dict[str, Dependency]:
 
 
 def edge_to(target: Slot, dependency: Dependency) -> Edge:
+    """One that a shared namespace implies drags nobody: whoever is in a sandbox needs that, and not its owner's process."""
     return Edge(
         id_of(target.name),
         CONDITIONS[dependency.condition],
         Gates.FIRST_START,
-        Depth.STOP if dependency.restart else Depth.STAY,
+        Depth.STOP if dependency.restart and not dependency.implied else Depth.STAY,
         dependency.required,
     )
 
@@ -105,7 +123,13 @@ def observed(info: ContainerInfo, health: str = "") -> Observed:
     holds = [Hold(image.id_of(info.config.image), info.image_uid)]
     if runs:
         holds.append(Hold(sandbox.id_of(info.config.sandbox), info.sandbox_uid, Depth.STOP))
-    return Observed(id_of(info.config.slot), info, tuple(holds), info.state, health if runs else "")
+        holds += (Hold(id_of(it.slot), it.uid, Depth.STOP, run_of(it.started_at)) for it in info.joined)
+    run = run_of(info.started_at) if runs else ""
+    return Observed(id_of(info.config.slot), info, tuple(holds), info.state, health if runs else "", run)
+
+
+def run_of(started_at: float) -> str:
+    return f"since {started_at}"
 
 
 def info_of(have: Observed) -> ContainerInfo:
@@ -118,7 +142,9 @@ def compare(want: Resource, have: Observed, things: Things) -> Difference:
     found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
-        return replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+        found = replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
+    if have.state is not State.MADE and (step := init_steps.not_run(want, things)):
+        return replace(found, replace=(*found.replace, f"{step} comes before it"))
     return found
 
 
@@ -162,9 +188,18 @@ def claims(config: Config) -> tuple[Claim, ...]:
     data = {m.volume for m in config.mounts if isinstance(m, VolumeMount) and not m.read_only}
     return (
         claiming.container_name(config.name),
+        *((claiming.user_ids(config.ids),) if config.ids and config.sandbox == config.slot else ()),
         *(claiming.host_port(port) for port in config.ports),
         *(claiming.data_of(volume) for volume in sorted(data)),
+        *lives_of(config),
     )
+
+
+def lives_of(config: ContainerConfig) -> tuple[Claim, ...]:
+    """What a step of `pre_start` has for itself, and a container shares with its likes."""
+    if config.number == init_steps.NUMBER:
+        return (claiming.life_of(config.slot.partition("/")[0], is_alone=True),)
+    return tuple(claiming.life_of(name, is_alone=False) for name in sorted({config.service, config.slot}))
 
 
 def release(want: Resource, have: Observed) -> Step | None:
@@ -183,7 +218,9 @@ def meets(have: Observed, needs: Needs) -> Met:
         case Needs.EXISTS:
             return kind.ALWAYS
         case Needs.STARTED:
-            return Met(have.state is not State.MADE, "is not started")
+            return is_started(have, info)
+        case Needs.RUNNING:
+            return Met(have.runs, restart.exit_of(info) if have.state is State.EXITED else "is not started")
         case Needs.HEALTHY:
             return is_healthy(have, info)
         case Needs.COMPLETED:
@@ -192,8 +229,19 @@ def meets(have: Observed, needs: Needs) -> Met:
             return Met(False, "is not completed", hope=have.runs)
 
 
+def is_started(have: Observed, info: ContainerInfo) -> Met:
+    """With its `post_start`, if it has any."""
+    if have.state is State.MADE:
+        return Met(False, "is not started")
+    if info.hooked:
+        return kind.ALWAYS
+    return Met(False, "its post_start runs" if have.runs else restart.exit_of(info), hope=have.runs)
+
+
 def is_healthy(have: Observed, info: ContainerInfo) -> Met:
     """Without a healthcheck, to run is to be healthy. No answer yet is "starting"."""
+    if have.runs and not info.hooked:
+        return is_started(have, info)
     if not have.runs:
         return Met(False, restart.exit_of(info) if have.state is State.EXITED else "is not started")
     if info.config.healthcheck is None or have.health == "healthy":
@@ -218,7 +266,7 @@ def predict(step: Step, have: Observed | None, things: Things, now: float, uid: 
         case Verb.RELEASE:
             return observed(replace(info, config=replace(info.config, ports=step.ports)), have.health)
         case Verb.STOP:
-            return observed(replace(info, state=State.MADE, sandbox_uid="", pid=0, hasty=0, restarts=0))
+            return observed(replace(info, state=State.MADE, sandbox_uid="", pid=0, hasty=0, restarts=0, joined=()))
         case _:
             return started(info, things, now)
 
@@ -237,13 +285,22 @@ def started(info: ContainerInfo, things: Things, now: float) -> Observed:
         sandbox_uid=box.uid if box else "",
         started_at=now,
         lost=False,
-        restarts=info.restarts + (info.state is State.EXITED),
+        hooked=True,
+        restarts=info.restarts + (info.state is State.EXITED and not info.lost),
+        joined=tuple(joined(info, things)),
     )
     return observed(running, "healthy" if info.config.healthcheck else "")
 
 
+def joined(info: ContainerInfo, things: Things) -> Iterator[Joined]:
+    """The runs of others that it is in when it starts now."""
+    for name in info.config.namespaces.others:
+        if (other := things.get(id_of(name))) and other.runs:
+            yield Joined(name, other.uid, info_of(other).started_at)
+
+
 def hoped(have: Observed, needs: Needs, now: float) -> Observed:
-    info = info_of(have)
+    info = replace(info_of(have), hooked=True)
     if needs is Needs.COMPLETED:
-        return observed(replace(info, state=State.EXITED, code=0, ended_at=now, sandbox_uid=""))
+        return observed(replace(info, state=State.EXITED, code=0, ended_at=now, sandbox_uid="", joined=()))
     return observed(info, "healthy")

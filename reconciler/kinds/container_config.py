@@ -5,26 +5,20 @@ from collections.abc import Iterator
 
 from engine.types import parts
 from engine.types.configs import ContainerConfig
-from engine.types.parts import (
-    BindMount,
-    GivenFile,
-    Limits,
-    Mount,
-    PortMap,
-    Restart,
-    RestartPolicy,
-    TmpfsMount,
-    VolumeMount,
-)
-from reconciler import leases, naming
-from reconciler.errors import DeclareError
+from engine.types.parts import GivenFile, Limits, PortMap, Restart, RestartPolicy
+from reconciler import definitions, host_ports, naming, sharing
+from reconciler.kinds import container_mounts
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, content, log_options, security_options, sysctls, tmpfs
-from specs.service import BlockIo, DeviceRate, Service, ServiceVolume
+from specs import capabilities, content, isolation, log_options, security_options, sysctls
+from specs import namespaces as spec_namespaces
+from specs.service import BlockIo, DeviceRate, Hook, Service
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
-DEFAULT_TMPFS_MODE = 0o1777
+STRICT = "strict"
+STRICT_CAPABILITIES = (  # what start scripts of common images need to become their user; they count inside only
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"),
+)
 
 
 def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
@@ -34,7 +28,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         service=slot.service,
         number=slot.number,
         slot=slot.name,
-        sandbox=slot.name,
+        sandbox=sharing.sandbox_of(wish, slot),
         image=service.image,
         entrypoint=service.entrypoint,
         command=service.command,
@@ -42,9 +36,9 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         user=service.user or "",
         groups=service.group_add,
         working_dir=service.working_dir or "",
-        read_only=service.read_only,
+        read_only=service.read_only or isolation.is_strict(service),
         shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
-        mounts=mounts_of(wish, slot.service),
+        mounts=container_mounts.mounts_of(wish, slot),
         files=tuple(files_of(wish, service)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
@@ -54,6 +48,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         oom_score_adj=service.oom_score_adj,
         sysctls=tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_ipc(key))),
         security=security_of(service),
+        ids=sharing.ids_of(wish, slot, service),
         devices=tuple(parts.Device(it.source, it.target, it.permissions) for it in service.devices),
         device_rules=service.device_cgroup_rules,
         restart=restart_of(service.restart),
@@ -64,7 +59,13 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         stdin_open=service.stdin_open,
         stop_signal=signal_of(service.stop_signal),
         stop_grace_s=DEFAULT_GRACE_S if service.stop_grace_period is None else service.stop_grace_period,
+        post_start=tuple(hook_of(hook) for hook in service.post_start),
+        pre_stop=tuple(hook_of(hook) for hook in service.pre_stop),
         labels=tuple(sorted(service.labels.items())),
+        annotations=tuple(sorted(service.annotations.items())),
+        namespaces=sharing.namespaces_of(wish, slot, service),
+        cgroup_parent="/".join(spec_namespaces.parent_parts(service.cgroup_parent or "")),
+        definition=definitions.digest_of(service.pre_start) if service.pre_start else "",
         nonce=wish.overlay.nonce.get(slot.service, 0),
         paused=slot.service in wish.overlay.paused,
     )
@@ -101,9 +102,13 @@ def block_io_of(said: BlockIo) -> parts.BlockIo:
 
 
 def security_of(service: Service) -> parts.Security:
-    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given."""
+    """`privileged` is every capability less what is dropped, and no seccomp unless a profile is given. The strict profile has
+    nothing that could be added to."""
     add = (capabilities.ALL,) if service.privileged else service.cap_add
     options = security_options.parse(service.security_opt)
+    if options.strict:
+        kept = capabilities.selected(STRICT_CAPABILITIES, (), service.cap_drop)
+        return parts.Security(kept, no_new_privileges=True, seccomp=STRICT)
     return parts.Security(
         capabilities.selected(parts.DEFAULT_CAPABILITIES, add, service.cap_drop),
         capabilities.ALL in add,
@@ -139,10 +144,23 @@ def logging_of(service: Service) -> parts.Logging:
     said = log_options.parse(service.logging.driver, service.logging.options)
     if not said.is_kept:
         return parts.Logging(is_kept=False, file_bytes=None, files=1)
+    forward = forward_of(service, said.forward) if said.forward else None
     if said.file_bytes == -1:
-        return parts.Logging(file_bytes=None, files=1)
+        return parts.Logging(file_bytes=None, files=1, forward=forward)
     usual = parts.Logging()
-    return parts.Logging(file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
+    return parts.Logging(True, said.file_bytes or usual.file_bytes, said.files or usual.files, forward)
+
+
+def forward_of(service: Service, said: log_options.Forward) -> parts.Forward:
+    labels = {name: service.labels[name] for name in said.labels if name in service.labels}
+    variables = {name: service.environment[name] for name in said.variables if name in service.environment}
+    attributes = tuple(sorted({**labels, **variables}.items()))
+    return parts.Forward(said.driver, said.address, said.facility, said.format, said.tag, attributes)
+
+
+def hook_of(said: Hook) -> parts.Hook:
+    variables = tuple(sorted(said.environment.items()))
+    return parts.Hook(said.command, variables, said.user, said.working_dir, said.privileged)
 
 
 def restart_of(text: str | None) -> RestartPolicy:
@@ -159,63 +177,8 @@ def signal_of(text: str | None) -> int:
 
 
 def ports_of(wish: Wish, slot: Slot, service: Service) -> tuple[PortMap, ...]:
-    ports = {leases.port_map(port, wish.leases.ports[leases.port_key(slot, port)]) for port in service.ports}
-    return tuple(sorted(ports))
-
-
-# ------------------------------------------------------------------------------------------------------------- mounts
-
-
-def mounts_of(wish: Wish, service_name: str) -> tuple[Mount, ...]:
-    """One for each target: what `volumes_from` brings, then the service's own volumes, then tmpfs; the later wins."""
-    by_target: dict[str, Mount] = {}
-    for mount in inherited(wish, service_name, frozenset({service_name})):
-        by_target[mount.target] = mount
-    for text in wish.project.services[service_name].tmpfs:
-        options = tmpfs.parse(text)
-        by_target[options.target] = TmpfsMount(
-            options.target,
-            options.size_bytes,
-            options.mode,
-            options.uid,
-            options.gid,
-            options.read_only,
-            options.no_exec,
-        )
-    return tuple(by_target.values())
-
-
-def inherited(wish: Wish, service_name: str, above: frozenset[str]) -> Iterator[Mount]:
-    """What `volumes_from` brings, and the service's own volumes. `above`: the services that inherit from this one."""
-    service = wish.project.services[service_name]
-    for text in service.volumes_from:
-        source, _, mode = text.partition(":")
-        if source in above:
-            path = ("services", service_name, "volumes_from")
-            raise DeclareError(f"{service_name} and {source} take their volumes from each other", path)
-        for mount in inherited(wish, source, above | {source}):
-            yield read_only(mount) if mode == "ro" else mount
-    for volume in service.volumes:
-        yield mount_of(wish, volume)
-
-
-def read_only(mount: Mount) -> Mount:
-    match mount:
-        case BindMount(source, target, _, create):
-            return BindMount(source, target, True, create)
-        case VolumeMount(volume, target, _, no_copy):
-            return VolumeMount(volume, target, True, no_copy)
-        case _:
-            return mount
-
-
-def mount_of(wish: Wish, volume: ServiceVolume) -> Mount:
-    match volume.type:
-        case "bind":
-            return BindMount(volume.source, volume.target, volume.read_only, volume.bind.create_host_path)
-        case "volume":
-            full_name = wish.project.volumes[volume.source].name
-            return VolumeMount(full_name, volume.target, volume.read_only, volume.volume.nocopy)
-        case "tmpfs":
-            mode = DEFAULT_TMPFS_MODE if volume.tmpfs.mode is None else volume.tmpfs.mode
-            return TmpfsMount(volume.target, volume.tmpfs.size, mode, read_only=volume.read_only)
+    found = set()
+    for port in service.ports:
+        hosts = host_ports.host_ips(wish.project, service, port, wish.external)
+        found |= set(host_ports.port_maps(port, hosts, wish.leases.ports[host_ports.port_key(slot, port)]))
+    return tuple(sorted(found))

@@ -2,7 +2,20 @@
 shown."""
 
 from engine.types.configs import ContainerConfig
-from engine.types.parts import BlockIo, Device, Limits, Logging, PortMap, Security, Ulimit
+from engine.types.parts import (
+    BindMount,
+    BlockIo,
+    Device,
+    Hook,
+    Limits,
+    Logging,
+    Namespaces,
+    Of,
+    PortMap,
+    Security,
+    Ulimit,
+    VolumeMount,
+)
 from reconciler import claims as claiming
 from reconciler import difference, restart
 from reconciler.difference import Word
@@ -43,9 +56,23 @@ SECURITY = {
 assert SECURITY.keys() == set(Security.__dataclass_fields__)
 
 
+def shown_scope(scope: object) -> str:
+    return scope.slot if isinstance(scope, Of) else str(scope)
+
+
+NAMESPACES = {
+    "pid": Word("pid", show=shown_scope),
+    "ipc": Word("ipc", show=shown_scope),
+    "uts": Word("uts"),
+    "cgroup": Word("cgroup"),
+}
+assert NAMESPACES.keys() == set(Namespaces.__dataclass_fields__)
+
+
 def shown_port(port: object) -> str:
     assert isinstance(port, PortMap)
-    host = "" if port.host_ip == claiming.EVERY_ADDRESS else f"{port.host_ip}:"
+    host = f"[{port.host_ip}]:" if ":" in port.host_ip else f"{port.host_ip}:"
+    host = "" if port.host_ip == claiming.EVERY_ADDRESS else host
     return f"{host}{port.host_port}:{port.container_port}/{port.protocol}"
 
 
@@ -61,13 +88,27 @@ def shown_device(device: object) -> str:
 
 def shown_mount(mount: object) -> str:
     source = getattr(mount, "source", "") or getattr(mount, "volume", "") or "tmpfs"
-    return f"{source}:{getattr(mount, 'target', '')}{':ro' if getattr(mount, 'read_only', False) else ''}"
+    part = f"/{mount.subpath}" if isinstance(mount, VolumeMount) and mount.subpath else ""
+    options = ["ro"] if getattr(mount, "read_only", False) else []
+    if isinstance(mount, BindMount):
+        usual = BindMount(mount.source, mount.target)
+        options += [mount.propagation] if mount.propagation != usual.propagation else []
+        options += [f"recursive={mount.recursive}"] if mount.recursive != usual.recursive else []
+    return ":".join((f"{source}{part}", getattr(mount, "target", ""), *([",".join(options)] if options else [])))
+
+
+def shown_hook(hook: object) -> str:
+    assert isinstance(hook, Hook)
+    return " ".join(hook.argv)
 
 
 def shown_logging(logging: Logging) -> str:
     if not logging.is_kept:
         return "none"
-    return "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    kept = "without end" if logging.file_bytes is None else f"{logging.files} × {logging.file_bytes / 1e6:g} MB"
+    if logging.forward is None:
+        return kept
+    return " ".join(filter(None, (logging.forward.driver, logging.forward.address, logging.forward.tag, kept)))
 
 
 WORDS = {
@@ -92,6 +133,7 @@ WORDS = {
     "oom_score_adj": Word("oom_score_adj"),
     "sysctls": Word("sysctls", members=True),
     "security": Word("security", parts=SECURITY),
+    "ids": Word("userns_mode", show=difference.id_range),
     "devices": Word("devices", members=True, show=shown_device),
     "device_rules": Word("device_cgroup_rules", live=True, members=True),
     "restart": Word("restart", live=True, show=restart.policy_of),
@@ -100,9 +142,15 @@ WORDS = {
     "init": Word("init"),
     "tty": Word("tty"),
     "stdin_open": Word("stdin_open"),
+    "post_start": Word("post_start", members=True, show=shown_hook),
+    "pre_stop": Word("pre_stop", live=True, members=True, show=shown_hook),
+    "definition": Word("pre_start"),
     "stop_signal": Word("stop_signal", live=True),
     "stop_grace_s": Word("stop_grace_period", live=True, show=lambda seconds: f"{seconds:g}s"),
     "labels": Word("labels", live=True, members=True),
+    "annotations": Word("annotations", live=True, members=True),
+    "namespaces": Word("namespaces", parts=NAMESPACES),
+    "cgroup_parent": Word("cgroup_parent"),
     "paused": Word("paused", live=True),
     "nonce": Word("asked to be made anew"),
 }

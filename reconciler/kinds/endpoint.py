@@ -1,16 +1,17 @@
 """An endpoint: joins a sandbox to a network, with an address that only it has there, and the names it is found by.
 
-It is made of both (GONE when either goes). The address changes by a new endpoint while the container runs on;
-names, the name it resolves back to, and which endpoint carries the default route change in place."""
+It is made of both (GONE when either goes). Addresses, MAC, the interface's name and its settings change by a new endpoint while
+the container runs on; names, the name it resolves back to, the mtu, and which endpoint carries the default route change in
+place."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
 from engine.types.configs import Config, EndpointConfig
 from engine.types.infos import EndpointInfo, Look
+from reconciler import addressing, difference, kind, naming, routing
 from reconciler import claims as claiming
-from reconciler import difference, kind, naming
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.kinds import network as networks
@@ -18,6 +19,7 @@ from reconciler.kinds import sandbox as sandboxes
 from reconciler.resource import Claim, Depth, Difference, Edge, Hold, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.slots import Slot
 from reconciler.wish import Wish
+from specs import bridge_options, endpoints
 from specs.service import Service
 
 name = "endpoint"
@@ -30,6 +32,15 @@ WORDS = {
     "fqdn": Word("fqdn", live=True),
     "names": Word("names", live=True, members=True, show=str),
     "primary": Word("default route", live=True),
+    "address6": Word("ipv6_address"),
+    "prefix_length6": Word("IPv6 prefix length"),
+    "gateway6": Word("IPv6 gateway"),
+    "primary6": Word("IPv6 default route", live=True),
+    "mtu": Word("mtu", live=True),
+    "mac": Word("mac_address"),
+    "interface": Word("interface_name"),
+    "link_local": Word("link_local_ips", members=True, show=str),
+    "sysctls": Word("endpoint sysctls", members=True),
 }
 
 
@@ -39,35 +50,40 @@ def id_of(sandbox_name: str, network_key: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     for slot, service in wish.members():
-        primary = primary_of(wish, service)
         for key in sorted(service.networks):
             edges = (
                 Edge(networks.id_of(key), rigid=Depth.GONE),
                 Edge(sandboxes.id_of(slot.name), rigid=Depth.GONE),
             )
-            yield Resource(id_of(slot.name, key), config_of(wish, slot, service, key, primary), edges)
+            yield Resource(id_of(slot.name, key), config_of(wish, slot, service, key), edges)
 
 
-def primary_of(wish: Wish, service: Service) -> str:
-    """The network that carries the default route: the first by name that leads outside; "": none does."""
-    keys = [key for key in sorted(service.networks) if not wish.project.networks[key].internal]
-    return keys[0] if keys else ""
-
-
-def config_of(wish: Wish, slot: Slot, service: Service, key: str, primary: str) -> EndpointConfig:
+def config_of(wish: Wish, slot: Slot, service: Service, key: str) -> EndpointConfig:
     network = networks.config_of(wish, key)
-    resource_id = id_of(slot.name, key)
+    resource_id, joined = id_of(slot.name, key), service.networks[key]
+    subnet, subnet6 = (network.subnet, network.subnet6) if network else ("", "")
+    likely = routing.likely_interfaces(wish.project, service, wish.external)
     return EndpointConfig(
         wish.project.name,
         slot.name,
         wish.project.networks[key].name,
         key,
-        wish.leases.addresses.get(resource_id, "") if network else "",
-        IPv4Network(network.subnet).prefixlen if network else 0,
+        wish.leases.addresses.get(resource_id, "") if subnet else "",
+        ip_network(subnet).prefixlen if subnet else 0,
         network.gateway if network else "",
         naming.of_slot(wish.project.name, slot, service).fqdn,
-        naming.names_on(service.networks[key], wish.project.name, slot, service),
-        key == primary,
+        naming.names_on(joined, wish.project.name, slot, service),
+        key == routing.primary_of(wish.project, service, wish.external),
+        address6=wish.leases.addresses6.get(resource_id, "") if subnet6 else "",
+        prefix_length6=ip_network(subnet6).prefixlen if subnet6 else 0,
+        gateway6=network.gateway6 if network else "",
+        primary6=key == routing.primary_of(wish.project, service, wish.external, ipv6=True),
+        mtu=network.mtu if network else 1500,
+        mac=endpoints.mac_of(service, key),
+        interface=endpoints.interface_of(joined),
+        likely_interface=likely.get(key, ""),
+        link_local=tuple(addressing.plain(text) for text in joined.link_local_ips),
+        sysctls=bridge_options.parse_endpoint(joined.driver_opts),
     )
 
 
@@ -98,7 +114,8 @@ def step_down(have: Observed, depth: Depth) -> Step | None:
 
 def claims(config: Config) -> tuple[Claim, ...]:
     assert isinstance(config, EndpointConfig)
-    return (claiming.address(config.network, config.address),) if config.address else ()
+    addresses = (claiming.address(config.network, each) for each in (config.address, config.address6) if each)
+    return (*addresses, *((claiming.mac(config.network, config.mac),) if config.mac else ()))
 
 
 def release(want: Resource, have: Observed) -> Step | None:

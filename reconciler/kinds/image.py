@@ -18,8 +18,9 @@ def id_of(reference: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
-    used = sorted({service.image for _, service in wish.members()})
-    return (Resource(id_of(reference), ImageConfig(reference)) for reference in used)
+    used = {service.image for _, service in wish.members()}
+    used |= {step.image for _, service in wish.members() for step in service.pre_start if step.image}
+    return (Resource(id_of(reference), ImageConfig(reference)) for reference in sorted(used))
 
 
 def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from engine.types.configs import Config, NetworkConfig
 from engine.types.infos import Look, NetworkInfo
+from reconciler import addressing, difference, kind
 from reconciler import claims as claiming
-from reconciler import difference, kind, leases
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.wish import Wish
+from specs import bridge_options
+from specs.network import Network
 
 name = "network"
 
@@ -21,7 +23,17 @@ WORDS = {
     "gateway": Word("gateway"),
     "internal": Word("internal"),
     "key": Word("key", live=True),
+    "subnet6": Word("IPv6 subnet"),
+    "gateway6": Word("IPv6 gateway"),
+    "bridge": Word("bridge name"),
     "mtu": Word("mtu", live=True),
+    "icc": Word("enable_icc", live=True),
+    "masquerade": Word("enable_ip_masquerade", live=True),
+    "host_ip": Word("host_binding_ipv4", live=True),
+    "interface_prefix": Word("container_iface_prefix", live=True),
+    "reserved": Word("aux_addresses", live=True, members=True, show=str),
+    "ip_range": Word("ip_range", live=True),
+    "ip_range6": Word("ip_range of IPv6", live=True),
     "labels": Word("labels", live=True, members=True),
 }
 
@@ -35,21 +47,38 @@ def config_of(wish: Wish, key: str) -> NetworkConfig | None:
     network = wish.project.networks[key]
     if network.external:
         return wish.external.get(network.name)
-    subnet = wish.leases.subnets[key]
+    options = bridge_options.parse(network.driver_opts)
+    subnet, subnet6 = wish.leases.subnets.get(key, ""), wish.leases.subnets6.get(key, "")
     return NetworkConfig(
         network.name,
         wish.project.name,
         key,
         subnet,
-        leases.gateway_of(subnet, network.pool.gateway),
+        addressing.gateway_of(subnet, network.pool.gateway) if subnet else "",
         network.internal,
+        options.mtu,
         labels=tuple(sorted(network.labels.items())),
+        subnet6=subnet6,
+        gateway6=addressing.gateway_of(subnet6, network.pool6.gateway) if subnet6 else "",
+        bridge=options.bridge,
+        icc=options.icc,
+        masquerade=options.masquerade,
+        host_ip=options.host_ip,
+        interface_prefix=options.interface_prefix,
+        reserved=reserved_of(network),
+        ip_range=(network.pool.ip_range or "") if subnet else "",
+        ip_range6=(network.pool6.ip_range or "") if subnet6 else "",
     )
+
+
+def reserved_of(network: Network) -> tuple[str, ...]:
+    given = {addressing.plain(text) for pool in network.ipam.config for text in pool.aux_addresses.values()}
+    return tuple(sorted(given))
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {key for _, service in wish.members() for key in service.networks}
-    for key in sorted(used):
+    for key in sorted(wish.project.networks if wish.also_unused else used):
         network = wish.project.networks[key]
         config = config_of(wish, key) or NetworkConfig(network.name, "", key, "", "")
         yield Resource(id_of(key), config, external=network.external)
@@ -81,7 +110,9 @@ def step_down(have: Observed, depth: Depth) -> Step | None:
 
 def claims(config: Config) -> tuple[Claim, ...]:
     assert isinstance(config, NetworkConfig)
-    return (claiming.subnet(config.subnet), claiming.network_name(config.name))
+    subnets = (claiming.subnet(subnet) for subnet in (config.subnet, config.subnet6) if subnet)
+    bridge = (claiming.bridge(config.bridge),) if config.bridge else ()
+    return (*subnets, claiming.network_name(config.name), *bridge)
 
 
 def release(want: Resource, have: Observed) -> Step | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from engine.types.configs import Config, NetworkMode, SandboxConfig
 from engine.types.infos import Look, SandboxInfo
-from reconciler import difference, kind, naming
+from reconciler import difference, kind, naming, sharing
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
@@ -25,7 +25,9 @@ WORDS = {
     "dns_search": Word("dns_search", live=True),
     "dns_options": Word("dns_opt", live=True),
     "links": Word("links", live=True, members=True, show="=".join),
+    "external_links": Word("external_links", live=True, members=True, show="=".join),
     "sysctls": Word("sysctls", members=True),
+    "ids": Word("userns_mode", show=difference.id_range),
 }
 
 
@@ -34,7 +36,9 @@ def id_of(slot_name: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
-    return (Resource(id_of(slot.name), config_of(wish, slot, service)) for slot, service in wish.members())
+    for slot, service in wish.members():
+        if sharing.has_sandbox(service):
+            yield Resource(id_of(slot.name), config_of(wish, slot, service))
 
 
 def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
@@ -51,7 +55,13 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         service.dns_opt,
         links_of(wish, service),
         tuple(sorted((key, value) for key, value in service.sysctls.items() if sysctls.of_network(key))),
+        wish.ids_of(slot, service),
+        tuple(sorted({(alias or name, name) for name, _, alias in map(_parts, service.external_links)})),
     )
+
+
+def _parts(link: str) -> tuple[str, str, str]:
+    return link.partition(":")
 
 
 def links_of(wish: Wish, service: Service) -> tuple[tuple[str, str], ...]:
@@ -59,7 +69,7 @@ def links_of(wish: Wish, service: Service) -> tuple[tuple[str, str], ...]:
     pairs = set()
     for text in service.links:
         target, _, alias = text.partition(":")
-        pairs |= {(alias or target, slot.name) for slot in wish.slots.get(target, ())}
+        pairs |= {(alias or target, sharing.sandbox_of(wish, slot)) for slot in wish.slots.get(target, ())}
     return tuple(sorted(pairs))
 
 

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 from engine.types.configs import Config, VolumeConfig
 from engine.types.infos import Look, VolumeInfo
-from reconciler import difference, kind
+from engine.types.parts import Backing
+from reconciler import difference, kind, volume_leases
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.wish import Wish
+from specs import volume_options
+from specs.volume import Volume
 
 name = "volume"
 
@@ -18,6 +21,7 @@ WORDS = {
     "key": Word("key", live=True),
     "labels": Word("labels", live=True, members=True),
 }
+WAY_OUT = "remove it with its data (`corral down -v`), give it another name, or take the change back"
 
 
 def id_of(key: str) -> str:
@@ -26,13 +30,43 @@ def id_of(key: str) -> str:
 
 def declare(wish: Wish) -> Iterator[Resource]:
     used = {mount.source for _, service in wish.members() for mount in service.volumes if mount.type == "volume"}
-    for key in sorted(used & wish.project.volumes.keys()):
+    for key in sorted(wish.project.volumes.keys() if wish.also_unused else used & wish.project.volumes.keys()):
         volume = wish.project.volumes[key]
-        config = VolumeConfig(volume.name, wish.project.name, key, tuple(sorted(volume.labels.items())))
+        labels = tuple(sorted(volume.labels.items()))
+        config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(volume))
         yield Resource(id_of(key), config, external=volume.external)
+    for config in anonymous(wish):
+        used.add(config.key)
+        yield Resource(id_of(config.key), config)
     for config in wish.purged:
         if config.key not in used:
             yield Resource(id_of(config.key), config, depth=Depth.PURGED)
+
+
+def backing_of(volume: Volume) -> Backing:
+    options = volume_options.parse(volume.driver_opts)
+    return Backing(options.type, options.device, options.options)
+
+
+def anonymous(wish: Wish) -> Iterator[VolumeConfig]:
+    """The volumes that have no name in the file: each container has its own, and so has its successor."""
+    for slot, service in wish.members():
+        for mount in service.volumes:
+            if mount.type == "volume" and not mount.source:
+                name = wish.leases.volumes[volume_leases.volume_key(slot, mount.target)]
+                labels = tuple(sorted(mount.volume.labels.items()))
+                yield VolumeConfig(name, wish.project.name, key_of(wish, name), labels)
+
+
+def key_of(wish: Wish, name: str) -> str:
+    """What an anonymous volume is called in its project."""
+    return name.removeprefix(f"{wish.project.name}_")
+
+
+def keys_of(wish: Wish) -> dict[str, str]:
+    """The key of every volume, by full name."""
+    named = {volume.name: key for key, volume in wish.project.volumes.items()}
+    return {name: key_of(wish, name) for name in wish.leases.volumes.values()} | named
 
 
 def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:
@@ -50,7 +84,15 @@ def compare(want: Resource, have: Observed, things: Things) -> Difference:
     if have.config.project != want.config.project:
         whose = f"volume {have.config.name} is of project {have.config.project}: say `external: true` to use it"
         return Difference(replace=(whose,))
+    if have.config.backing != want.config.backing:
+        change = f"driver_opts {shown(have.config.backing)} -> {shown(want.config.backing)}"
+        return Difference(replace=(f"{change}: another volume ({WAY_OUT})",))
     return difference.between(have.config, want.config, WORDS)
+
+
+def shown(backing: Backing) -> str:
+    words = [backing.kind, backing.device, ",".join(backing.options)]
+    return " ".join(filter(None, words)) or "none"
 
 
 def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked | None:

@@ -1,14 +1,14 @@
 """What `engine.api` promises, of the engine in memory and of the real one: what the planner learns on the one is true of the other."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
 import pytest
 
 from engine.errors import EngineError, Superseded
-from engine.types.infos import Info, State
-from engine.types.parts import PortMap
+from engine.types.infos import Info, Joined, State
+from engine.types.parts import Namespaces, Of, PortMap
 from tests.contract.conftest import Act, World
 
 Both = Callable[[Act], None]
@@ -238,5 +238,60 @@ def test_one_project_is_not_seen_by_another_but_networks_volumes_and_images_are(
         assert (look.sandboxes, look.endpoints, look.containers) == ((), (), ())
         seen: list[Info] = [*look.images, *look.volumes, *look.networks]
         assert [info.config for info in seen] == [world.image, world.volume, world.network]
+
+    both(act)
+
+
+# ------------------------------------------------------------------------------------------------ shared namespaces
+
+PID_OF_WEB = Namespaces(pid=Of("web"))
+
+
+async def in_namespace_of_web(world: World, namespaces: Namespaces) -> tuple[str, str]:
+    uids = await world.stand("web")
+    config = replace(world.container("guest", namespaces=namespaces), sandbox="web")
+    await world.engine.create(config)
+    return uids["web"], next(info.uid for info in (await world.look()).containers if info.config == config)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(10):
+        while not await holds():  # noqa: ASYNC110 - both engines are looked at
+            await anyio.sleep(0.005)
+
+
+@pytest.mark.parametrize("namespaces", [PID_OF_WEB, Namespaces(ipc=Of("web"))])
+def test_a_namespace_is_shared_with_a_run_and_only_while_there_is_one(both: Both, namespaces: Namespaces) -> None:
+    async def act(world: World) -> None:
+        web, guest = await in_namespace_of_web(world, namespaces)
+        with pytest.raises(EngineError):
+            await world.engine.start(guest)
+        assert (await world.info(guest)).state is State.MADE
+        await world.engine.start(web)
+        await world.engine.start(guest)
+        run = (await world.info(web)).started_at
+        assert (await world.info(guest)).joined == (Joined("web", web, run),)
+        await world.engine.stop(guest)
+        assert (await world.info(guest)).joined == ()
+
+    both(act)
+
+
+def test_who_is_ended_with_its_pid_namespace_is_lost_and_one_that_is_killed_alone_is_not(both: Both) -> None:
+    async def act(world: World) -> None:
+        web, guest = await in_namespace_of_web(world, PID_OF_WEB)
+        for victim, lost in ((guest, False), (web, True)):
+            await world.engine.start(web)
+            await world.engine.start(guest)
+            await world.engine.signal(victim, 9)
+
+            async def has_ended() -> bool:
+                return (await world.info(guest)).state is State.EXITED
+
+            await until(has_ended)
+            ended = await world.info(guest)
+            assert (ended.lost, ended.code) == (lost, 137)
+        await world.engine.start(web)
+        assert (await world.info(guest)).lost, "also when the other runs again"
 
     both(act)

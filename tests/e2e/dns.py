@@ -1,12 +1,13 @@
 """Asking and answering DNS questions, by hand (RFC 1035): what our dns process says is read by nothing of ours."""
 
+import ipaddress
 import secrets
 import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.e2e.machine import Place
+from tests.e2e.machine import Place, family_of
 
 A, PTR, TXT, AAAA, ANY = 1, 12, 16, 28, 255
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
@@ -23,7 +24,8 @@ def ask(place: Place, name: str, kind: int = A, *, server: str, tcp: bool = Fals
     """Ask `server` from `place`, once. Raises OSError."""
     number = secrets.randbelow(1 << 16)
     question = struct.pack("!6H", number, 0x100, 1, 0, 0, 0) + encode(name) + struct.pack("!2H", kind, 1)
-    with place.inside(), socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as caller:
+    family, how = family_of(server), socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+    with place.inside(), socket.socket(family, how) as caller:
         caller.settimeout(timeout)
         caller.connect((server, 53))
         if not tcp:
@@ -38,7 +40,7 @@ def ask(place: Place, name: str, kind: int = A, *, server: str, tcp: bool = Fals
 
 
 def reverse(place: Place, address: str, *, server: str) -> tuple[str, ...]:
-    name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+    name = ipaddress.ip_address(address).reverse_pointer
     return ask(place, name, PTR, server=server).records
 
 
@@ -80,7 +82,9 @@ def _read(message: bytes) -> Answer:
         kind, _, ttl, length = struct.unpack_from("!2HIH", message, at)
         at += 10
         data = message[at : at + length]
-        records.append(socket.inet_ntoa(data) if kind == A else _name(message, at)[0] if kind == PTR else data.hex())
+        family = {A: socket.AF_INET, AAAA: socket.AF_INET6}.get(kind)
+        text = _name(message, at)[0] if kind == PTR else data.hex()
+        records.append(socket.inet_ntop(family, data) if family else text)
         ttls.append(ttl)
         at += length
     return Answer(flags & 15, tuple(records), tuple(ttls))

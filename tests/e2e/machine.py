@@ -3,8 +3,8 @@
 A `Machine` is a network and a mount namespace of the suite's own, with a neighbour: what a lab does to links, rules and
 ports is seen exactly, whatever else runs on the real machine, and a test may flush and forbid what it likes.
 
-    machine   203.0.113.1 on ext0, the way out; resolv.conf names the neighbour
-    lan       203.0.113.2, another machine in its network
+    machine   203.0.113.1 and 3fff:c::1 on ext0, the way out; resolv.conf names the neighbour
+    lan       203.0.113.2 and 3fff:c::2, another machine in its network
 
 A process in a namespace is a `Place`: `with place.inside()` makes sockets there, in the test's own process.
 """
@@ -21,6 +21,7 @@ from engine.process import syscalls
 from tests import slowness
 
 EXTERNAL, LAN = "203.0.113.1", "203.0.113.2"
+EXTERNAL6, LAN6 = "3fff:c::1", "3fff:c::2"
 REFUSED, SILENCE = "ConnectionRefusedError", "TimeoutError"
 NAMESPACES = (("mnt", syscalls.CLONE_NEWNS), ("net", syscalls.CLONE_NEWNET))
 
@@ -64,7 +65,7 @@ class Place:
     def open(self, kind: int, address: tuple[str, int] | None = None) -> socket.socket:
         """Closed by `close_sockets`."""
         with self.inside():
-            made = socket.socket(socket.AF_INET, kind)
+            made = socket.socket(family_of(address[0] if address else ""), kind)
         self._sockets.append(made)
         if address:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,7 +76,7 @@ class Place:
 
     def tcp(self, address: str, port: int, timeout: float = 3.0) -> str:
         """What a server that says who calls (`serve`, or /cgi-bin/who of the busybox image) says; or how it failed."""
-        with self.inside(), socket.socket() as caller:
+        with self.inside(), socket.socket(family_of(address)) as caller:
             caller.settimeout(slowness.scaled(timeout))
             try:
                 caller.connect((address, port))
@@ -86,11 +87,11 @@ class Place:
             except OSError as error:
                 return type(error).__name__
         text = said.decode().rpartition("\n\n")[2].rpartition("\r\n\r\n")[2].strip()
-        return text.removeprefix("[::ffff:").removesuffix("]")  # how busybox writes IPv4
+        return text.removeprefix("[").removeprefix("::ffff:").removesuffix("]")  # how busybox writes addresses
 
     def udp(self, address: str, port: int, timeout: float = 3.0) -> str:
         """The same by one datagram."""
-        with self.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        with self.inside(), socket.socket(family_of(address), socket.SOCK_DGRAM) as caller:
             caller.settimeout(slowness.scaled(timeout))
             try:
                 caller.connect((address, port))
@@ -140,6 +141,10 @@ class Place:
         self._closing.clear()
 
 
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def _serve_tcp(server: socket.socket, says: str) -> None:
     connection, peer = server.accept()
     with connection:
@@ -184,9 +189,12 @@ class Machine(Place):
         self.lan = Place(self._holders[1].pid)
         self.sh(
             f"ip link add ext0 type veth peer name l0 netns {self.lan.pid};"
-            f"ip addr add {EXTERNAL}/24 dev ext0; ip link set ext0 up; ip route add default via {LAN}"
+            f"ip addr add {EXTERNAL}/24 dev ext0; ip addr add {EXTERNAL6}/64 dev ext0 nodad; ip link set ext0 up;"
+            f"ip route add default via {LAN}; ip -6 route add default via {LAN6}"
         )
-        self.lan.sh(f"ip addr add {LAN}/24 dev l0; ip link set l0 up")
+        self.lan.sh(
+            f"ip addr add {LAN}/24 dev l0; ip addr add {LAN6}/64 dev l0 nodad; ip link set l0 up; ip route del default 2>/dev/null || :"
+        )
         self.sh(
             "until ip -6 route show table local | grep -q 'local fe80.*ext0'; do :; done"
         )  # it comes by itself, later
@@ -222,9 +230,11 @@ class Machine(Place):
     def snapshot(self) -> dict[str, object]:
         """Links, addresses, routes, rules, settings, mounts: all that a corral could leave in the kernel here."""
         text = self.sh(
-            "ip -br link; echo =; ip -br addr; echo =; ip route show table all; echo =; ip rule; echo =;"
-            "iptables-nft-save; iptables-legacy-save | grep CORRAL; echo =;"
-            "sysctl net.ipv4.ip_forward net.ipv4.conf.all.route_localnet net.ipv4.conf.default.route_localnet",
+            "ip -br link; echo =; ip -br addr; echo =; ip route show table all; ip -6 route show table all; echo =;"
+            "ip rule; ip -6 rule; echo =;"
+            "iptables-nft-save; iptables-legacy-save | grep CORRAL; ip6tables-nft-save; ip6tables-legacy-save | grep CORRAL; echo =;"
+            "sysctl net.ipv4.ip_forward net.ipv4.conf.all.route_localnet net.ipv4.conf.default.route_localnet"
+            " net.ipv6.conf.all.forwarding net.ipv6.conf.ext0.forwarding net.ipv6.conf.ext0.accept_ra",
             check=False,
         )
         names = ("links", "addresses", "routes", "rules", "firewall", "sysctls")

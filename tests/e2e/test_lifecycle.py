@@ -359,7 +359,7 @@ def test_exec_passes_standard_input_on_byte_by_byte(lab: Lab) -> None:
 def test_up_in_front_shows_the_output_and_ctrl_c_stops_the_project(lab: Lab) -> None:
     lab.write(f"services: {{a: {{image: IMAGE, command: {TRAP.replace('SIG', 'TERM')}}}}}\n")
     with terminal(lab, "up") as user:
-        user.read_until("ready")
+        user.read_until("| ready")
         pid = lab.pid("a")
         user.type("\x03")
         user.read_until("got TERM")
@@ -374,7 +374,7 @@ def test_a_second_ctrl_c_kills(lab: Lab) -> None:
         "services: {a: {image: IMAGE, stop_grace_period: 10m, command: ['sh', '-c', \"trap 'echo no' TERM; echo ready; while :; do sleep 0.02; done\"]}}\n"
     )
     with terminal(lab, "up") as user:
-        user.read_until("ready")
+        user.read_until("| ready")
         user.type("\x03")
         wait_for_line(lab, "no")
         user.type("\x03")

@@ -91,7 +91,8 @@ def lookup(lab: Lab, service: str, name: str) -> str:
 
 
 def addresses(lab: Lab, name: str) -> list[str]:
-    found = json.loads(lab.place(name).sh("ip -j -4 addr"))
+    """By the names of its interfaces."""
+    found = sorted(json.loads(lab.place(name).sh("ip -j -4 addr")), key=lambda link: link["ifname"])
     return [info["local"] for link in found if link["ifname"] != "lo" for info in link["addr_info"]]
 
 

@@ -37,7 +37,7 @@ DNS_PORT = 10053
 INSTANCE = "0123abcd"
 CONFIGURE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from engine.network import netlink; netlink.ipv6_off(); netlink.loopback_up();"
-    "netlink.configure_interface(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] or None)"
+    "netlink.configure_interface(sys.argv[2], [sys.argv[3] + chr(47) + sys.argv[4]], list(filter(None, sys.argv[5:])))"
 )
 
 T = TypeVar("T")

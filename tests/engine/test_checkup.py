@@ -26,7 +26,7 @@ def test_this_machine_lacks_nothing_and_nothing_is_left(host: Host, tmp_path: pa
     assert state() == before
     assert os.listdir(tmp_path) == []
     assert Verdict.MISSING not in verdicts.values()
-    assert {"kernel", "cgroups", "bridge", "veth", "iptables", "overlay", "seccomp"} <= verdicts.keys()
+    assert {"kernel", "cgroups", "bridge", "veth", "iptables", "IPv6", "overlay", "seccomp"} <= verdicts.keys()
 
 
 def test_a_firewall_that_refuses_our_rules_is_told_in_its_own_words(
@@ -36,7 +36,7 @@ def test_a_firewall_that_refuses_our_rules_is_told_in_its_own_words(
     refusing.write_text("#!/bin/sh\necho 'No chain/target/match by that name.' >&2\nexit 1\n")
     refusing.chmod(0o755)
     tool = iptables.Iptables(iptables.Flavour.NFT, str(refusing), "/bin/true")
-    monkeypatch.setattr(iptables, "find", lambda: tool)
+    monkeypatch.setattr(iptables, "find", lambda program="iptables": tool)
     (finding,) = found(tmp_path, "iptables")
     assert finding.verdict is Verdict.MISSING
     assert "No chain/target/match by that name." in finding.words

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from engine import errors
-from engine.process import wire
+from engine import errors, inside
+from engine.process import namespaces, wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 
@@ -248,7 +248,7 @@ async def test_hostname_and_domainname_are_the_sandboxes_and_can_change(lab: Lab
         await sandbox.shim.start(lab.spec("sleep", "100"))
         read = ("cat", "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname")
         assert await sandbox.exec(*read) == (0, "web\nlab.example\n")
-        await sandbox.shim.set_hostname("other", "net")
+        await inside.act(sandbox.shim.directory, inside.NAMES, lambda: namespaces.name("other", "net"))
         assert await sandbox.exec(*read) == (0, "other\nnet\n")
         assert process_kit.read("/proc/sys/kernel/hostname") != "other\n"
 

@@ -20,7 +20,11 @@ DOCUMENT: dict[str, Any] = {
         "b": {"image": "host", "command": "sleep 1", "networks": ["default", "other"], "volumes": ["old:/old"]},
         "keeper": {"image": "host", "configs": ["other"], "secrets": ["other"]},
     },
-    "networks": {"default": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}}, "other": {}},
+    "networks": {
+        "default": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}},
+        "other": {},
+        "six": {"enable_ipv6": True, "ipam": {"config": [{"subnet": "fd12::/64"}]}},
+    },
     "volumes": {"data": {}, "old": {}},
     "configs": {"c": {"content": "text"}, "other": {"content": "text"}},
     "secrets": {"s": {"environment": "V"}, "other": {"environment": "V"}},
@@ -77,6 +81,7 @@ def _canonical(row: Row, part: Part) -> dict[str, Any]:
         whole.pop("networks", None)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "file").write_text("in the file")
+        (Path(folder) / "file.labels").write_text("from=file")
         (Path(folder) / "compose.yaml").write_text(json.dumps(document))
         options = loader.LoadOptions(
             cwd=folder, environment={"V": "v", "W": "w", "HOME": folder}, profiles=("p",), any_image=True

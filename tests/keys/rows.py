@@ -24,6 +24,9 @@ MOUNT = {"type": "volume", "source": "data", "target": "/data"}
 CHECK = {"test": ["CMD", "true"]}
 
 
+SYSLOG = {"logging": {"driver": "syslog"}}
+
+
 def _check(**fields: Any) -> dict[str, Any]:
     return {"healthcheck": {**CHECK, **fields}}
 
@@ -55,6 +58,23 @@ SERVICE = (
     Row("services.hostname", "[Names](#names)", {"hostname": "h"}),
     Row("services.domainname", "[Names](#names)", {"domainname": "d.example"}),
     Row("services.labels", "a map or a list", {"labels": {"l": "1"}}),
+    Row("services.label_file", "files with more of them; `labels` goes before", {"label_file": "./file.labels"}),
+    Row("services.annotations", "a map or a list: kept, and shown nowhere", {"annotations": {"l": "1"}}),
+    Row("services.attach", "`false`: `up` does not show its output", {"attach": False}),
+    Row("services.platform", "this machine's own; another is refused", {"platform": "linux"}),
+    Row(
+        "services.runtime", "`runc` is noted; others are refused: corral starts containers itself", {"runtime": "runc"}
+    ),
+    Row("services.isolation", "`default`", {"isolation": "default"}),
+    Row("services.pull_policy", "noted: no image is pulled yet", {"pull_policy": "always"}),
+    Row("services.cpu_count", "refused: for Windows", {}),
+    Row("services.cpu_percent", "refused: for Windows", {}),
+    Row("services.cpu_rt_period", "refused: no real-time CPU time is handed out", {}),
+    Row("services.cpu_rt_runtime", "refused: no real-time CPU time is handed out", {}),
+    Row("services.credential_spec", "refused: for Windows", {}),
+    Row("services.gpus", "refused: name the nodes under `devices`, and mount the maker's libraries", {}),
+    Row("services.storage_opt", "refused: a writable layer has no size of its own", {}),
+    Row("services.use_api_socket", "refused: there is no API of Docker's", {}),
     Row(
         "services.profiles",
         "the service is active only with one of them",
@@ -95,7 +115,7 @@ SERVICE = (
     Row("services.logging", "what is kept of the output", {"logging": {"driver": "none"}}),
     Row(
         "services.logging.driver",
-        "`json-file` and `local` mean the same here, `none` keeps nothing",
+        "`json-file` and `local` mean the same here, `none` keeps nothing; `syslog` and `journald` get the output, too: [Logs](#logs)",
         {"logging": {"driver": "none"}},
     ),
     Row(
@@ -103,13 +123,96 @@ SERVICE = (
         "`max-size` of one file (`-1`: no end) and `max-file`; two files of 50 MB unless given",
         {"logging": {"options": {"max-size": "1m"}}},
     ),
+    *(
+        Row(
+            f"services.logging.options.{key}",
+            meaning,
+            {"logging": {"driver": "syslog", "options": {key: value}}},
+            SYSLOG,
+        )
+        for key, meaning, value in (
+            (
+                "syslog-address",
+                "`udp://HOST:514`, `tcp://HOST:514`, `unix:///PATH`; the machine's own unless given",
+                "udp://x",
+            ),
+            ("syslog-facility", "`daemon` unless given", "local0"),
+            ("syslog-format", "`rfc3164`, `rfc5424`, `rfc5424micro`", "rfc5424"),
+            ("tag", "with `{{.ID}}` (the default), `.FullID`, `.Name`, `.ImageName`, `.DaemonName`", "{{.Name}}"),
+        )
+    ),
     Row("services.networks", "a list or a map", {"networks": ["other"]}),
     Row("services.networks.aliases", "more names in this network", {"networks": {"default": {"aliases": ["x"]}}}),
     Row("services.networks.ipv4_address", "a static address", {"networks": {"default": {"ipv4_address": "10.9.0.9"}}}),
     Row(
+        "services.networks.ipv6_address",
+        "the same of IPv6, in a network with `enable_ipv6`",
+        {"networks": {"six": {"ipv6_address": "fd12::9"}}},
+        {"networks": ["six"]},
+    ),
+    Row(
+        "services.networks.link_local_ips",
+        "addresses of 169.254.0.0/16 or fe80::/10 beside its own",
+        {"networks": {"default": {"link_local_ips": ["169.254.1.1"]}}},
+    ),
+    Row(
+        "services.networks.mac_address",
+        "unless given, one that follows from the address",
+        {"networks": {"default": {"mac_address": "02:42:ac:11:00:02"}}},
+    ),
+    Row(
+        "services.networks.interface_name",
+        "unless given, eth0, eth1 … in the order of joining",
+        {"networks": {"default": {"interface_name": "lan0"}}},
+    ),
+    Row(
+        "services.networks.gw_priority",
+        "the highest carries the default route and the published ports; else the first by name that leads outside",
+        {"networks": {"default": {}, "other": {"gw_priority": 5}}},
+        {"networks": ["default", "other"]},
+    ),
+    Row(
+        "services.networks.priority",
+        "the highest is joined first: its interface has the lowest number. Counts for interfaces made from then on",
+        {"networks": {"default": {"priority": 5}}},
+    ),
+    Row(
+        "services.networks.driver_opts",
+        "`com.docker.network.endpoint.sysctls` (`net.ipv4.conf.IFNAME.log_martians=1,…`), `…endpoint.ifname`",
+        {
+            "networks": {
+                "default": {
+                    "driver_opts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1"}
+                }
+            }
+        },
+    ),
+    Row(
+        "services.mac_address",
+        "of its interface in the network that it joins first",
+        {"mac_address": "02:42:ac:11:00:02"},
+    ),
+    Row(
         "services.network_mode",
-        "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network)",
+        "`none`; `host` (the machine's network and name); `bridge` (the project's `default` network); `service:NAME`, `container:NAME`: [Shared namespaces](#shared-namespaces)",
         {"network_mode": "none"},
+    ),
+    Row(
+        "services.pid",
+        "`host`, `service:NAME`, `container:NAME`: [Shared namespaces](#shared-namespaces)",
+        {"pid": "service:b"},
+    ),
+    Row(
+        "services.ipc",
+        "`private`, `shareable`, `none` (no `/dev/shm`), `host`, `service:NAME`, `container:NAME` (of one that says `shareable`). `/dev/shm` goes with it",
+        {"ipc": "none"},
+    ),
+    Row("services.uts", "`host`: the machine's name, which `hostname` then cannot be given", {"uts": "host"}),
+    Row("services.cgroup", "`private`; `host`: the machine's cgroup namespace", {"cgroup": "host"}),
+    Row(
+        "services.cgroup_parent",
+        "names of cgroups, `a/b`, below corral's own: `corral/<instance>/_parents/a/b`. Shared by all who name it, gone with the last; what you write into it limits them together",
+        {"cgroup_parent": "a/b"},
     ),
     Row("services.ports", "[Ports](#ports)", {"ports": ["18080:80"]}),
     Row(
@@ -130,7 +233,12 @@ SERVICE = (
         {"ports": ["127.0.0.1:18080:80"]},
         {"ports": ["18080:80"]},
     ),
-    Row("services.ports.protocol", "`tcp`, `udp`", {"ports": ["18080:80/udp"]}, {"ports": ["18080:80"]}),
+    Row(
+        "services.ports.protocol",
+        "`tcp`, `udp`; `sctp` where the kernel has it",
+        {"ports": ["18080:80/udp"]},
+        {"ports": ["18080:80"]},
+    ),
     Row(
         "services.ports.mode",
         "kept, means nothing on one machine",
@@ -151,6 +259,11 @@ SERVICE = (
     ),
     Row("services.expose", "shown by `ps`, opens nothing", {"expose": ["80"]}),
     Row("services.links", "`SERVICE` or `SERVICE:ALIAS`: a name that only this service sees", {"links": ["b:x"]}),
+    Row(
+        "services.external_links",
+        "`CONTAINER` or `CONTAINER:ALIAS`: of a network that both are in, whoever made it; a name that only this service sees",
+        {"external_links": ["q-x-1:x"]},
+    ),
     Row("services.extra_hosts", "lines of /etc/hosts", {"extra_hosts": ["x:10.1.1.1"]}),
     Row("services.dns", "servers (IPv4) in place of corral's", {"dns": "10.1.1.1"}),
     Row("services.dns_search", "domains of /etc/resolv.conf", {"dns_search": "d"}),
@@ -168,16 +281,40 @@ SERVICE = (
     ),
     Row(
         "services.volumes.source",
-        "a path, or the volume's key",
+        "a path, or the volume's key; none: an anonymous volume, the container's and its successors' until `down`",
         {"volumes": [{**BIND, "source": "/etc"}]},
         {"volumes": [BIND]},
     ),
     Row("services.volumes.target", "where in the container", {"volumes": [{**MOUNT, "target": "/d"}]}),
     Row("services.volumes.read_only", "", {"volumes": [{**MOUNT, "read_only": True}]}),
     Row(
+        "services.volumes.consistency",
+        "means nothing here",
+        {"volumes": [{**MOUNT, "consistency": "cached"}]},
+        {"volumes": [MOUNT]},
+    ),
+    Row(
         "services.volumes.bind",
         "`create_host_path: false`: a missing source is an error",
         {"volumes": [{**BIND, "bind": {"create_host_path": False}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.propagation",
+        "`rprivate` unless given; of a source that is shared `rslave` or `rshared`. The forms without `r` mean the same here",
+        {"volumes": [{**BIND, "bind": {"propagation": "rslave"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.recursive",
+        "`disabled`: without what is mounted below the source; `writable`: which `read_only` leaves as it is; else both",
+        {"volumes": [{**BIND, "bind": {"recursive": "disabled"}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.selinux",
+        "noted, means nothing: no profile is applied",
+        {"volumes": [{**BIND, "bind": {"selinux": "z"}}]},
         {"volumes": [BIND]},
     ),
     Row(
@@ -186,10 +323,36 @@ SERVICE = (
         {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]},
     ),
     Row(
+        "services.volumes.volume.subpath",
+        "a part of the volume that exists; resolved inside the volume, nothing is copied into it",
+        {"volumes": [{**MOUNT, "volume": {"subpath": "x"}}]},
+    ),
+    Row(
+        "services.volumes.volume.labels",
+        "of an anonymous volume",
+        {"volumes": [MOUNT, {"type": "volume", "target": "/t", "volume": {"labels": {"l": "1"}}}]},
+        {"volumes": [MOUNT, "/t"]},
+    ),
+    Row(
         "services.volumes.tmpfs",
         "`size`, `mode`",
         {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1m"}}]},
         {"volumes": [{"type": "tmpfs", "target": "/t"}]},
+    ),
+    Row(
+        "services.pre_start",
+        "steps that run to their end, each in a container of its own in the service's network, before its first start; once for each definition of the service",
+        {"pre_start": [{"command": "true"}]},
+    ),
+    Row(
+        "services.post_start",
+        "commands run in the container, in order, after each start; whoever depends on it waits; one that fails stops it, and the restart policy is asked",
+        {"post_start": [{"command": "true"}]},
+    ),
+    Row(
+        "services.pre_stop",
+        "commands run before a planned stop, within its grace; one that fails is told in the daemon's log",
+        {"pre_stop": [{"command": "true"}]},
     ),
     Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`", {"volumes_from": ["b"]}),
     Row("services.tmpfs", "`/path`, `/path:size=64m,mode=1770,uid=1,gid=1,ro,noexec`", {"tmpfs": ["/t"]}),
@@ -271,7 +434,40 @@ SERVICE = (
         {"deploy": {"resources": {"limits": {"cpus": 0.5}}}},
     ),
     Row("services.deploy.replicas", "as `scale`", {"deploy": {"replicas": 2}}, {"deploy": {"replicas": 1}}),
-    Row("services.deploy.resources", "`limits`", {"deploy": {"resources": {"limits": {"cpus": 0.5}}}}),
+    Row(
+        "services.deploy.resources",
+        "`limits`, `reservations`",
+        {"deploy": {"resources": {"limits": {"cpus": 0.5}}}},
+    ),
+    Row(
+        "services.deploy.resources.reservations",
+        "`memory`, as `mem_reservation`; `cpus` and `generic_resources` are noted; `devices` are refused",
+        {"deploy": {"resources": {"reservations": {"memory": "32m"}}}},
+    ),
+    Row("services.deploy.resources.reservations.devices", "refused: see `gpus`", {}),
+    Row("services.deploy.resources.reservations.generic_resources", "noted, means nothing here", {}),
+    Row("services.deploy.resources.reservations.generic_resources.discrete_resource_spec", "likewise", {}),
+    Row(
+        "services.deploy.restart_policy",
+        "as `restart`, which it goes before: `condition` and `max_attempts`; `delay` and `window` are noted",
+        {"deploy": {"restart_policy": {"condition": "any"}}},
+    ),
+    *(
+        Row(f"services.deploy.{key}", "noted: for clusters, means nothing here", {"deploy": {key: value}})
+        for key, value in (
+            ("endpoint_mode", "dnsrr"),
+            ("labels", {"l": "1"}),
+            ("mode", "global"),
+            ("placement", {"constraints": ["x==y"]}),
+            ("rollback_config", {"order": "stop-first"}),
+            ("update_config", {"parallelism": 2}),
+        )
+    ),
+    Row(
+        "services.deploy.placement.preferences",
+        "likewise",
+        {"deploy": {"placement": {"preferences": [{"spread": "x"}]}}},
+    ),
     Row(
         "services.deploy.resources.limits",
         "`cpus`, `memory`, `pids`",
@@ -301,9 +497,14 @@ SERVICE = (
     Row("services.cap_drop", "likewise", {"cap_drop": ["ALL"]}),
     Row(
         "services.security_opt",
-        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`; `label=disable` and "
+        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`, `corral:strict` ([the strict profile](#user-namespaces)); `label=disable` and "
         "`apparmor=unconfined`, which change nothing: no such profile is ever applied",
         {"security_opt": ["no-new-privileges"]},
+    ),
+    Row(
+        "services.userns_mode",
+        "`auto`: a user namespace of its own, with 65,536 ids; `host`: none. Unless given, what `x-corral` or the machine says: [User namespaces](#user-namespaces)",
+        {"userns_mode": "auto"},
     ),
     Row(
         "services.privileged",
@@ -324,15 +525,28 @@ SERVICE = (
 
 NETWORK = (
     Row("networks.name", "`PROJECT_KEY` unless given", {"name": "n"}),
-    Row("networks.driver", "`bridge`", {"driver": "bridge"}),
+    Row(
+        "networks.driver",
+        "`bridge` or `default`; who joins one of `host` or `none` has that `network_mode`",
+        {"driver": "bridge"},
+    ),
+    Row("networks.driver_opts", "[Networks](#networks)", {"driver_opts": {"com.docker.network.driver.mtu": "1400"}}),
+    Row("networks.attachable", "changes nothing: others may always join", {"attachable": True}),
+    Row(
+        "networks.enable_ipv4",
+        "unless `false`; then `enable_ipv6` is needed",
+        {"enable_ipv4": False, "enable_ipv6": True, "ipam": None},
+        {"enable_ipv6": True},
+    ),
+    Row("networks.enable_ipv6", "[Networks](#networks)", {"enable_ipv6": True}),
     Row(
         "networks.external",
-        "one that another project has made: joined, never made, changed or removed",
+        "one that a command or another project has made: joined, never made, changed or removed",
         {"external": True, "name": "there", "ipam": None},
     ),
     Row("networks.internal", "no way out, and nothing is published into it", {"internal": True}),
     Row("networks.labels", "", {"labels": {"l": "1"}}),
-    Row("networks.ipam", "`config` with one pool", {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}}),
+    Row("networks.ipam", "`config` with one pool of each family", {"ipam": {"config": [{"subnet": "10.8.0.0/24"}]}}),
     Row("networks.ipam.driver", "`default`", {"ipam": {"driver": "default"}}),
     Row(
         "networks.ipam.config.subnet",
@@ -349,11 +563,27 @@ NETWORK = (
         "from where addresses are chosen",
         {"ipam": {"config": [{"subnet": "10.9.0.0/24", "ip_range": "10.9.0.128/25"}]}},
     ),
+    Row(
+        "networks.ipam.config.aux_addresses",
+        "given to nobody",
+        {"ipam": {"config": [{"subnet": "10.9.0.0/24", "aux_addresses": {"printer": "10.9.0.9"}}]}},
+    ),
+    Row(
+        "networks.ipam.options",
+        "none change anything, which a note says",
+        {"ipam": {"options": {"x": "y"}}},
+        {"ipam": {}},
+    ),
 )
 VOLUME = (
     Row("volumes.name", "`PROJECT_KEY` unless given", {"name": "n"}),
     Row("volumes.driver", "`local`", {"driver": "local"}),
-    Row("volumes.external", "one that another project has made", {"external": True, "name": "there"}),
+    Row(
+        "volumes.driver_opts",
+        "[What a volume is made of](#what-a-volume-is-made-of)",
+        {"driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
+    ),
+    Row("volumes.external", "one that a command or another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
 )
 CONTENT = (
@@ -372,6 +602,8 @@ CONTENT = (
 TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
     Row("version", "noted, means nothing", {}),
+    Row("x-corral", "what only corral knows", {}),
+    Row("x-corral.userns", "`userns_mode` of the services that say nothing", {}),
     Row("services", "", {}),
     Row("networks", "those that no active service uses are not made", {}),
     Row("volumes", "likewise", {}),

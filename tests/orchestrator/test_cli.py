@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from orchestrator import cli, errors, unsupported, version
+from orchestrator.commands import up
 
 TOP = pathlib.Path(__file__).parent.parent.parent
 
@@ -142,3 +143,20 @@ def test_errors_are_printed_with_their_hint_and_without_control_characters() -> 
     err = io.StringIO()
     output.complain(err, errors.DaemonError("no \x1b[31msuch\nthing", hint="try\x07 this"))
     assert err.getvalue() == "corral: no \\x1b[31msuch\nthing\n  try\\x07 this\n"
+
+
+@pytest.mark.parametrize(
+    ("attach", "named", "expected"),
+    [
+        ({}, (), ()),
+        ({}, ("a",), ("a",)),
+        ({"a": False}, (), ("b",)),
+        ({"a": False}, ("a", "b"), ("b",)),
+        ({"a": False, "b": False}, (), ("",)),
+    ],
+)
+def test_up_does_not_show_what_is_not_to_be_attached(
+    attach: dict[str, bool], named: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    services = {name: {"attach": attach.get(name, True)} for name in ("a", "b")}
+    assert up.shown_of({"services": services}, named) == expected

@@ -15,6 +15,7 @@ from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
 from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState
+from reconciler.kinds import init_steps
 from reconciler.plan import Planner
 from reconciler.resource import Blocked, Gates, Needs, Observed, Step, Verb
 from reconciler.stored import Stored
@@ -126,7 +127,9 @@ class World:
         def later(seconds: float, act: Callable[..., None], *arguments: Any, **more: Any) -> None:
             self.engine.at(seconds, lambda: act(*arguments, run=run, **more))
 
-        if habit and habit.crashes > 0:
+        if info.config.number == init_steps.NUMBER:
+            later(chance, self.engine.exit, uid, 0)
+        elif habit and habit.crashes > 0:
             habit.crashes -= 1
             later(chance, self.engine.exit, uid, 137)
         elif habit and habit.oneshot:
@@ -177,6 +180,10 @@ class World:
                 for hold in dep.holds if dep else ():
                     target = self.seen().get(hold.to)
                     self.must(target is not None and target.uid == hold.uid, f"start: {step.id}: dangling {edge.to}")
+            if edge.needs is Needs.RUNNING:
+                self.must(
+                    dep is not None and dep.runs, f"start: {step.id} before {edge.to}, whose namespace it shares, runs"
+                )
             if edge.gates is Gates.FIRST_START and have.state is State.MADE:
                 self.must(dep is not None and met(dep, edge.needs), f"start: {step.id} before {edge.to} {edge.needs}")
 
@@ -292,6 +299,7 @@ def met(have: Observed, needs: Needs) -> bool:
     return {
         Needs.EXISTS: True,
         Needs.STARTED: have.state is not State.MADE,
+        Needs.RUNNING: have.runs,
         Needs.HEALTHY: have.runs and have.health == "healthy",
         Needs.COMPLETED: ended_well,
     }[needs]
@@ -306,11 +314,17 @@ def is_up(have: Observed) -> bool:
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
+
+    renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}
 
     def drags(name: str) -> bool:
         needed = new["services"][name]["depends_on"]
+        if {new["services"][name][key] for key in ("pid", "ipc")} & {
+            f"service:{other}" for other in moved | renumbered
+        }:
+            return True
         return any(how["restart"] and other in old["services"] and (other in moved or other not in both)
                    for other, how in needed.items())  # fmt: skip
 

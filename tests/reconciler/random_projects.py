@@ -81,6 +81,10 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
         service["volumes"] = [
             {"type": "volume", "source": f"v{k}", "target": f"/v{k}"} for k in rnd.sample(range(2), rnd.randint(0, 2))
         ]
+        service["volumes"] += [{"type": "volume", "target": "/anonymous"}] if rnd.random() < 0.2 else []
+    if pick():
+        steps = [{"command": [rnd.choice("xy")]}, {"command": ["x"], "per_replica": True}]
+        service["pre_start"] = rnd.choice(([], [], [], steps[:1], steps[1:], steps, steps[::-1]))
     if pick():
         ports = rnd.sample(range(5), rnd.choice((0, 0, 1, 2)))
         service["ports"] = [{"target": 80, "published": rnd.choice((f"{8000 + n}", ""))} for n in ports]
@@ -93,6 +97,11 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
     service["depends_on"] = {
         name: fitting(before[name], dependency) for name, dependency in service["depends_on"].items()
     }
+    donors = [name for name, other in before.items() if not other["oneshot"] and other["scale"] != 0]
+    for key in ("pid", "ipc"):
+        shared = (service.get(key) or "").removeprefix("service:")
+        if pick(0.05) or (shared and shared not in donors):
+            service[key] = f"service:{rnd.choice(donors)}" if donors and rnd.random() < 0.2 else None
     if pick():
         service["scale"] = None if service["oneshot"] else rnd.choice((None, None, 1, 2, 3))
     service["healthcheck"] = None if service["oneshot"] else CHECK
@@ -116,6 +125,7 @@ def renamed(rnd: random.Random, services: dict[str, Mapped]) -> dict[str, Mapped
         (name if key == was else key): {
             **service,
             "depends_on": {(name if to == was else to): how for to, how in service["depends_on"].items()},
+            **{other: f"service:{name}" for other in ("pid", "ipc") if service[other] == f"service:{was}"},
         }
         for key, service in services.items()
     }
@@ -157,6 +167,9 @@ def document(project: Mapped) -> Mapped:
         name: {key: value for key, value in service.items() if value is not None and key != "oneshot"}
         for name, service in project["services"].items()
     }
+    shared = {service.get("ipc", "").removeprefix("service:") for service in services.values()}
+    for name in shared & services.keys():
+        services[name].setdefault("ipc", "shareable")
     for service in services.values():
         service["networks"] = {
             key: {k: v for k, v in joined.items() if v is not None} for key, joined in service["networks"].items()

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import port, project, service, static, subnet
 
-from engine.types.configs import NetworkConfig
-from engine.types.infos import Look, NetworkInfo, Taken
-from engine.types.parts import PortMap
-from reconciler import leases, slots
+from engine.types.configs import ContainerConfig, NetworkConfig
+from engine.types.infos import ContainerInfo, Look, NetworkInfo, Taken
+from engine.types.parts import IdRange, PortMap
+from reconciler import addressing, host_ports, id_leases, leases, slots
 from reconciler.errors import Conflict
 from reconciler.leases import Leases
 from specs import validate
@@ -41,7 +41,7 @@ def test_a_subnet_is_the_same_each_time_and_another_for_another_project():
     other = assigned(project({"a": service()}, name="q"))
     assert one == again
     assert one.subnets != other.subnets
-    assert IPv4Network(one.subnets["lab"]).subnet_of(IPv4Network(leases.POOLS[0]))
+    assert IPv4Network(one.subnets["lab"]).subnet_of(IPv4Network(addressing.POOLS[0]))
 
 
 def test_a_subnet_avoids_routes_and_other_networks_and_stays_where_it_stands():
@@ -57,7 +57,7 @@ def test_a_subnet_avoids_routes_and_other_networks_and_stays_where_it_stands():
 def test_when_a_pool_is_taken_whole_the_next_one_serves():
     taken = Taken(subnets=(("10.0.0.0/8", "vpn"),))
     assert IPv4Network(assigned(project({"a": service()}), taken=taken).subnets["lab"]).subnet_of(
-        IPv4Network(leases.POOLS[1])
+        IPv4Network(addressing.POOLS[1])
     )
     with pytest.raises(Conflict, match=r"networks.lab: cannot choose a subnet"):
         assigned(project({"a": service()}), taken=Taken(subnets=(("128.0.0.0/1", "x"), ("0.0.0.0/1", "y"))))
@@ -135,7 +135,7 @@ def test_ports_left_to_us_are_chosen_once_and_move_only_away_from_somebody_else(
     document = project({"a": service(ports=[port("")]), "b": service(ports=[port("")])})
     first = assigned(document)
     assert len(set(first.ports.values())) == 2
-    assert all(leases.OUR_PORTS[0] <= number <= leases.OUR_PORTS[1] for number in first.ports.values())
+    assert all(host_ports.OUR_PORTS[0] <= number <= host_ports.OUR_PORTS[1] for number in first.ports.values())
     assert assigned(document, first) == first
     lost = first.ports["a 0.0.0.0::80/tcp"]
     moved = assigned(document, first, Taken(ports=((PortMap("0.0.0.0", lost, 0), "x"),)))
@@ -202,3 +202,32 @@ def test_an_address_that_another_project_has_in_the_same_network_is_left_to_it()
 def test_an_external_network_that_nobody_has_made_is_refused():
     shared = {"name": "p", "services": {"b": service()}, "networks": {"lab": {"name": "theirs", "external": True}}}
     assert "network theirs is external, and nobody has made it" in refused(shared, NOBODY)
+
+
+def lonely(**fields: Any) -> Any:
+    return service(userns_mode="auto", **fields)
+
+
+def test_each_slot_in_a_user_namespace_has_ids_of_its_own_and_keeps_them():
+    first = assigned(project({"a": lonely(), "b": lonely(), "c": service()}), a=2).ids
+    assert first.keys() == {"a", "a-2", "b"}
+    assert len(set(first.values())) == 3
+    assert all(number in range(id_leases.POOL.first, id_leases.POOL.end, 65536) for number in first.values())
+    more = assigned(project({"0": lonely(), "b": lonely(), "a": lonely()}), Leases(ids=first), a=2).ids
+    assert {name: more[name] for name in first} == first
+    assert more["0"] not in first.values()
+    assert Leases.from_json(Leases(ids=first).to_json()).ids == first
+    assert Leases.from_json({"subnets": {}, "addresses": {}, "ports": {}}).ids == {}
+
+
+def test_nobody_elses_ids_are_taken_and_a_container_that_stands_keeps_its_own():
+    document = project({"a": lonely()})
+    first = assigned(document).ids["a"]
+    taken = Taken(ids=((IdRange(first - 5, 10), "somebody"), (IdRange(first + 65536 * 2 - 1, 1), "somebody else")))
+    assert assigned(document, taken=taken).ids == {"a": first + 65536 * 2}
+    assert assigned(document, Leases(ids={"a": first}), taken).ids == {"a": first + 65536 * 2}
+    standing = ContainerInfo(ContainerConfig("p-a-1", "p", "a", 1, "a", "a", "host", ids=IdRange(first)), "u", "host")
+    assert assigned(document, Leases(ids={"a": first}), taken, Look(containers=(standing,))).ids == {"a": first}
+    everything = Taken(ids=((IdRange(0, 2**32 - 1), "a greedy one"),))
+    with pytest.raises(Conflict, match="no 65536 user ids are free for a"):
+        assigned(document, taken=everything)

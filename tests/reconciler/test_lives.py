@@ -162,9 +162,14 @@ class Life:
             await world.settle()
             after = world.identity()
             scar = {i for i, was in before.items() if after.get(i) != was}
-            dragged = {have.id for have in things.values() if any(hold.to == victim.id for hold in have.holds)}
-            dragged.add(victim.id)
-            while kind == "sandbox" and (more := self.dragged_with(dragged) - dragged):
+            dragged = {victim.id}
+            while (
+                more := (
+                    {have.id for have in things.values() if any(hold.to in dragged for hold in have.holds)}
+                    | self.dragged_with(dragged if kind == "sandbox" else dragged - {victim.id})
+                )
+                - dragged
+            ):
                 dragged |= more
             assert scar <= dragged, f"touched: {scar - dragged} after {victim.id}"
             if kind == "container":

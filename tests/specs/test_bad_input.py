@@ -342,17 +342,17 @@ f: [*e,*e,*e]
   a:
     image: host
     build: .
-    ipc: host
-    deploy: {mode: global}
+    provider: {type: x}
+    develop: {watch: []}
 models: {x: {model: y}}
-networks: {x: {enable_ipv6: true}}
+secrets: {s: {template_driver: golang}}
 """,
         [
             "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.ipc: ipc is not supported yet",
-            "compose.yaml:6:14: services.a.deploy.mode: mode is not supported yet",
+            "compose.yaml:5:5: services.a.provider: provider is not supported yet",
+            "compose.yaml:6:5: services.a.develop: develop is not supported yet",
             "compose.yaml:7:1: models: models is not supported yet",
-            "compose.yaml:8:16: networks.x.enable_ipv6: enable_ipv6 is not supported yet",
+            "compose.yaml:8:15: secrets.s.template_driver: template_driver is not supported yet",
         ],
     ),
     "rights that are half said": (
@@ -427,11 +427,81 @@ networks: {x: {enable_ipv6: true}}
 """,
         [
             "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
-            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor",
+            "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor, corral",
             "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported yet: corral applies no such profile (label=disable is how every container runs)",
             "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported yet: corral applies no such profile (apparmor=unconfined is how every container runs)",
             "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
             "compose.yaml:4:109: services.a.security_opt[5]: it has no defaultAction",
+        ],
+    ),
+    "a user namespace that is none": (
+        """x-corral: {userns: private}
+services:
+  a:
+    image: host
+    userns_mode: keep-id
+""",
+        [
+            "compose.yaml:1:12: x-corral.userns: 'private' is not supported: auto (a user namespace of its own) or host (none)",
+            "compose.yaml:5:5: services.a.userns_mode: 'keep-id' is not supported: auto (a user namespace of its own) or host (none)",
+        ],
+    ),
+    "what needs the machine's root in a user namespace": (
+        """x-corral: {userns: auto}
+services:
+  a:
+    image: host
+    privileged: true
+  b:
+    image: host
+    network_mode: host
+    pid: host
+    ipc: host
+    uts: host
+  c:
+    image: host
+    user: "70000:80000"
+    group_add: [65535, 65536]
+    tmpfs: /x:uid=99999
+  d:
+    image: host
+    userns_mode: host
+    privileged: true
+""",
+        [
+            "compose.yaml:5:5: services.a.privileged: cannot be given in a user namespace: it is to be the machine's root (userns_mode: host does without a user namespace)",
+            *(
+                f"compose.yaml:{line}:5: services.b.{key}: cannot be given in a user namespace: the machine's is its root's (userns_mode: host does without a user namespace)"
+                for line, key in ((8, "network_mode"), (9, "pid"), (10, "ipc"), (11, "uts"))
+            ),
+            "compose.yaml:14:5: services.c.user: 70000 is not among the 65536 ids of a user namespace (userns_mode: host does without a user namespace)",
+            "compose.yaml:14:5: services.c.user: 80000 is not among the 65536 ids of a user namespace (userns_mode: host does without a user namespace)",
+            "compose.yaml:15:24: services.c.group_add[1]: 65536 is not among the 65536 ids of a user namespace (userns_mode: host does without a user namespace)",
+            "compose.yaml:16:5: services.c.tmpfs[0]: 99999 is not among the 65536 ids of a user namespace (userns_mode: host does without a user namespace)",
+        ],
+    ),
+    "what undoes the strict profile": (
+        """services:
+  a:
+    image: host
+    security_opt: ["corral:strict", seccomp=unconfined, "no-new-privileges:false", systempaths=unconfined]
+    cap_add: [SYS_ADMIN]
+    devices: [/dev/fuse]
+    userns_mode: host
+    privileged: true
+  b:
+    image: host
+    security_opt: ["corral:lax"]
+""",
+        [
+            "compose.yaml:4:37: services.a.security_opt[1]: cannot be given with corral:strict: it has a seccomp profile of its own (leave it out, or leave out corral:strict)",
+            "compose.yaml:4:57: services.a.security_opt[2]: cannot be given with corral:strict: it gains no privileges (leave it out, or leave out corral:strict)",
+            "compose.yaml:4:84: services.a.security_opt[3]: cannot be given with corral:strict: files of the kernel's stay hidden (leave it out, or leave out corral:strict)",
+            "compose.yaml:5:5: services.a.cap_add: cannot be given with corral:strict: it has few capabilities, and no others (leave it out, or leave out corral:strict)",
+            "compose.yaml:6:5: services.a.devices: cannot be given with corral:strict: it has no device of the machine's (leave it out, or leave out corral:strict)",
+            "compose.yaml:7:5: services.a.userns_mode: cannot be given with corral:strict: it has a user namespace (leave it out, or leave out corral:strict)",
+            "compose.yaml:8:5: services.a.privileged: cannot be given with corral:strict: it is to be the machine's root (leave it out, or leave out corral:strict)",
+            "compose.yaml:11:20: services.b.security_opt[0]: 'lax' is not a profile of corral's: corral:strict",
         ],
     ),
     "devices that are none": (
@@ -595,11 +665,9 @@ services:
 """,
         [
             "compose.yaml:4:13: services.a.ports[0]: 'a' is not a host port or range",
-            "compose.yaml:4:21: services.a.ports[1]: '80:80': IPv6 is not supported yet",
+            "compose.yaml:4:21: services.a.ports[1]: '80:80' is not an address",
             "compose.yaml:4:36: services.a.ports[2]: the ranges 8000-8002 and 80-81 are not equally long",
             "compose.yaml:4:55: services.a.ports[3]: host port 70000 is not between 1 and 65535",
-            "compose.yaml:4:67: services.a.ports[4]: the protocol sctp is not supported yet",
-            "compose.yaml:4:78: services.a.ports[5]: '::1': IPv6 is not supported yet",
             "compose.yaml:4:93: services.a.ports[6]: '' is not a container port or range",
             "compose.yaml:4:100: services.a.ports[7]: target is missing",
             "compose.yaml:4:117: services.a.ports[8]: container port 0 is not between 1 and 65535",
@@ -609,15 +677,44 @@ services:
         """services:
   a:
     image: host
-    volumes: ['/data', 'a:b', '/a:/b:foo', '/a:/b:z', 'a:b:c:d', '/a::/b', {type: bind, target: /x}, {type: image, target: /y}, {source: x, target: /z}]
+    volumes: ['/data', 'a:b', '/a:/b:foo', 'a:/b:rslave', 'a:b:c:d', '/a::/b', {type: bind, target: /x}, {type: image, target: /y}, {source: x, target: /z}]
 """,
         [
-            "compose.yaml:4:15: services.a.volumes[0]: anonymous volumes are not supported yet: write NAME:/path, and NAME below the top's volumes",
-            "compose.yaml:4:31: services.a.volumes[2]: unknown mount option 'foo': ro, rw or nocopy",
-            "compose.yaml:4:44: services.a.volumes[3]: the mount option 'z' is not supported yet",
-            "compose.yaml:4:55: services.a.volumes[4]: 'a:b:c:d' has too many colons",
-            "compose.yaml:4:66: services.a.volumes[5]: '/a::/b' has an empty part",
-            "compose.yaml:4:129: services.a.volumes[8]: type is missing",
+            "compose.yaml:4:31: services.a.volumes[2]: unknown mount option 'foo': ro, rw, nocopy, z or a propagation such as rslave",
+            "compose.yaml:4:44: services.a.volumes[3]: rslave is for paths, this is a volume",
+            "compose.yaml:4:59: services.a.volumes[4]: 'a:b:c:d' has too many colons",
+            "compose.yaml:4:70: services.a.volumes[5]: '/a::/b' has an empty part",
+            "compose.yaml:4:133: services.a.volumes[8]: type is missing",
+        ],
+    ),
+    "options of mounts and volumes that are none": (
+        """services:
+  a:
+    image: host
+    volumes:
+      - {type: bind, source: /a, target: /b, bind: {propagation: everywhere}}
+      - {type: bind, source: /a, target: /c, bind: {recursive: readonly}}
+      - {type: bind, source: /a, target: /d, bind: {recursive: "no", selinux: x}}
+      - {type: volume, source: v, target: /e, volume: {subpath: ../x}}
+      - {type: cluster, source: v, target: /f}
+volumes:
+  v: {driver_opts: {type: none, device: ./x}}
+  w: {driver_opts: {type: tmpfs, device: tmpfs, o: "size=1m,bind=3"}}
+  x: {driver_opts: {type: nfs, device: ":/x"}}
+  y: {driver_opts: {type: tmpfs, o: size=1m, size: 1m}}
+""",
+        [
+            "compose.yaml:5:53: services.a.volumes[0].bind.propagation: 'everywhere' is not one of private, rprivate, shared, rshared, slave, rslave",
+            "compose.yaml:6:53: services.a.volumes[1].bind.recursive: readonly is for a mount that is read_only: true",
+            "compose.yaml:7:53: services.a.volumes[2].bind.recursive: 'no' is not one of enabled, disabled, writable, readonly",
+            "compose.yaml:7:70: services.a.volumes[2].bind.selinux: 'x' is not one of z, Z",
+            "compose.yaml:8:56: services.a.volumes[3].volume.subpath: '../x' is not a path inside the volume",
+            "compose.yaml:9:10: services.a.volumes[4].type: mounts of type cluster are not supported yet",
+            "compose.yaml:11:7: volumes.v.driver_opts: type is missing, or `o: bind` for a directory of this machine's",
+            "compose.yaml:12:7: volumes.w.driver_opts: a tmpfs has no option 'bind=3'",
+            "compose.yaml:13:7: volumes.x.driver_opts: the server's address is missing: o: addr=192.0.2.1",
+            "compose.yaml:14:7: volumes.y.driver_opts: device is missing: write device: tmpfs",
+            "compose.yaml:14:46: volumes.y.driver_opts.size: the driver local has no option 'size': type, device, o (a size is an option of `o`: size=100m)",
         ],
     ),
     "variables that are missing": (
@@ -727,7 +824,7 @@ networks: {x: {driver: overlay}}
 volumes: {v: {driver: nfs}}
 """,
         [
-            "compose.yaml:5:16: networks.x.driver: the driver 'overlay' is not supported yet: bridge",
+            "compose.yaml:5:16: networks.x.driver: the driver 'overlay' is not supported: its networks span machines, and corral is one machine's (there are bridge, default, host, none)",
             "compose.yaml:6:15: volumes.v.driver: the driver 'nfs' is not supported yet: local",
         ],
     ),

@@ -33,12 +33,33 @@ def test_what_it_means(driver: str, options: dict[str, str], expected: LogOption
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{driver: syslog}", "compose.yaml:4:14: services.a.logging.driver: the driver syslog is not supported yet"),
+        ("{driver: splunk}", "compose.yaml:4:14: services.a.logging.driver: the driver splunk is not supported yet"),
         ("{driver: jsonfile}", "compose.yaml:4:14: services.a.logging.driver: there is no driver 'jsonfile'"),
         ("{options: {max-size: lots}}", "services.a.logging.options.max-size: max-size: 'lots' is not a size"),
         ("{options: {max-file: 0}}", "services.a.logging.options.max-file: max-file: '0' is not a whole number"),
         ("{options: {max-size: '-1', max-file: 2}}", "max-file: a log without end has one file"),
-        ("{options: {tag: x}}", "services.a.logging.options.tag: tag is not supported yet"),
+        (
+            "{options: {syslog-address: x}}",
+            "services.a.logging.options.syslog-address: syslog-address: the driver json-file has no such option",
+        ),
+        (
+            "{driver: local, options: {tag: x}}",
+            "services.a.logging.options.tag: tag: the driver local has no such option",
+        ),
+        (
+            "{options: {env-regex: x}}",
+            "services.a.logging.options.env-regex: env-regex: is not supported yet: name them",
+        ),
+        ("{options: {mode: x}}", "services.a.logging.options.mode: mode: 'x' is not blocking or non-blocking"),
+        (
+            "{driver: syslog, options: {syslog-address: x}}",
+            "'x' is not udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH",
+        ),
+        ("{driver: syslog, options: {syslog-address: 'tcp+tls://x:1'}}", "TLS is not supported yet"),
+        ("{driver: syslog, options: {syslog-facility: x}}", "'x' is not daemon, user, local0"),
+        ("{driver: syslog, options: {syslog-format: x}}", "'x' is not rfc3164, rfc5424, rfc5424micro"),
+        ("{driver: journald, options: {tag: '{{.Nope}}'}}", "of '{{.Nope}}' corral fills in {{.ID}}"),
+        ("{driver: journald, options: {cache-disabled: 'true'}}", "the log is what is sent from, and stays"),
         ("{options: {max-sise: 1m}}", "unknown key 'max-sise' (did you mean max-size?)"),
     ],
 )

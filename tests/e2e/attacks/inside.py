@@ -1,6 +1,8 @@
 """What an attacker does inside a container: scripts for the machine's python3 (image `host`), as its root."""
 
 import json
+import socket
+import struct
 
 from engine.network import bridges
 from tests.e2e.lab import Lab
@@ -45,3 +47,18 @@ def send(lab: Lab, service: str, gateway: str, datagrams: list[tuple[str, int, s
     """(source, its port, destination, its port, data) each, from a container to the machine, its router."""
     mac = bridges.mac_of(gateway)
     python(lab, service, FRAMES, [(mac, *datagram[:4], datagram[4].hex()) for datagram in datagrams])
+
+
+def advertisement() -> str:
+    """A router's, with a prefix and a resolver: RFC 4861 4.2, RFC 8106."""
+    prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
+    options = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + prefix
+    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + options
+    source, target = (socket.inet_pton(socket.AF_INET6, it) for it in ("fe80::bad", "ff02::1"))
+    pseudo = source + target + struct.pack("!II", len(message), 58) + message
+    total = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo))
+    while total >> 16:
+        total = (total >> 16) + (total & 0xFFFF)
+    message = message[:2] + struct.pack("!H", ~total & 0xFFFF) + message[4:]
+    head = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + source + target
+    return "333300000001" + "MINE" + "86dd" + (head + message).hex()

@@ -10,8 +10,10 @@ MOUNTS = "tests/engine/test_process_mounts.py::"
 START = "tests/engine/test_process_start.py::"
 EXEC = "tests/engine/test_process_exec.py::"
 MACHINE = "tests/e2e/attacks/test_attack_machine.py::"
+NAMESPACES = "tests/e2e/attacks/test_attack_namespaces.py::"
 NETWORK = "tests/e2e/attacks/test_attack_network.py::"
 RESOURCES = "tests/e2e/attacks/test_attack_resources.py::"
+USERNS = "tests/e2e/attacks/test_attack_user_namespaces.py::"
 SPEC = "tests/e2e/attacks/test_attack_spec.py::"
 
 NO_CP = "corral has no cp: nothing of ours reads or writes files in a running container"
@@ -220,7 +222,10 @@ ROWS = (
         40,
         "CVE-2024-32473, CVE-2020-13401",
         "IPv6 where there should be none",
-        (NETWORK + "test_a_container_that_plays_an_ipv6_router_gets_no_followers",),
+        (
+            NETWORK + "test_a_container_that_plays_an_ipv6_router_gets_no_followers",
+            "tests/e2e/test_ipv6.py::test_a_member_that_plays_a_router_gets_no_followers",
+        ),
     ),
     Row(
         41,
@@ -228,7 +233,15 @@ ROWS = (
         "set-uid programs in folders that users of the machine can enter",
         (MACHINE + "test_users_of_the_machine_find_no_set_uid_program_in_our_folders",),
     ),
-    Row(42, "CVE-2021-21284", "a remapped root in the data folder", why="there are no user namespaces yet"),
+    Row(
+        42,
+        "CVE-2021-21284",
+        "a remapped root in the data folder",
+        (
+            USERNS + "test_outside_it_is_nobody_and_has_nothing_of_ours_or_others",
+            USERNS + "test_a_set_uid_program_it_leaves_in_a_volume_is_reached_by_nobody",
+        ),
+    ),
     Row(
         43,
         "CVE-2024-41110, CVE-2026-34040",
@@ -298,8 +311,23 @@ OWN = {
         NETWORK + "test_nobody_outside_is_told_lies_about_who_is_asking",
         NETWORK + "test_another_network_is_not_reached_under_a_false_name",
     ),
+    "every capability in a user namespace": (
+        USERNS + "test_every_capability_inside_changes_nothing_outside",
+        USERNS + "test_what_it_may_read_of_the_machines_it_cannot_write",
+        USERNS + "test_it_enters_no_other_container_and_sees_none",
+        USERNS + "test_who_enters_by_exec_shows_nothing_of_the_machine",
+    ),
+    "what the kernel counts of each user": (USERNS + "test_what_the_kernel_counts_of_each_user_it_takes_from_nobody",),
     "the daemon's socket": (MACHINE + "test_the_daemons_socket_is_nowhere_to_be_found",),
     "another network": ("tests/e2e/test_networks.py::test_networks_are_isolated_from_each_other",),
     "the machine's 127.0.0.1 and its published ports": ROWS[36].tests,
+    "our processes, seen through pid: host": (
+        NAMESPACES + "test_who_sees_our_processes_opens_none_of_them",
+        NAMESPACES + "test_the_attack_on_our_processes_succeeds_on_what_is_its_own",
+    ),
+    "whoever comes into a shared pid namespace": (
+        NAMESPACES + "test_who_comes_into_a_pid_namespace_is_not_opened_on_its_way",
+        NAMESPACES + "test_what_is_hidden_in_proc_stays_hidden_in_anothers_pid_namespace",
+    ),
 }
 """What somebody tries who knows no hole."""

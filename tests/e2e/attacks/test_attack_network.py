@@ -213,28 +213,13 @@ def test_members_made_up_by_the_thousand_fill_no_table_of_the_machines(cluster: 
     assert cluster.place("bad").tcp(NEAR, 80) == BAD
 
 
-def advertisement() -> str:
-    """A router's, with a prefix and a resolver: RFC 4861 4.2, RFC 8106."""
-    prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
-    options = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + prefix
-    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + options
-    source, target = (socket.inet_pton(socket.AF_INET6, it) for it in ("fe80::bad", "ff02::1"))
-    pseudo = source + target + struct.pack("!II", len(message), 58) + message
-    total = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo))
-    while total >> 16:
-        total = (total >> 16) + (total & 0xFFFF)
-    message = message[:2] + struct.pack("!H", ~total & 0xFFFF) + message[4:]
-    head = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + source + target
-    return "333300000001" + "MINE" + "86dd" + (head + message).hex()
-
-
 def test_a_container_that_plays_an_ipv6_router_gets_no_followers(cluster: Lab) -> None:
     """CVE-2020-13401: router advertisements to all of a network, the machine among them."""
     near = cluster.place("near")
     with near.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD)) as listener:
         listener.bind(("eth0", 0x86DD))
         listener.settimeout(5)
-        inside.python(cluster, "bad", inside.ETHERNET, [advertisement()] * 5)
+        inside.python(cluster, "bad", inside.ETHERNET, [inside.advertisement()] * 5)
         assert b"\x86\x00" in listener.recv(2000), "they arrive"
     for place in (near, cluster.machine, cluster.place("far")):
         assert "2001:db8" not in place.sh("ip -6 addr; ip -6 route")

@@ -12,7 +12,15 @@ from engine.types.configs import EndpointConfig, NetworkConfig, SandboxConfig
 LAB = NetworkConfig("lab_default", "lab", "default", "10.10.0.0/24", "10.10.0.1")
 BACK = NetworkConfig("lab_back", "lab", "back", "10.11.0.0/24", "10.11.0.1", internal=True)
 SANDBOXES = (
-    SandboxConfig("web", "lab", hostname="web", domainname="lab", links=(("db", "sql"),), dns_servers=("192.0.2.53",)),
+    SandboxConfig(
+        "web",
+        "lab",
+        hostname="web",
+        domainname="lab",
+        links=(("db", "sql"),),
+        external_links=(("theirs", "q-sql-1"),),
+        dns_servers=("192.0.2.53",),
+    ),
     SandboxConfig("sql", "lab", hostname="sql", domainname="lab"),
     SandboxConfig("dn-1", "lab", hostname="dn-1", domainname="lab"),
     SandboxConfig("dn-2", "lab", hostname="dn-2", domainname="lab"),

@@ -201,3 +201,25 @@ def test_a_full_disk_stops_nobody_and_is_told_afterwards(tmp_path: pathlib.Path)
     os.close(full)
     assert text(records(tmp_path / "log")) == b"kept\n"
     assert text(records(tmp_path / "log"), "stderr") == b"corral: 2 lines are lost: no space\n"
+
+
+def test_a_reader_goes_on_where_another_was_and_says_when_it_cannot(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "log")
+    writer = logs.Writer(path, 200, 2)
+    writer.write("stdout", b"one\ntwo\n")
+    first = log_reading.Reader(path)
+    assert [record.text for record in first.read()] == [b"one", b"two"]
+    place = first.position
+    first.close()
+    writer.write("stdout", b"three\n" + b"x" * 150 + b"\n")
+    second = log_reading.Reader(path, after=place)
+    assert [record.text[:5] for record in [*second.read(), *second.read()]] == [b"three", b"xxxxx"]
+    assert not second.has_lost
+    second.close()
+    for number in range(9):
+        writer.write("stdout", b"%d" % number * 120 + b"\n")
+    third = log_reading.Reader(path, after=place)
+    assert third.has_lost
+    assert third.read()[0].text[:1] == b"7"
+    third.close()
+    writer.close()

@@ -57,6 +57,22 @@ def test_the_list_of_operations() -> None:
     assert "\n".join(rootfs.describe(operation) for operation in rootfs.operations(SPEC)) == LIST
 
 
+@pytest.mark.parametrize(
+    ("namespaces", "expected"),
+    [
+        (wire.Namespaces(shared_memory=False), []),
+        (wire.Namespaces(own_ipc=False), ["bind /dev/shm /dev/shm rw"]),
+        (wire.Namespaces(own_ipc=False, ipc_of=wire.Identity(1, 0, 0, "")), ["sharememory"]),
+        (wire.Namespaces(own_pid=False), ["tmpfs /dev/shm mode=1777,size=67108864 rw"]),
+    ],
+)
+def test_shared_memory_goes_with_the_ipc_namespace(namespaces: wire.Namespaces, expected: list[str]) -> None:
+    found = [rootfs.describe(operation) for operation in rootfs.operations(SPEC._replace(namespaces=namespaces))]
+    rest = [line for line in LIST.splitlines() if "shm" not in line]
+    assert [line for line in found if line not in rest] == expected
+    assert [line for line in found if line in rest] == rest
+
+
 def test_dockers_masked_and_read_only_paths_are_the_default() -> None:
     operations = rootfs.operations(SPEC._replace(confinement=wire.Confinement()))
     assert {operation.path for operation in operations if isinstance(operation, rootfs.Mask)} == set(

@@ -1,0 +1,111 @@
+"""What runs in a container besides its own process because its Config says so: `post_start` after each start, `pre_stop` before a
+planned stop.
+
+A run whose `post_start` are not done says so in its record. So a daemon that takes over while one is running begins them anew,
+from the first: it ended with the daemon that ran it. Nobody waits for them in a verb, and so a stop can come at any time.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import anyio
+import anyio.abc
+
+from engine import errors, probes
+from engine.api import Command, Ended
+from engine.containers import Container, Containers
+from engine.sandboxes import Sandbox
+from engine.types.parts import Hook
+
+log = logging.getLogger(__name__)
+
+KILL = 9
+OWN_END_S = 0.5
+"""A hook that is killed is most often killed with its container, whose end is heard so soon after."""
+OUTPUT_SHOWN = 400
+
+
+class Hooks:
+    """`note` is called with a project in which something has changed."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, containers: Containers, note: Callable[[str], None]) -> None:
+        self._tasks, self._containers, self._note = tasks, containers, note
+        self._scopes: dict[str, anyio.CancelScope] = {}
+
+    def begin(self, container: Container, sandbox: Sandbox) -> None:
+        """Run the `post_start` of a container that has just been started, or was found running with some left to do."""
+        if container.run and not container.run.hooked:
+            self._tasks.start_soon(self._post_start, container, sandbox)
+
+    def end(self, uid: str) -> None:
+        """Its run is over, or is about to be: what runs for it besides ends."""
+        if uid in self._scopes:
+            self._scopes[uid].cancel()
+
+    async def pre_stop(self, container: Container, sandbox: Sandbox) -> float:
+        """Run the `pre_stop` of a container for as long as its grace lasts; how much of that is left, in seconds. What fails is
+        told, and holds up nothing."""
+        grace_s, began = container.config.stop_grace_s, time.monotonic()
+        for number, hook in enumerate(container.config.pre_stop):
+            left_s = grace_s - (time.monotonic() - began)
+            if left_s <= 0:
+                log.warning("%s: pre_stop[%d] is left out: no grace is left", container.config.name, number)
+            elif failed := await _run(sandbox, container.record.uid, hook, left_s):
+                log.warning("%s: pre_stop[%d] %s", container.config.name, number, failed)
+        return max(0.0, grace_s - (time.monotonic() - began))
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    async def _post_start(self, container: Container, sandbox: Sandbox) -> None:
+        uid = container.record.uid
+        with anyio.CancelScope() as scope:
+            self._scopes[uid] = scope
+            try:
+                await self._all(container, sandbox)
+            except errors.EngineError as error:  # its sandbox, or its container, is gone
+                log.info("%s: post_start: %s", container.config.name, error)
+            finally:
+                if self._scopes.get(uid) is scope:
+                    del self._scopes[uid]
+
+    async def _all(self, container: Container, sandbox: Sandbox) -> None:
+        assert container.run is not None
+        why = container.run.failed
+        for number, hook in enumerate(container.config.post_start):
+            failed = "" if why else await _run(sandbox, container.record.uid, hook, None)
+            why = why or (f"post_start[{number}] {failed}" if failed else "")
+        if why:
+            await self._give_up(container, sandbox, why)
+        else:
+            self._containers.mark(container, hooked=True)
+            self._note(container.config.project)
+
+    async def _give_up(self, container: Container, sandbox: Sandbox, why: str) -> None:
+        """End the container as a stop would, and let its restart policy be asked. Its exit ends this."""
+        uid, config = container.record.uid, container.config
+        await anyio.sleep(OWN_END_S if "exited 137" in why else 0)
+        log.warning("%s: %s", config.name, why)
+        self._containers.mark(container, failed=why)
+        await sandbox.shim.signal(uid, config.stop_signal)
+        await anyio.sleep(config.stop_grace_s)
+        await sandbox.shim.signal(uid, KILL)
+
+
+async def _run(sandbox: Sandbox, uid: str, hook: Hook, timeout_s: float | None) -> str:
+    """Why it failed; "": it did not."""
+    command = Command(hook.argv, hook.environment, hook.user, hook.working_dir, privileged=hook.privileged)
+    shown = " ".join(hook.argv)
+    try:
+        ended = await probes.finish(await sandbox.shim.exec(probes.spec_of(uid, command)), timeout_s)
+    except TimeoutError:
+        return f"({shown}) took longer than its grace"
+    except errors.EngineError as error:
+        return f"({shown}): {error}"
+    return _failure(shown, ended)
+
+
+def _failure(shown: str, ended: Ended) -> str:
+    said = ended.output.strip()[-OUTPUT_SHOWN:]
+    how = f"({shown}) exited {ended.code}" + (f": {said}" if said else "")
+    return how if ended.code else ""

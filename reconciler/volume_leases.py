@@ -1,0 +1,34 @@
+"""Names of anonymous volumes: chosen by us, kept for a container's successor."""
+
+import hashlib
+from collections.abc import Mapping
+from itertools import count
+
+from engine.types.infos import Look
+from reconciler.slots import Slot
+from specs.project import Project
+
+
+def volume_key(slot: Slot, target: str) -> str:
+    return f"{slot.name} {target}"
+
+
+def assign(
+    project: Project, slots: Mapping[str, tuple[Slot, ...]], before: Mapping[str, str], look: Look
+) -> dict[str, str]:
+    """What a container had is its successor's, too; but after a `down` nobody is one, and the new ones are empty."""
+    standing = {info.config.name for info in look.volumes} | {volume.name for volume in project.volumes.values()}
+    chosen = {key: volume for key, volume in before.items() if volume in standing}
+    for name, service in project.services.items():
+        for slot in slots[name]:
+            for mount in service.volumes:
+                key = volume_key(slot, mount.target)
+                if mount.type == "volume" and not mount.source and key not in chosen:
+                    free = _free_name(f"{project.name}_{slot.name}", key, standing | set(chosen.values()))
+                    chosen[key] = before.get(key, free)
+    return chosen
+
+
+def _free_name(stem: str, seed: str, had: set[str]) -> str:
+    names = (f"{stem}-{hashlib.sha256(f'{seed} {number}'.encode()).hexdigest()[:12]}" for number in count())
+    return next(name for name in names if name not in had)

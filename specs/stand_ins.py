@@ -1,0 +1,42 @@
+"""Networks that are none: one of the driver host or none, or the external one of that name. Who joins it has that network mode
+(compose-spec 06-networks.md, driver)."""
+
+from collections.abc import Iterator
+
+from specs.errors import SpecError
+from specs.project import Project
+from specs.service import Service
+
+_SAID = frozenset({"name", "driver", "external", "attachable", "labels"})
+
+
+def problems(project: Project) -> Iterator[SpecError]:
+    """Every such network that is asked for more than there is."""
+    for key, network in project.networks.items():
+        given_here = network.model_fields_set - _SAID if network.stands_for else frozenset()
+        for word in sorted(given_here):
+            yield SpecError(("networks", key, word), f"means nothing to the network {network.stands_for}")
+    for name, service in project.services.items():
+        modes = _modes(project, service)
+        for key, mode in modes.items():
+            where = ("services", name, "networks", key)
+            if len(service.networks) > 1:
+                yield SpecError(where, f"who has the network {mode} can be in no other")
+            elif given := service.networks[key].model_fields_set:
+                yield SpecError((*where, sorted(given)[0]), f"means nothing to the network {mode}")
+
+
+def resolved(project: Project) -> Project:
+    """The project in which each service that joins one has its network mode instead. Nothing is mapped then."""
+    services = dict(project.services)
+    for name, service in project.services.items():
+        for mode in _modes(project, service).values():
+            services[name] = service.model_copy(update={"network_mode": mode, "networks": {}, "ports": ()})
+    if services == project.services:
+        return project
+    return project.model_copy(update={"services": services})
+
+
+def _modes(project: Project, service: Service) -> dict[str, str]:
+    found = {key: project.networks[key].stands_for for key in service.networks if key in project.networks}
+    return {key: mode for key, mode in found.items() if mode is not None}

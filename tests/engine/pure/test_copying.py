@@ -1,0 +1,235 @@
+"""Trees as tar streams and back: what is laid down, and what is not, whatever the stream says."""
+
+import io
+import os
+import pathlib
+import tarfile
+from collections.abc import Iterator
+
+import pytest
+
+from engine import errors
+from engine.copying import packing, placing, unpacking
+from engine.copying.placing import Where
+
+CAREFUL, TRUSTING = unpacking.Trust(), unpacking.Trust((-1, -1), True, True, True)
+
+
+@pytest.fixture
+def handles() -> Iterator[int]:
+    descriptor = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def entry(
+    name: str, kind: bytes = tarfile.REGTYPE, link: str = "", content: bytes = b"", **more: int
+) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, len(content)
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info
+
+
+def archive(*entries: tarfile.TarInfo) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=buffer) as tar:
+        for each in entries:
+            tar.addfile(each, io.BytesIO(b"x" * each.size))
+    return io.BytesIO(buffer.getvalue())
+
+
+def unpack(top: pathlib.Path, stream: io.BytesIO, trust: unpacking.Trust = CAREFUL, **more: str) -> list[str]:
+    """The names of what was left out."""
+    descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        unpacker = unpacking.Unpacker(descriptor, trust, **more)
+        unpacker.unpack(stream)
+    finally:
+        os.close(descriptor)
+    return [name for name, _ in unpacker.notes]
+
+
+def pack(path: pathlib.Path, base: str, handles: int) -> tuple[io.BytesIO, list[tuple[str, str]]]:
+    buffer = io.BytesIO()
+    packer = packing.Packer(buffer.write, handles)
+    place = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    packer.pack(place, base)
+    os.close(place)
+    return io.BytesIO(buffer.getvalue()), packer.notes
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "asserts"),
+    [
+        ("/a/b", "b", False),
+        ("b", "b", False),
+        ("/a/b/", "b", True),
+        ("/a/b/.", ".", True),
+        (".", ".", True),
+        ("/", ".", True),
+        ("..", "..", False),
+        (".b", ".b", False),
+    ],
+)
+def test_what_a_path_means(path: str, base: str, asserts: bool) -> None:
+    assert (placing.base_of(path), placing.asserts_directory(path)) == (base, asserts)
+
+
+@pytest.mark.parametrize(
+    ("path", "exists", "is_directory", "from_directory", "expected"),
+    [
+        ("d", True, True, True, Where.INTO),
+        ("d", True, True, False, Where.INTO),
+        ("f", True, False, False, Where.AS),
+        ("f", True, False, True, None),
+        ("f/", True, False, False, None),
+        ("n", False, False, True, Where.AS),
+        ("n/", False, False, True, Where.AS),
+        ("n", False, False, False, Where.AS),
+        ("n/", False, False, False, None),
+    ],
+)
+def test_where_a_copy_goes(
+    path: str, exists: bool, is_directory: bool, from_directory: bool, expected: Where | None
+) -> None:
+    given = {"exists": exists, "is_directory": is_directory, "from_directory": from_directory}
+    if expected:
+        assert placing.place(path, **given) is expected
+    else:
+        with pytest.raises(errors.EngineError, match=path):
+            placing.place(path, **given)
+
+
+def test_a_tree_comes_back_as_it_was(tmp_path: pathlib.Path, handles: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "sub").mkdir(parents=True)
+    target.mkdir()
+    (source / "file").write_bytes(os.urandom(3 << 20))
+    (source / ("long" * 40)).write_text("x")
+    os.link(source / "file", source / "sub/twin")
+    (source / "sub/link").symlink_to("../file")
+    (source / "sub").chmod(0o500)
+    os.utime(source / "sub", (1e9, 1e9))
+    stream, notes = pack(source, "source", handles)
+    assert notes == []
+    assert unpack(target, stream, base="source", called="copy") == []
+    copy = target / "copy"
+    assert (copy / "sub/link").read_bytes() == (source / "file").read_bytes()
+    assert (copy / ("long" * 40)).read_text() == "x"
+    assert (copy / "file").samefile(copy / "sub/twin")
+    assert ((copy / "sub").stat().st_mode & 0o777, (copy / "sub").stat().st_mtime) == (0o700, 1e9)
+
+
+def test_holes_stay_holes(tmp_path: pathlib.Path, handles: int) -> None:
+    (tmp_path / "target").mkdir()
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(64 << 20)
+    stream, _ = pack(tmp_path / "big", "big", handles)
+    unpack(tmp_path / "target", stream)
+    found = (tmp_path / "target/big").stat()
+    assert (found.st_size, found.st_blocks) == (64 << 20, 0)
+
+
+def test_nothing_that_acts_when_it_is_opened_is_opened(tmp_path: pathlib.Path, handles: int) -> None:
+    os.mkfifo(tmp_path / "fifo")  # whose open for reading would wait for ever, or be seen by who writes
+    writer = os.open(tmp_path / "fifo", os.O_RDWR | os.O_NONBLOCK)
+    stream, _ = pack(tmp_path, "t", handles)
+    os.close(writer)
+    with tarfile.open(fileobj=stream) as tar:
+        assert tar.getmember("t/fifo").isfifo()
+
+
+def test_a_file_that_changes_while_it_is_read_keeps_the_stream_whole(tmp_path: pathlib.Path, handles: int) -> None:
+    path = tmp_path / "shrinks"
+    path.write_bytes(b"x" * (2 << 20))
+    buffer = io.BytesIO()
+
+    def write(data: bytes) -> None:
+        buffer.write(data)
+        os.truncate(path, 100)
+
+    packer = packing.Packer(write, handles)
+    place = os.open(path, os.O_PATH)
+    packer.pack(place, "shrinks")
+    os.close(place)
+    assert packer.notes == [("shrinks", "became shorter while it was read: its end is zeros")]
+    with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
+        assert tar.getmember("shrinks").size == 2 << 20
+
+
+OUTSIDE = [
+    entry("../escape"),
+    entry("/escape"),
+    entry("a/../../escape"),
+    entry("link", tarfile.SYMTYPE, "/etc/passwd"),
+    entry("link", tarfile.SYMTYPE, "../outside"),
+    entry("sub/link", tarfile.SYMTYPE, "../../outside"),
+    entry("hard", tarfile.LNKTYPE, "../outside"),
+    entry("hard", tarfile.LNKTYPE, "/etc/passwd"),
+    entry("hard", tarfile.LNKTYPE, "nothing"),
+    entry("device", tarfile.CHRTYPE, devmajor=1, devminor=5),
+    entry("device", tarfile.BLKTYPE, devmajor=8, devminor=0),
+    entry("fifo", tarfile.FIFOTYPE),
+]
+
+
+@pytest.mark.parametrize("hostile", OUTSIDE, ids=lambda each: f"{each.name} {each.linkname}")
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_what_leads_outside_is_left_out_and_the_rest_is_not(
+    tmp_path: pathlib.Path, hostile: tarfile.TarInfo, is_renamed: bool
+) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "outside").write_text("mine")
+    more = {"base": ".", "called": "new"} if is_renamed else {}
+    assert unpack(top, archive(entry("good"), hostile, entry("better")), **more) == [hostile.name]
+    where = top / "new" if is_renamed else top
+    assert {path.name for path in where.rglob("*")} - {"sub"} == {"good", "better"}
+    assert {path.name for path in tmp_path.iterdir()} == {"top", "outside"}
+    assert (tmp_path / "outside").read_text() == "mine"
+
+
+@pytest.mark.parametrize("trust", [CAREFUL, TRUSTING])
+def test_nothing_is_written_through_a_link_that_was_there_or_came_along(
+    tmp_path: pathlib.Path, trust: unpacking.Trust
+) -> None:
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    top.mkdir()
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    (top / "planted").symlink_to(outside)
+    (top / "file").symlink_to(outside / "file")
+    unpack(top, archive(entry("file", content=b"x")), trust)
+    assert not (top / "file").is_symlink(), "it is replaced, not written to"
+    for hostile in (entry("planted/new", content=b"x"), entry("planted", tarfile.DIRTYPE)):
+        with pytest.raises(errors.EngineError, match="cannot copy planted"):
+            unpack(top, archive(hostile), trust)
+    if trust is TRUSTING:
+        with pytest.raises(errors.EngineError, match="cannot copy way/new"):
+            unpack(top, archive(entry("way", tarfile.SYMTYPE, str(outside)), entry("way/new")), trust)
+    assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_text() == "mine"
+
+
+def test_modes_are_careful_unless_told(tmp_path: pathlib.Path) -> None:
+    for name, trust, expected in (("careful", CAREFUL, 0o755), ("trusting", TRUSTING, 0o6777)):
+        unpack(tmp_path, archive(entry(name, mode=0o6777)), trust)
+        assert (tmp_path / name).stat().st_mode & 0o7777 == expected
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no tar", b"\x1f\x8b broken", archive(entry("a", content=b"y" * 900)).getvalue()[:700]]
+)
+def test_what_is_no_archive_is_an_error_in_words(tmp_path: pathlib.Path, data: bytes) -> None:
+    with pytest.raises(errors.EngineError, match="cannot read the tar stream"):
+        unpack(tmp_path, io.BytesIO(data))
+
+
+def test_a_file_does_not_replace_a_directory_nor_the_other_way_round(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    for hostile in (entry("d"), entry("f", tarfile.DIRTYPE)):
+        with pytest.raises(errors.EngineError, match="cannot replace"):
+            unpack(tmp_path, archive(hostile))
