@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install fmt lint types test test-pure test-root test-guest test-leaks e2e fuzz docs bench demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks e2e fuzz docs bench demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -20,6 +20,11 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@./tools/system-packages busybox-static binutils
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@
+
+install-unit: install ## let systemd start the daemon at boot (root)
+	sed 's|@corral@|$(CURDIR)/$(BIN)/corral|' packaging/corral.service >/etc/systemd/system/corral.service
+	systemctl daemon-reload
+	systemctl enable --now corral.service
 
 fmt: .venv/dev ## format the code
 	$(BIN)/ruff format $(ROOMS) $(wildcard tests benchmarks examples)
@@ -51,6 +56,11 @@ test-guest: .venv/dev ## the cgroup v2 driver in a User-Mode Linux guest (a pure
 fuzz: .venv/dev ## files of ours spoilt, requests and texts made up: twenty times as many as in an ordinary run, as root
 	CORRAL_FUZZ=20 $(BIN)/python -m pytest -q --timeout 3600 -m "not root" -k fuzz tests
 	CORRAL_FUZZ=40 $(BIN)/python -m pytest -q --timeout 3600 tests/e2e/test_distrust.py
+
+test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboots, neighbours (root; 10 minutes; log below artifacts/guests)
+	@./tools/system-packages qemu-system-x86 mmdebstrap e2fsprogs
+	@mkdir -p artifacts/guests
+	set -o pipefail; CORRAL_GUESTS=1 $(BIN)/python -m pytest -v tests/guests/debian 2>&1 | tee artifacts/guests/log
 
 test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
 	CORRAL_LEAK_CYCLES=200 $(BIN)/python -m pytest -q tests/e2e/test_leaks.py

@@ -35,9 +35,12 @@ LOG_BYTES_MAX = 1 << 20
 
 class Companion:
     """The process NAME of a run directory, whose `main(run_directory)` is in the module `server`. `what` is what it does, for
-    errors. Not for two callers at once."""
+    errors. `hold` puts it, by its pid, where it is to live. Not for two callers at once."""
 
-    def __init__(self, run_directory: str, name: str, server: str, what: str) -> None:
+    def __init__(
+        self, run_directory: str, name: str, server: str, what: str, hold: Callable[[int], None] = lambda pid: None
+    ) -> None:
+        self._hold = hold
         self._run, self._name, self._what = run_directory, name, what
         package, _, module = server.rpartition(".")
         self._boot = (
@@ -155,6 +158,7 @@ class Companion:
                 setsid=True,
                 setsigmask=[],
             )
+            self._hold(self._child)
             self._record(self._child)
             os.write(go, b"\n")  # not before: a daemon killed here leaves nobody whom no record names
         finally:

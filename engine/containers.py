@@ -84,9 +84,21 @@ class Container:
             return State.RUNNING
         if self.run is None or (self.exit and self.exit.planned):
             return State.MADE
-        if self.rebooted and self.config.restart.name in (Restart.ALWAYS, Restart.UNLESS_STOPPED):
-            return State.MADE
-        return State.EXITED
+        return State.MADE if self.rebooted and self._comes_back() else State.EXITED
+
+    def _comes_back(self) -> bool:
+        """After a reboot its policy starts it, as Docker's daemon does: one that the reboot ended has failed, and so has one that
+        nobody knows about."""
+        assert self.run is not None
+        policy = self.config.restart
+        match policy.name:
+            case Restart.ALWAYS | Restart.UNLESS_STOPPED:
+                return True
+            case Restart.ON_FAILURE:
+                has_failed = self.exit is None or self.exit.code != 0
+                return has_failed and (policy.max_attempts is None or self.run.restarts < policy.max_attempts)
+            case Restart.NO:
+                return False
 
     @property
     def ended_at(self) -> float:

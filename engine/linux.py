@@ -120,6 +120,7 @@ class LinuxEngine:
         )
         self.sandboxes = Sandboxes(
             self._run,
+            zygote=self._machine.zygote,
             tasks=self._tasks,
             remover=remover,
             texts=lambda uid, config: self._wiring.files(uid, config),

@@ -4,12 +4,12 @@ import contextlib
 import fcntl
 import os
 import platform
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from engine import errors, seccomp, store
-from engine.cgroups import layout
+from engine import errors, seccomp, shims, store
+from engine.cgroups import layout, scope
 from engine.cgroups.driver import Driver
 from engine.confinement import DefaultFilter
 from engine.network import bridges
@@ -18,9 +18,12 @@ from engine.process.wire import DOCKER_CAPABILITIES
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`instance` distinguishes corrals that live side by side."""
+    """`instance` distinguishes corrals that live side by side. `hold` puts a process, by its pid, where those live that are to
+    outlive the daemon; the zygote, once started, is there."""
 
     instance: str
+    hold: Callable[[int], None]
+    zygote: shims.Zygote
     cgroups: Driver
     links: bridges.Bridges
     seccomp: DefaultFilter
@@ -35,13 +38,27 @@ class Machine:
             os.makedirs(os.path.join(root, name), mode=0o700, exist_ok=True)
         with _locked(root):
             instance = store.instance_of(root)
+            found = layout.detect(cgroup_root)
+            is_scoped = scope.is_needed(found)
+            own = scope.Scope(found.v2, instance)
+            hold = own.hold if is_scoped else _leave
+            zygote = shims.Zygote(run, hold=hold)
+            if is_scoped:
+                await zygote.warm()
+                found = layout.detect(cgroup_root, parent=own.parent)
             async with bridges.open_bridges() as links:
                 yield cls(
                     instance=instance,
-                    cgroups=Driver(layout.detect(cgroup_root), f"corral/{instance}"),
+                    hold=hold,
+                    zygote=zygote,
+                    cgroups=Driver(found, f"corral/{instance}"),
                     links=links,
                     seccomp=_seccomp(run),
                 )
+
+
+def _leave(pid: int) -> None:
+    """Where nobody would end it with the daemon."""
 
 
 @contextlib.contextmanager

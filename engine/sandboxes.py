@@ -72,6 +72,7 @@ class Sandboxes:
         self,
         run: str,
         *,
+        zygote: shims.Zygote,
         tasks: anyio.abc.TaskGroup,
         remover: trees.Remover,
         texts: Texts,
@@ -79,7 +80,7 @@ class Sandboxes:
         on_death: Callable[[str, SandboxConfig], Awaitable[None]],
     ) -> None:
         self._directory = os.path.join(run, "sandboxes")
-        self.zygote = shims.Zygote(run)
+        self.zygote = zygote
         self._remover = remover
         self._tasks, self._texts, self._on_exit, self._on_death = tasks, texts, on_exit, on_death
         self._living: dict[str, Sandbox] = {}

@@ -16,14 +16,14 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
 import anyio
 
 from engine import channel, errors, shim_records, spawn
 from engine.channel import ShimGone
-from engine.process import frames, identity, killing, wire
+from engine.process import frames, identity, killing, syscalls, wire
 from engine.session import Session
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,18 @@ START_S = 600.0  # a copy-up of a large image directory is inside
 
 class Zygote:
     """The process that forks shims. It is started by `warm` or with the first fork, again whenever it has died, and ends with
-    `close` or with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests."""
+    `close` or with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests. `hold`
+    puts it, by its pid, where its shims are to live."""
 
-    def __init__(self, run_directory: str, *, missing: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        run_directory: str,
+        *,
+        missing: frozenset[str] = frozenset(),
+        hold: Callable[[int], None] = lambda pid: None,
+    ) -> None:
         self.run_directory = run_directory
-        self.missing = missing
+        self.missing, self._hold = missing, hold
         self._lock = anyio.Lock()
         self._running: spawn.Child | None = None
 
@@ -73,7 +80,7 @@ class Zygote:
         """Start it, so that it gets ready while nobody waits for it."""
         async with self._lock:
             if self._running is None:
-                self._running = spawn.zygote(self.run_directory, self.missing)
+                self._running = self._spawned()
 
     def close(self) -> None:
         """End the zygote; its shims live on."""
@@ -81,11 +88,20 @@ class Zygote:
             self._running.end()
             self._running = None
 
+    def _spawned(self) -> spawn.Child:
+        child = spawn.zygote(self.run_directory, self.missing | syscalls.missing)
+        try:
+            self._hold(child.pid)
+        except BaseException:
+            child.end()
+            raise
+        return child
+
     async def _send(self, data: bytes, end: socket.socket) -> None:
         async with self._lock:
             for _ in range(2):
                 if self._running is None:
-                    self._running = spawn.zygote(self.run_directory, self.missing)
+                    self._running = self._spawned()
                 try:
                     await channel.send_raw(self._running.connection, data, (end.fileno(),))
                     return

@@ -36,8 +36,8 @@ class Wiring:
         self, machine: Machine, *, networks: Networks, sandboxes: Sandboxes, containers: Containers, run: str
     ) -> None:
         self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
-        self._dns = DnsProcess(run)
-        self._relay = Relay(run)
+        self._dns = DnsProcess(run, hold=machine.hold)
+        self._relay = Relay(run, hold=machine.hold)
         self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
         self._names = Batch(self._publish_names, gather_s=0.002)
         self._forgotten = Batch(self._forget_together, gather_s=0.002)

@@ -19,10 +19,11 @@ import anyio
 
 from engine import errors
 from engine.cgroups import layout
-from engine.network import iptables, portmap
+from engine.network import firewalld, iptables, portmap
 from engine.network.portmap import Member, Published
 from engine.process import syscalls
 from engine.types.parts import PortMap
+from orchestrator import units
 
 FLOOR = (6, 1)
 TRIAL_S = 10.0
@@ -59,7 +60,7 @@ class Finding:
 
 def examine(root: str) -> Iterator[Finding]:
     """All findings, in an order that a reader can follow. `root`: where the state is kept, or will be."""
-    for look in (_kernel, _python, _cgroups, _links, _firewall, _ipv6, _others_rules, _forwarding, _seccomp):
+    for look in (_kernel, _python, _cgroups, _service, _links, _firewall, _ipv6, _others_rules, _forwarding, _seccomp):
         yield from look()
     yield from _overlay(root)
     yield from _space(root)
@@ -109,6 +110,18 @@ def _swap(found: layout.Layout) -> Iterator[Finding]:
     if not is_counted:
         words = "swap is not counted: memswap_limit will be refused"
         yield Finding(Verdict.LIMITED, "swap", words, "boot with swapaccount=1")
+
+
+def _service() -> Iterator[Finding]:
+    if not os.path.isdir(units.BOOTED):
+        yield Finding(Verdict.OK, "service", "no systemd: the first command starts the daemon, also after a boot")
+    elif units.is_installed("corral.service"):
+        yield Finding(
+            Verdict.OK, "service", "corral.service is installed: after a boot projects come back by themselves"
+        )
+    else:
+        words = "no corral.service is installed: after a boot projects come back with the first command"
+        yield Finding(Verdict.OK, "service", words, "sudo make install-unit")
 
 
 def _links() -> Iterator[Finding]:
@@ -174,6 +187,11 @@ def _others_rules() -> Iterator[Finding]:
     for words in found:
         way_out = "see docs/troubleshooting.md: allow the bridges cb+ there, or let that tool go"
         yield Finding(Verdict.LIMITED, "rules of others", words, way_out)
+    if firewalld.is_there():
+        words = (
+            f"firewalld runs: bridges of corral's are put into its zone {firewalld.ZONE}, where our own rules decide"
+        )
+        yield Finding(Verdict.OK, "rules of others", words)
     if not found:
         yield Finding(Verdict.OK, "rules of others", "none that stop packets which our own rules accept")
 

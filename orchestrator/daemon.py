@@ -25,6 +25,7 @@ from engine.api import Engine
 from engine.errors import EngineError
 from engine.process import title
 from orchestrator import (
+    boots,
     chronicle,
     errors,
     health,
@@ -35,6 +36,8 @@ from orchestrator import (
     routes,
     server,
     settings,
+    shutdown,
+    systemd,
     version,
 )
 
@@ -65,7 +68,7 @@ def run(places: settings.Places, access: settings.Access, factory: Factory = lin
     """Be the daemon until told to end; the exit code. 75: another one has this root, and serves it."""
     title.show(title.area(), b"corral daemon " + os.fsencode(places.run))
     sys.setswitchinterval(THREADS_WAIT_S)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(handlers=[systemd.log_handler()], level=logging.INFO)
     logging.getLogger("asyncio").addFilter(is_no_race)
     os.makedirs(places.root, mode=0o700, exist_ok=True)
     os.makedirs(places.run, mode=0o711, exist_ok=True)  # the socket in it may be a group's
@@ -175,21 +178,28 @@ async def serve(
 
     monitor = health.Monitor(engine.run, places.health, wake, clock=clock)
     told = chronicle.Chronicles(places.projects)
-    found = projects.Projects(
-        engine, records.Records(places.projects), monitor, told, clock=clock, userns=access.userns
-    )
+    after_boot, kept = boots.is_first_start(places.boot), records.Records(places.projects)
+    found = projects.Projects(engine, kept, monitor, told, clock=clock, userns=access.userns, after_boot=after_boot)
     async with anyio.create_task_group() as tasks:
         await tasks.start(monitor.serve)
         await tasks.start(found.serve)
+        boots.note(places.boot)
         async with await server.listen(places.socket, access.group) as listener:
             tasks.start_soon(server.serve, listener, routes.handler_of(found, status, ending.set))
+            tasks.start_soon(systemd.keep_watchdog)
             log.info("corral %s serves %s on %s", version.VERSION, places.root, places.socket)
+            systemd.tell("READY=1", f"STATUS=serves {places.root} on {places.socket}")
             await ending.wait()
+            systemd.tell("STOPPING=1")
             _unlink(places.socket)
             await anyio.sleep(LAST_WORDS_S)
-            log.info("ends; containers stay")
             tasks.cancel_scope.cancel()
-    return bool(found.overview())
+    names = [str(each["name"]) for each in found.overview()]
+    if names and await systemd.is_machine_going_down():
+        await shutdown.end_containers(engine, names)
+    else:
+        log.info("ends; containers stay")
+    return bool(names)
 
 
 async def _end_on_signal(ending: anyio.Event) -> None:
@@ -202,7 +212,7 @@ async def _end_on_signal(ending: anyio.Event) -> None:
 
 def leave_nothing(places: settings.Places) -> None:
     """Take away what only we keep; to be called by who has the lock, where there are no projects."""
-    for path in (places.health, places.log, places.lock):
+    for path in (places.health, places.log, places.boot, places.lock):
         _unlink(path)
     try:
         os.rmdir(places.projects)

@@ -1,6 +1,7 @@
 """Starts, replaces and ends the daemon, from the client's side.
 
-The daemon is a process of its own session: standard input /dev/null, output to <run>/daemon.log. Who starts it waits until
+Where systemd runs the machine, the daemon is a unit of its own (`units`), which writes to the journal. Elsewhere it is a process
+of its own session: standard input /dev/null, output to <run>/daemon.log. Who starts it waits until
 it answers, watches that it lives, and shows the end of the log if it does not. Two who start one at a time both get
 there: one daemon wins the lock of the root, the other leaves with `OTHER_HOLDS_THE_ROOT`.
 """
@@ -22,6 +23,7 @@ END_S = 20.0
 ANSWER_S = 5.0
 """A daemon that lives says so within this."""
 
+KEPT = ("PATH", "CORRAL_GROUP", "CORRAL_USERNS", "CORRAL_WITHOUT")
 LOOK_EVERY_S = 0.005
 LOG_LINES = 15
 OTHER_HOLDS_THE_ROOT = 75
@@ -47,6 +49,10 @@ def start(places: settings.Places) -> int:
     """Start a daemon and wait until it answers; its pid. Raises DaemonError with the end of its log."""
     _must_be_root("start the daemon")
     os.makedirs(places.run, mode=0o711, exist_ok=True)
+    from orchestrator import units  # which costs a command 10 ms
+
+    if units.is_at_hand():
+        return _start_unit(places)
     log = os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     begin = os.fstat(log).st_size
     try:
@@ -67,7 +73,7 @@ def argv_of(places: settings.Places) -> list[str]:
 
 def environment_of(environ: dict[str, str]) -> dict[str, str]:
     """What the daemon inherits: nothing of the user's shell but where programs are and what settings.py reads."""
-    kept = {key: value for key, value in environ.items() if key in ("PATH", "CORRAL_GROUP", "CORRAL_USERNS")}
+    kept = {key: value for key, value in environ.items() if key in KEPT}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return {**kept, "LANG": "C.UTF-8", "HOME": "/root", "PYTHONPATH": top}
@@ -91,6 +97,24 @@ def _spawn(places: settings.Places, log: int) -> int:
         os.execve(argv[0], argv, environment)
     finally:
         os._exit(127)
+
+
+def _start_unit(places: settings.Places) -> int:
+    """Somebody else may have been quicker, or the unit of the daemon before may not have gone yet."""
+    from orchestrator import units
+
+    name, deadline = units.name_of(places), time.monotonic() + READY_S
+    while True:
+        refusal = units.start(places, argv_of(places), environment_of(dict(os.environ)))
+        try:
+            return int(client.ask(places.socket, "GET", "/v1/daemon", timeout_s=READY_S)["pid"])
+        except client.NoDaemon:
+            pass
+        if time.monotonic() > deadline or (refusal and units.TAKEN not in refusal):
+            hint = _indented("the end of its log:", units.log_of(name))
+            units.give_up(name)
+            raise errors.DaemonError(f"cannot start the daemon as {name}: {refusal or 'it ended'}", hint=hint)
+        time.sleep(LOOK_EVERY_S)
 
 
 def _wait_until_ready(places: settings.Places, pid: int, log_begin: int) -> int:
@@ -127,7 +151,11 @@ def _end_of(path: str, begin: int) -> str:
             lines = file.read().splitlines()[-LOG_LINES:]
     except OSError as error:
         return f"its log {path} cannot be read: {error.strerror}"
-    return "\n".join([f"the end of its log {path}:", *(f"    {line}" for line in lines)])
+    return _indented(f"the end of its log {path}:", "\n".join(lines))
+
+
+def _indented(title: str, text: str) -> str:
+    return "\n".join([title, *(f"    {line}" for line in text.splitlines())])
 
 
 def end(places: settings.Places) -> dict[str, Any]:

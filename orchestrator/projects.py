@@ -15,7 +15,7 @@ import anyio.abc
 from engine import errors as engine_errors
 from engine.api import Engine
 from engine.types.infos import State
-from orchestrator import chronicle, errors, health, keeper, records, watch
+from orchestrator import boots, chronicle, errors, health, keeper, records, watch
 from reconciler import id_leases
 from reconciler.stored import MACHINE, Stored
 
@@ -25,7 +25,8 @@ BROKEN_REST_S = 1.0
 
 
 class Projects:
-    """The registry. `serve` it in a task. `userns`: of services that say nothing (`settings.Access`)."""
+    """The registry. `serve` it in a task. `userns`: of services that say nothing (`settings.Access`). `after_boot`: what restart
+    policies bring back after a boot is to be brought back."""
 
     def __init__(
         self,
@@ -36,7 +37,9 @@ class Projects:
         *,
         clock: Callable[[], float],
         userns: str = "host",
+        after_boot: bool = False,
     ) -> None:
+        self._after_boot = after_boot
         self.engine, self.monitor, self.chronicles, self.clock = engine, monitor, chronicles, clock
         self.userns = userns
         self._records = kept
@@ -77,7 +80,7 @@ class Projects:
         try:
             if name != MACHINE:
                 records.check_name(name)
-            kept = self._keeper_of(self._records.read(name))
+            kept = self._keeper_of(await self._stored(name))
             number = kept.want(await kept.declare(kept.stored), forgive=False)
         except FileNotFoundError:  # moved away while it was broken
             del self._broken[name]
@@ -100,6 +103,14 @@ class Projects:
         if self._broken.get(name) != words:
             log.error("%s; nothing of it is touched", words)
         self._broken[name] = words
+
+    async def _stored(self, name: str) -> Stored:
+        stored = self._records.read(name)
+        if self._after_boot:
+            look = await self.engine.look(name)
+            stored = boots.started_by_policy(stored, look.containers, self.clock())
+            self._records.write(stored)
+        return stored
 
     # ------------------------------------------------------------------------------------------------- keepers
 

@@ -47,6 +47,10 @@ class Places(NamedTuple):
         return f"{self.run}/health.json"
 
     @property
+    def boot(self) -> str:
+        return f"{self.root}/boot"
+
+    @property
     def projects(self) -> str:
         return f"{self.root}/projects"
 

@@ -9,9 +9,9 @@ PATIENCE_S = 0.1
 _STEP_S = 0.001
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    """Poll until the condition holds; False if it does not within `PATIENCE_S`."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+    """Poll until the condition holds; False if it does not in time."""
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from engine.cgroups import setting, signals
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
+from engine.process import syscalls
 from engine.types.parts import Limits
 
 CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
@@ -141,12 +142,19 @@ def shares_of(weight: int) -> int | None:
 def kill(directory: str) -> None:
     """End every process in the cgroup and below, also those that fork meanwhile. Does not wait for their end."""
     try:
-        setting.write(os.path.join(directory, "cgroup.kill"), "1")
+        _use_kill_file(directory)
     except FileNotFoundError:
         if os.path.isdir(directory):  # a kernel before 5.14
             _kill_frozen(directory)
     except OSError as error:
         raise EngineError(f"cannot end the processes of cgroup {directory}: {error.strerror}") from error
+
+
+def _use_kill_file(directory: str) -> None:
+    path = os.path.join(directory, "cgroup.kill")
+    if "cgroup-kill" in syscalls.missing:
+        raise FileNotFoundError(2, "told to do without", path)
+    setting.write(path, "1")
 
 
 def _kill_frozen(directory: str) -> None:

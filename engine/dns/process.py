@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -21,12 +21,12 @@ TABLE_BYTES_MAX = 16 << 20
 class DnsProcess:
     """The one dns process of a run directory. All verbs may be repeated."""
 
-    def __init__(self, run_directory: str) -> None:
+    def __init__(self, run_directory: str, *, hold: Callable[[int], None] = lambda pid: None) -> None:
         self._run = run_directory
         self._tables = os.path.join(run_directory, "dns")
         self._lock = anyio.Lock()
         self._port = 0
-        self._process = Companion(run_directory, "dns", "engine.dns.server", "publish names")
+        self._process = Companion(run_directory, "dns", "engine.dns.server", "publish names", hold)
         self._in_step = False  # whether all that is in the files is known to be in force
 
     @property

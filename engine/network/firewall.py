@@ -24,7 +24,7 @@ import anyio
 
 from engine import errors, sysctls
 from engine.batch import gathered
-from engine.network import iptables, links, portmap
+from engine.network import firewalld, iptables, links, portmap
 from engine.network.chains import Asked, Chains
 from engine.network.portmap import IPV4, IPV6, Family, Member, Published
 from engine.network.rulesets import Saved
@@ -67,6 +67,7 @@ class Firewall:
         self._instance = instance
         self._dns_port = dns_port
         self._sysctls = sysctls.Recorded(run_directory)
+        self._zone = firewalld.Zone(run_directory)
         self._program6 = program.replace("iptables", "ip6tables", 1)
         self._chains = {
             IPV4: Chains(instance, os.path.join(run_directory, "firewall.json"), program=program),
@@ -87,6 +88,7 @@ class Firewall:
                 rules = wanted()
                 for family in self._chains:
                     await self._swap(family, rules)
+                await self._zone.put(rules.bridges)
                 self._done = asked
 
     def cannot_ipv6(self) -> str:
@@ -109,6 +111,7 @@ class Firewall:
             for family, chains in self._chains.items():
                 if rules.of(family)[0]:
                     found += await chains.differences(self._texts(family, rules), sure=sure)
+            found += await self._zone.missing(rules.bridges)
         for family, setting in FORWARDING.items():
             if rules.of(family)[0] and sysctls.read(setting) != "1":
                 found.append(f"sysctl {setting} is off")
@@ -121,6 +124,7 @@ class Firewall:
         """Take everything of ours away, the guard last, and put the machine's settings back. Idempotent. `ours`: bridges of
         ours that are about to go."""
         async with self._lock:
+            await self._zone.put(())
             for family in self._chains:
                 await self._remove(family, ours)
 

@@ -70,6 +70,14 @@ def forward_policies_of_drop(*, ipv6: bool = False) -> list[str]:
     return found
 
 
+def has_table(name: str) -> bool:
+    """A table of this name sees our packets and has a chain."""
+    return any(
+        body[0] in FAMILIES and _text(dict(netlink.attributes(body, HEADER.size))[NFTA_CHAIN_TABLE]) == name
+        for body in _all_chains()
+    )
+
+
 def _chains(table: str, family: int) -> dict[str, int | None]:
     """The table's chains, each with its policy (None: no built-in one)."""
     found: dict[str, int | None] = {}

@@ -131,7 +131,7 @@ def render(
             "FWD": _forward(members),
             "LEAVE": [f"-o {member.bridge} -j DROP" for member in members] + ["-j ACCEPT"],
             "IN": _input(members, dns_port, family),
-            "END": ["-m conntrack --ctstate NEW -j DROP"] if became_router else [],
+            "END": _end() if became_router else [],
         },
         "nat": {
             "PRE": [*_names(members, dns_port, family), "-m addrtype --dst-type LOCAL -j DNAT"],
@@ -204,6 +204,11 @@ def _forward(members: list[Member]) -> list[str]:
     rules += [f"-o {member.bridge} -m conntrack --ctstate DNAT -j ACCEPT" for member in routed]
     rules += [f"-i {member.bridge} -j LEAVE" for member in routed]
     return rules + [f"-o {member.bridge} -j DROP" for member in members]
+
+
+def _end() -> list[str]:
+    """What somebody else on this machine has published he wants forwarded, though he may rely on the policy to accept it."""
+    return ["-m conntrack --ctstate DNAT -j RETURN", "-m conntrack --ctstate NEW -j DROP"]
 
 
 LINK_SOURCES = ("::/128", "fe80::/10")

@@ -103,9 +103,9 @@ def _read_only_copy(source: str, place: int) -> None:
 
 
 def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
-    """Since Linux 6.7."""
-    if "overlay-api" in syscalls.missing:
-        raise OSError(errno.EINVAL, "told to do without")
+    """Since Linux 6.7. Raises OSError, EINVAL before."""
+    if "overlay-api" in syscalls.missing or _is_taken_unread("overlay"):
+        raise OSError(errno.EINVAL, "overlay has not got the new interface")
     options = [("lowerdir+", lower) for lower in lowers]
     options += zip(("upperdir", "workdir"), writable, strict=False)
     tree = new("overlay", tuple(options), 0)
@@ -113,6 +113,19 @@ def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
         syscalls.move_mount(tree, place)
     finally:
         os.close(tree)
+
+
+def _is_taken_unread(kind: str) -> bool:
+    """Whether options of this kind of file system go through the new interface to the old code (overlay's, before Linux 6.5),
+    which reads them at the end, and complains in the machine's log about those it does not know."""
+    context = syscalls.fsopen(kind)
+    try:
+        syscalls.fsconfig(context, "no-such-option")
+    except OSError:
+        return False
+    finally:
+        os.close(context)
+    return True
 
 
 def _overlay_old(lowers: list[str], writable: list[str], place: int) -> None:

@@ -51,6 +51,8 @@ def exit_code(pidfd: int) -> int | None:
 
     Needs Linux 6.15, and a pidfd that was open when the process ended.
     """
+    if "pidfd-exit" in syscalls.missing:
+        return None
     answer = bytearray(64)
     struct.pack_into("=Q", answer, 0, PIDFD_INFO_EXIT)
     try:

@@ -209,14 +209,17 @@ class Mounting:
     def _mask(self, path: str) -> None:
         for found in self._each(path):
             is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
-            self._attach(syscalls.open_tree(self._empty() if is_directory else self.null, ""), found)
+            self._attach(self._empty() if is_directory else syscalls.open_tree(self.null, ""), found)
 
     def _empty(self) -> int:
-        """One read-only tmpfs for all masked directories: many of them are dear to take down."""
-        if self._nothing < 0:
-            options = (("nr_inodes", "2"), ("size", "4096"), ("mode", "555"))
-            self._nothing = detached.new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
-        return self._nothing
+        """One read-only tmpfs for all masked directories, since many of them are dear to take down. The first mount of it is
+        attached itself: before Linux 6.15 what is detached cannot be copied."""
+        if self._nothing >= 0:
+            return syscalls.open_tree(self._nothing, "")
+        options = (("nr_inodes", "2"), ("size", "4096"), ("mode", "555"))
+        tree = detached.new("tmpfs", options, NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY)
+        self._nothing = os.dup(tree)
+        return tree
 
     def _make_read_only(self, path: str) -> None:
         if path == "/":  # which is made of several file systems, and not of what the user mounted

@@ -87,11 +87,13 @@ class _Client:
 
 
 def _child() -> int:
-    """A process that waits to be killed."""
+    """A process that waits to be killed, with us if need be."""
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
-            while True:
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+            while os.getppid() == parent:
                 signal.pause()
         finally:
             os._exit(0)

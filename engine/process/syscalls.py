@@ -2,7 +2,7 @@
 
 The library is opened with `PyDLL`: the interpreter's lock is kept during a call, so `clone3` acts as a fork of a process that
 has one thread. Nothing here waits long. A call that an old kernel lacks raises ENOSYS; callers have the fallback (the floor is
-Linux 6.1). `missing` makes a newer kernel look old, for tests.
+Linux 6.1). `missing` makes a newer kernel look old.
 """
 
 import ctypes
@@ -10,9 +10,22 @@ import errno
 import os
 import struct
 
-missing: set[str] = set()
-"""Features to do without: "pidfs" (6.9), "overlay-api" (6.7), "clone-into-cgroup" (5.7), "cgroup-kill" (5.14), "tty-peer",
-"idmap": no file system can be shown under other owners."""
+FEATURES = (
+    "pidfs",
+    "pidfd-exit",
+    "overlay-api",
+    "detached-mounts",
+    "clone-into-cgroup",
+    "cgroup-kill",
+    "small-init",
+    "idmap",
+)
+"""What can be done without: the inode of a pidfd (Linux 6.9), the exit code of who is reaped (6.15), overlay's layers one by one
+(6.7), copies of and places in mounts that are attached nowhere (6.15), CLONE_INTO_CGROUP (5.7; no v2 tree), cgroup.kill (5.14),
+our own init in machine code (x86-64), file systems shown under other owners. Whatever else is here, Linux 6.1 has."""
+
+missing: set[str] = {name for name in os.environ.get("CORRAL_WITHOUT", "").split(",") if name}
+"""Those of FEATURES that this kernel is to be taken not to have; for tests."""
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -206,13 +219,25 @@ def fsmount(context: int, attributes: int) -> int:
 
 def open_tree(directory: int, path: str, *, recursive: bool = False) -> int:
     """Give a detached copy of the mount at `path`, or at the descriptor itself where path is ""."""
+    if "detached-mounts" in missing and not path:
+        _refuse_detached(directory)
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
     return _call(OPEN_TREE, f"open_tree {path}", directory, os.fsencode(path), flags)
 
 
 def move_mount(tree: int, target: int) -> None:
     """Attach a detached mount to the place that the descriptor `target` names."""
+    if "detached-mounts" in missing:
+        _refuse_detached(target)
     _call(MOVE_MOUNT, "move_mount", tree, b"", target, b"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+
+
+def _refuse_detached(descriptor: int) -> None:
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+        number = next(line.split()[1] for line in file if line.startswith(b"mnt_id:"))
+    with open("/proc/self/mountinfo", "rb") as file:
+        if all(line.split(b" ", 1)[0] != number for line in file):
+            raise OSError(errno.EINVAL, "told to do without mounts that are attached nowhere")
 
 
 def mount_setattr(

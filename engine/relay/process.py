@@ -1,7 +1,7 @@
 """The daemon's side of the relay process: there while a port is published that [::1] of this machine reaches."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import anyio
 
@@ -16,8 +16,8 @@ PROTOCOLS = ("tcp", "udp")
 class Relay:
     """The one relay process of a run directory. All verbs may be repeated."""
 
-    def __init__(self, run_directory: str) -> None:
-        self._process = Companion(run_directory, "relay", "engine.relay.server", "lead [::1] to containers")
+    def __init__(self, run_directory: str, *, hold: Callable[[int], None] = lambda pid: None) -> None:
+        self._process = Companion(run_directory, "relay", "engine.relay.server", "lead [::1] to containers", hold)
         self._lock = anyio.Lock()
         self._in_force: str | None = None
 

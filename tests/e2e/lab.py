@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import slowness
 from tests.e2e import machine
 
 TOP = pathlib.Path(__file__).parent.parent.parent
@@ -26,7 +27,7 @@ STAY_IDLE = ("corral zygote ", "corral dns ")
 
 def eventually(check: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
     """Call until it neither raises AssertionError nor is false; what it returned. The last failure is raised at the deadline."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + slowness.scaled(timeout_s)
     while True:
         try:
             found = check()
@@ -127,7 +128,7 @@ class Corral:
 
 def assert_same(before: dict[str, object], look: Callable[[], dict[str, object]], timeout_s: float = 10.0) -> None:
     """The machine is as it was. The kernel takes namespaces and cables away a little later than their last process."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + slowness.scaled(timeout_s)
     while (after := look()) != before:
         if time.monotonic() > deadline:
             raise AssertionError("\n".join(["something is left, or gone:", *differences(before, after)]))
@@ -178,7 +179,7 @@ class Lab:
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         with self.popen(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=source) as process:
             try:
-                out, err = process.communicate(stdin, timeout=timeout)
+                out, err = process.communicate(stdin, timeout=slowness.scaled(timeout))
             except subprocess.TimeoutExpired:
                 process.kill()
                 out, err = process.communicate()

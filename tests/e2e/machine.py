@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from engine.process import syscalls
+from tests import slowness
 
 EXTERNAL, LAN = "203.0.113.1", "203.0.113.2"
 EXTERNAL6, LAN6 = "3fff:c::1", "3fff:c::2"
@@ -26,7 +27,9 @@ NAMESPACES = (("mnt", syscalls.CLONE_NEWNS), ("net", syscalls.CLONE_NEWNET))
 
 
 def run(*argv: str, check: bool = True, timeout: float = 20, stdin: str | None = None) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, input=stdin)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=slowness.scaled(timeout), check=False, input=stdin
+    )
     assert not check or done.returncode == 0, f"{' '.join(argv)}: {done.stderr}{done.stdout}"
     return done.stdout
 
@@ -74,7 +77,7 @@ class Place:
     def tcp(self, address: str, port: int, timeout: float = 3.0) -> str:
         """What a server that says who calls (`serve`, or /cgi-bin/who of the busybox image) says; or how it failed."""
         with self.inside(), socket.socket(family_of(address)) as caller:
-            caller.settimeout(timeout)
+            caller.settimeout(slowness.scaled(timeout))
             try:
                 caller.connect((address, port))
                 caller.sendall(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
@@ -89,7 +92,7 @@ class Place:
     def udp(self, address: str, port: int, timeout: float = 3.0) -> str:
         """The same by one datagram."""
         with self.inside(), socket.socket(family_of(address), socket.SOCK_DGRAM) as caller:
-            caller.settimeout(timeout)
+            caller.settimeout(slowness.scaled(timeout))
             try:
                 caller.connect((address, port))
                 caller.send(b"?")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from engine.process import syscalls
+from tests import slowness
 
 OURS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS
 
@@ -80,7 +81,7 @@ class Host:
 
 
 def _sh(argv: list[str], check: bool, timeout: float) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=slowness.scaled(timeout), check=False)
     assert not check or done.returncode == 0, f"{argv[-1]}: {done.stderr}{done.stdout}"
     return done.stdout
 

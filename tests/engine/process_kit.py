@@ -16,6 +16,7 @@ import pytest
 
 from engine import log_reading, shims
 from engine.process import wire
+from tests import slowness
 
 BUSYBOX = "/bin/busybox"
 _NAMES = (
@@ -23,7 +24,7 @@ _NAMES = (
     " mknod chmod dd tty stty printf seq pwd date find mkfifo unshare yes tr sort uniq"
 )
 APPLETS = _NAMES.split()
-DEADLINE_S = 10.0
+DEADLINE_S = slowness.scaled(10.0)
 
 
 def eventually(condition: Callable[[], Any]) -> Any:

@@ -17,11 +17,12 @@ from engine.cgroups import driver, layout, v2, watch
 from engine.cgroups.devices import DEFAULT, Rule
 from engine.errors import EngineError, TerminalEngineError
 from engine.types.parts import Limits
+from tests import slowness
 
 pytestmark = pytest.mark.root
 
 MB = 1 << 20
-DEADLINE_S = 10.0
+DEADLINE_S = slowness.scaled(10.0)
 ENTER = 'for f in $ENTER; do echo 0 > "$f" || exit 125; done; exec "$@"'
 
 
