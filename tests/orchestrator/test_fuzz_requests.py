@@ -67,8 +67,8 @@ def kept(lab: Lab) -> Lab:
 def asked(path: str, data: bytes, *, hang_up_after: int = 1 << 20) -> bytes:
     """The first of the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)  # waits where the queue before the door is full, which it would not with a timeout
         connection.settimeout(20)
-        connection.connect(path)
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
