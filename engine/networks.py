@@ -320,6 +320,8 @@ class Networks:
     async def _cut_together(self, cuts: Sequence[Cut]) -> None:
         """Links with the addresses that each leads to. Whoever gets an address next inherits no connections."""
         await self._links.cut([link for link, _ in cuts])
+        for link, _ in cuts:  # or it would count as one that no record is about
+            self._dump.links.pop(link, None)
         addresses = [address for _, led_to in cuts for address in led_to if address]
         await anyio.to_thread.run_sync(lambda: conntrack.forget(addresses=addresses))
 

@@ -366,11 +366,6 @@ async def living(directory: str) -> int:
     return await listener(directory)
 
 
-def is_shim(pid: int) -> bool:
-    """Whether this process calls itself one: a record, however sensible it looks, must not have a stranger killed."""
-    return shim_records.title_of(pid).startswith(TITLE)
-
-
 def project_of(pid: int) -> str:
     """The project of a living shim, as it calls itself; "": it is none."""
     title = shim_records.title_of(pid)
@@ -379,17 +374,20 @@ def project_of(pid: int) -> str:
 
 async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: float = 10.0) -> None:
     """Kill a sandbox's shim, and with it everything in these cgroups; returns when all are dead. Records stay; repeating it is
-    harmless. For a shim that no longer answers; `Shim.quit` is the polite way."""
+    harmless. For a shim that no longer answers; `Shim.quit` is the polite way. Who does not call himself a
+    shim is not killed, however sensible the record looks that names him."""
     recorded = identity_of(directory)
     pidfd = identity.reopen(recorded) if recorded is not None else None
     try:
         with anyio.fail_after(timeout_s):
             if recorded is not None and pidfd is not None and not identity.has_ended(pidfd):
-                if not is_shim(recorded.pid):
+                title = shim_records.title_of(recorded.pid)  # "": it is just ending, and has no memory any more
+                if title and not title.startswith(TITLE):
                     raise errors.RecordError(
                         f"cannot end the sandbox in {directory}: {wire.SHIM_RECORD} names {recorded.pid}, which is no shim"
                     )
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                if title:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 await anyio.wait_readable(pidfd)
             for group in cgroups:
                 await _empty(group)

@@ -115,7 +115,7 @@ def own_machine() -> Iterator[Host]:
         host.end()
         assert _mounts() == mounts, "mounts are left"
         assert not [name for name in host.links() if name.startswith(("cb", "cv"))], "links of ours are left"
-        assert not _rules(), "rules of ours are left"
+        assert not _rules(), f"rules of ours are left: {_rules()}"
     finally:
         host.end()
         for descriptor, kind in zip(outside, (syscalls.CLONE_NEWNET, syscalls.CLONE_NEWNS), strict=True):
