@@ -352,7 +352,8 @@ async def living(directory: str) -> int:
 
 def is_shim(pid: int) -> bool:
     """Whether this process calls itself one: a record, however sensible it looks, must not have a stranger killed."""
-    return shim_records.title_of(pid).startswith(TITLE)
+    title = shim_records.title_of(pid)
+    return not title or title.startswith(TITLE)  # who is just ending has no name any more
 
 
 def project_of(pid: int) -> str:
