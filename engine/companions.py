@@ -116,7 +116,7 @@ class Companion:
         pidfd = identity.reopen(found) if found else None
         if pidfd is not None:
             try:
-                if found and self._is_one(found.pid):
+                if found and (self._is_one(found.pid) or not shim_records.title_of(found.pid)):
                     with contextlib.suppress(ProcessLookupError):
                         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                     await anyio.wait_readable(pidfd)

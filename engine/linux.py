@@ -504,12 +504,15 @@ class LinuxEngine:
         while True:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
-            await self._quietly(anyio.to_thread.run_sync(self._machine.seccomp.in_place))
+            await self._quietly(self._mend_filter())
 
     async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             await self._quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
+
+    async def _mend_filter(self) -> None:
+        self._machine.seccomp.in_place()
 
     async def _warm(self) -> None:
         await self._quietly(self.sandboxes.zygote.warm())

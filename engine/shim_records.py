@@ -60,7 +60,7 @@ def _is(value: Any, hint: Any) -> bool:
 
 
 def title_of(pid: int) -> str:
-    """What a process calls itself; "" for one that is gone."""
+    """What a process calls itself; "" for one that is gone, or just going."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return os.fsdecode(file.read(4096).partition(b"\0")[0])

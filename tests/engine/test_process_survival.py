@@ -14,8 +14,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from engine import errors, shims
-from engine.process import frames, wire
+from engine import channel, errors, shims
+from engine.process import frames, identity, wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 
@@ -173,13 +173,100 @@ async def test_only_the_recorded_process_is_adopted(lab: Lab) -> None:
         wrong.append(
             recorded._replace(start_time=1) if "pidfs" in OLD and not recorded.inode else recorded._replace(inode=5)
         )
-        for identity in wrong:
-            path.write_bytes(frames.encode(identity))
-            assert await shims.adopt(sandbox.shim.directory) is None, identity
+        for other in wrong:
+            path.write_bytes(frames.encode(other))
+            with pytest.raises(errors.RecordError, match=f"names another process, and process {recorded.pid} listens"):
+                await shims.adopt(sandbox.shim.directory)  # it is not gone: somebody listens
         path.write_bytes(b'{"is":"Identity","pid')
-        with pytest.raises(errors.RecordError, match="it is no record of a shim"):
+        with pytest.raises(errors.RecordError, match=r"shim\.json"):
+            await shims.adopt(sandbox.shim.directory)
+        path.unlink()
+        with pytest.raises(errors.RecordError, match="is gone, and process"):
             await shims.adopt(sandbox.shim.directory)
         path.write_bytes(frames.encode(recorded))
+
+
+async def test_a_record_never_has_a_stranger_killed(lab: Lab) -> None:
+    async with lab.sandbox() as sandbox:
+        path = pathlib.Path(sandbox.shim.directory, "shim.json")
+        recorded = path.read_bytes()
+        stranger = subprocess.Popen(["sleep", "1000"])  # noqa: ASYNC220 - it takes a millisecond
+        try:
+            pidfd = os.pidfd_open(stranger.pid)
+            path.write_bytes(frames.encode(identity.of(pidfd, stranger.pid)))
+            os.close(pidfd)
+            with pytest.raises(errors.RecordError, match="which is no shim"):
+                await shims.end(sandbox.shim.directory)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+        path.write_bytes(recorded)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"is":"Hold","key":7}',
+        b'{"is":"Hold","key":["a"]}',
+        b'{"is":"Stop","container":"c1","number":"TERM","grace_s":1}',
+        b'{"is":"Stop","container":"c1","number":999,"grace_s":1}',
+        b'{"is":"Stop","container":"c1","number":15,"grace_s":NaN}',
+        b'{"is":"Stop","container":"c1","number":15,"grace_s":1e300}',
+        b'{"is":"Stop","container":7,"number":15,"grace_s":1}',
+        b'{"is":"Signal","container":"c1","number":"x"}',
+        b'{"is":"Release","keys":7}',
+        b'{"is":"Exec","spec":{"is":"ExecSpec","container":"c1","argv":7}}',
+        b'{"is":"Start","spec":{"is":"StartSpec","container":"c2"}}',
+        b'{"is":"Nothing"}',
+        b'{"is":"SetHostname","hostname":7}',
+        b'{"is":"ConfigureInterface","name":"../x","address":"no","prefix_length":-1}',
+    ],
+)
+async def test_a_request_with_one_wrong_leaf_costs_the_container_nothing(lab: Lab, body: bytes) -> None:
+    async with lab.sandbox() as sandbox:
+        started = await sandbox.shim.start(lab.spec("sh", "-c", "trap '' TERM; sleep 1000"))
+        client = await channel.connect(sandbox.shim.directory)
+        with client:
+            await channel.send_raw(client, frames.answer(1, body))
+            with anyio.move_on_after(5):
+                await anyio.wait_readable(client)
+        listing = await sandbox.shim.list()
+        assert listing.running == (started,)
+        assert listing.held == ()
+
+
+async def test_a_grace_of_months_is_waited_for(lab: Lab) -> None:
+    """epoll_wait(2) cannot wait for so long at a time."""
+    async with lab.sandbox() as sandbox:
+        started = await sandbox.shim.start(lab.spec("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sandbox.shim.stop, "c1", signal.SIGURG, 1e7)
+            await process_kit.eventually_async(
+                lambda: b'"planned":true' in (lab.directory / "c1/run/process.json").read_bytes()
+            )
+            listing = await sandbox.shim.list()
+            assert [each.identity for each in listing.running] == [started.identity]
+            await sandbox.shim.stop("c1", signal.SIGKILL, 0)
+
+
+async def test_what_a_shim_says_is_checked(lab: Lab) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    shim = shims.Shim(ours, str(lab.directory), wire.Listing())
+    ended = wire.Exit("c1", "r", 0, False, False, 1.0, 2.0)
+    for said in (
+        b"garbage",
+        b"[" * 9999,
+        b'{"is":"Frame","number":0,"body":{"is":"Exited","exit":7}}',
+        b'{"is":"Nobody"}',
+    ):
+        theirs.send(said)
+    theirs.send(frames.encode(wire.Frame(0, wire.Exited(ended))))
+    theirs.close()
+    with anyio.fail_after(process_kit.DEADLINE_S):
+        await shim.run()
+        assert [found async for found in shim.exits()] == [ended]
 
 
 async def test_a_shim_is_roots_alone_and_its_path_may_be_long(lab: Lab) -> None:
