@@ -58,8 +58,8 @@ BEFORE_ANYTHING = {  # the text, with § before what the error is about, and wor
     "a key given twice": (f"{HEAD}  §keeps: {{image: IMAGE}}\n{TAIL}", ("'keeps'", "compose.yaml:2:3")),
     "a misspelled key": (f"{HEAD}  a: {{image: IMAGE, §comand: x}}\n{TAIL}", ("comand", "command?")),
     "a key that is not supported yet": (
-        f"{HEAD}  a: {{image: IMAGE, §ipc: host}}\n{TAIL}",
-        ("services.a", "ipc is not supported yet"),
+        f"{HEAD}  a: {{image: IMAGE, §provider: {{type: x}}}}\n{TAIL}",
+        ("services.a", "provider is not supported yet"),
     ),
     "a volume that is not declared": (
         f"{HEAD}  a: {{image: IMAGE, volumes: [§'data:/data']}}\n{TAIL}",
