@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from orchestrator import client, errors, settings
 
-READY_S = 30.0
+READY_S = 60.0
 END_S = 20.0
 ANSWER_S = 5.0
 """A daemon that lives says so within this."""

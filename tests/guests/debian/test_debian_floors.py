@@ -11,10 +11,6 @@ SLOWNESS = "8"
 PARTS = {
     "older kernels": "tests/engine/test_older_kernels.py -k 'starts_runs and (all or kill)'",
     "mounts": "tests/engine/test_process_mounts.py -k 'mask or read_only or tmpfs or overlay'",
-    "first steps and limits": "tests/e2e/test_first_steps.py tests/e2e/test_limits.py",
-    "isolation and keys": "tests/e2e/test_isolation.py tests/e2e/test_keys.py -k 'device or capabilit or privileged or sysctl'",
-    "ports and networks": "tests/e2e/test_ports.py tests/e2e/test_networks.py -k 'udp or internal or loopback or names'",
-    "survival": "tests/e2e/test_survival.py -k 'all_three or shim'",
 }
 
 
