@@ -177,7 +177,7 @@ class LinuxEngine:
         return found
 
     async def _damaged(self) -> tuple[Damage, ...]:
-        await self.networks.refresh()
+        await self.networks.miss()
         mounted = {
             each.config.project: [m.volume for m in each.config.mounts if isinstance(m, VolumeMount)]
             for each in self.containers
@@ -201,6 +201,7 @@ class LinuxEngine:
             await self._quietly(self._load())
             if before != self._damage:
                 await self._wiring.open()
+                await self._quietly(self._wiring.publish_ports())
                 self._note()
 
     # ------------------------------------------------------------------------------------------------------ reading

@@ -50,7 +50,6 @@ class Networks:
 
     def load(self) -> None:
         """Read the records that are not known yet; what is damaged is left alone. May be repeated."""
-        self.doubt()
         for kind in ("networks", "endpoints"):
             os.makedirs(os.path.join(self._run, kind), mode=0o700, exist_ok=True)
         self._damaged = {}
@@ -79,9 +78,15 @@ class Networks:
                 yield record
 
     def damage(self) -> tuple[Damage, ...]:
-        """What is damaged; whose it is is said by who is plugged in, and by the record. As of the last `refresh`."""
-        found = {**self._damaged, **dict(self._lost())}
-        return tuple(self._damage_of(folder, uid, words) for (folder, uid), words in found.items())
+        """What is damaged, as of the last `load` and `miss`; whose it is is said by who is plugged in, and by the record."""
+        return tuple(self._damage_of(folder, uid, words) for (folder, uid), words in self._damaged.items())
+
+    async def miss(self) -> None:
+        """Find out what the kernel has and no record is about. To be called right after `load`: who makes or cuts something
+        meanwhile has a record first and last."""
+        self.doubt()
+        await self.refresh()
+        self._damaged |= dict(self._lost())
 
     def _lost(self) -> Iterator[tuple[tuple[str, str], str]]:
         """What the kernel has, and no record is about: a bridge that cables of ours are for, a cable in a bridge of ours."""
@@ -128,7 +133,7 @@ class Networks:
         return tuple(self._shut())
 
     def _shut(self) -> Iterator[Member]:
-        for folder, uid in (*self._damaged, *(place for place, _ in self._lost())):
+        for folder, uid in self._damaged:
             link = self._dump.links.get(f"cb{uid[:10]}") if folder == "networks" else None
             found = [each for each in self._dump.addresses.get(link.index, ()) if ":" not in each] if link else []
             for address in found[:1]:
