@@ -371,7 +371,7 @@ def stands_still(host: Host) -> None:
     eventually(lambda: host.driver.is_frozen(paths))
     before, began = ticks(child.pid), time.monotonic()
     eventually(lambda: time.monotonic() - began > 0.3)
-    assert ticks(child.pid) - before <= 1, "a tick may be counted late; running, it would have thirty"
+    assert ticks(child.pid) - before < 10, "some ticks may be counted late; running, it would have thirty"
     host.driver.freeze(paths, on=False)
     assert not host.driver.is_told_to_freeze(paths)
     eventually(lambda: ticks(child.pid) > before)
