@@ -4,6 +4,8 @@ The copy is the defence against a container that reaches our executable through 
 nothing on disk to reach, and a sealed memfd refuses every write.
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -14,6 +16,7 @@ BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from engine.process import 
 TITLE_ROOM = 1024  # bytes of the argument area, which the process overwrites with its title
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 COPY_BYTES = 1 << 30
+SEAL_TRIES = 10
 
 
 class Child:
@@ -38,7 +41,8 @@ def zygote(run_directory: str, missing: frozenset[str] = frozenset()) -> Child:
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     interpreter = os.path.realpath(sys.executable)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    with contextlib.ExitStack() as failed, theirs:
+        failed.callback(ours.close)
         sealed = seal(interpreter)
         try:
             # argv[0] is how the interpreter finds its standard library
@@ -66,12 +70,25 @@ def zygote(run_directory: str, missing: frozenset[str] = frozenset()) -> Child:
             )
         finally:
             os.close(sealed)
+        failed.pop_all()
     ours.setblocking(False)
     return Child(process, ours)
 
 
 def seal(path: str) -> int:
-    """Give a descriptor of a copy of the file in memory that nobody can write to."""
+    """Give a descriptor of a copy of the file in memory that nobody can write to. Raises `OSError`."""
+    for _ in range(SEAL_TRIES - 1):
+        try:
+            return _sealed(path)
+        except OSError as error:
+            if (
+                error.errno != errno.EBUSY
+            ):  # the kernel has waited 150 ms for one who looks at a page of it, whoever that is
+                raise
+    return _sealed(path)
+
+
+def _sealed(path: str) -> int:
     sealed = os.memfd_create("corral", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     try:
         with open(path, "rb") as file:
