@@ -9,7 +9,7 @@ from collections.abc import Callable
 import anyio
 import anyio.to_thread
 
-from engine import shims
+from engine import shim_records
 from engine.channel import ShimGone
 from engine.process import identity, syscalls
 
@@ -23,16 +23,24 @@ _room: list[anyio.CapacityLimiter] = []
 async def act(directory: str, namespaces: int, do: Callable[[], None]) -> None:
     """Run `do` in these namespaces of the sandbox whose shim is recorded in `directory`. Whatever of its thread's it opens or
     changes must be that of the namespaces alone. Raises what `do` raises, and `ShimGone`."""
-    if not _room:
-        _room.append(anyio.CapacityLimiter(AT_ONCE))
-    await anyio.to_thread.run_sync(_act, directory, namespaces, do, limiter=_room[0])
-
-
-def _act(directory: str, namespaces: int, do: Callable[[], None]) -> None:
-    recorded = shims.identity_of(directory)
+    recorded = shim_records.identity_of(directory)
     shim = identity.reopen(recorded) if recorded is not None else None
     if shim is None:
         raise ShimGone(f"cannot enter the sandbox in {directory}: its shim is gone")
+    try:
+        await enter(shim, namespaces, do)
+    finally:
+        os.close(shim)
+
+
+async def enter(shim: int, namespaces: int, do: Callable[[], None]) -> None:
+    """The same, for the shim behind this pidfd."""
+    if not _room:
+        _room.append(anyio.CapacityLimiter(AT_ONCE))
+    await anyio.to_thread.run_sync(_enter, shim, namespaces, do, limiter=_room[0])
+
+
+def _enter(shim: int, namespaces: int, do: Callable[[], None]) -> None:
     ours = os.pidfd_open(os.getpid())  # the first thread, which never goes anywhere
     try:
         syscalls.setns(shim, namespaces)
@@ -41,9 +49,8 @@ def _act(directory: str, namespaces: int, do: Callable[[], None]) -> None:
         finally:
             _come_back(ours, namespaces)
     except ProcessLookupError as error:
-        raise ShimGone(f"cannot enter the sandbox in {directory}: its shim is gone") from error
+        raise ShimGone("cannot enter a sandbox: its shim is gone") from error
     finally:
-        os.close(shim)
         os.close(ours)
 
 

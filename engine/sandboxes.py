@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import damage, errors, inside, shims, soundness, store, trees
+from engine import damage, errors, inside, shim_records, shims, soundness, store, trees
 from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import Damage, SandboxInfo
@@ -268,7 +268,7 @@ class Sandboxes:
 
     def _keep(self, record: store.SandboxRecord, shim: shims.Shim) -> None:
         directory = os.path.join(self._directory, record.uid)
-        identity = shims.identity_of(directory)
+        identity = shim_records.identity_of(directory)
         self._living[record.uid] = Sandbox(record, directory, shim, identity.pid if identity else 0)
         self._tasks.start_soon(self._live, record.uid, shim, self._known)
 

@@ -28,6 +28,14 @@ def read(kind: type[Record], path: str) -> Record:
     return found
 
 
+def identity_of(directory: str) -> wire.Identity | None:
+    """Read the identity record of a sandbox's shim; None: it never got that far. Raises `RecordError`."""
+    try:
+        return read(wire.Identity, os.path.join(directory, wire.SHIM_RECORD))
+    except FileNotFoundError:
+        return None
+
+
 def conforms(record: Any) -> bool:
     """Whether each field of a record of `wire` is what it is declared to be, down to the leaves."""
     return all(_is(getattr(record, name), hint) for name, hint in _hints(type(record).__name__).items())

@@ -21,9 +21,9 @@ from typing import Any, Self
 
 import anyio
 
-from engine import channel, errors, shim_records, spawn
+from engine import channel, errors, inside, shim_records, spawn
 from engine.channel import ShimGone
-from engine.process import frames, identity, killing, syscalls, wire
+from engine.process import birth, durable, frames, identity, killing, namespaces, syscalls, wire
 from engine.session import Session
 
 log = logging.getLogger(__name__)
@@ -57,21 +57,28 @@ class Zygote:
         return self._running.pid if self._running is not None else 0
 
     async def fork_shim(self, spec: wire.SandboxSpec) -> "Shim":
-        """Fork a shim and wait until its namespaces exist and its identity record is durable. After a failure no process
-        is left. Raises `EngineError`."""
+        """Fork a shim and wait until its namespaces are furnished and its identity record is durable. After a failure no
+        process is left, or it ends at once. Raises `EngineError`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
-            with theirs:
-                await self._send(frames.join_fork(spec), theirs)
+            with theirs, _bound(spec.directory) as listening:
+                await self._send(frames.join_fork(spec), (theirs.fileno(), listening.fileno()))
             with anyio.fail_after(REQUEST_S):
-                await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
+                made = await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
+                await _make_ready(spec, made.pid)
                 return await Shim.subscribed(ours, spec.directory)
         except TimeoutError as error:
             ours.close()
             raise errors.EngineError(
                 f"cannot make sandbox {spec.project}/{spec.name}: no answer from its shim within {REQUEST_S:g} s"
             ) from error
+        except OSError as error:
+            ours.close()
+            raise errors.EngineError(f"cannot make sandbox {spec.project}/{spec.name}: {error}") from error
+        except ValueError as error:
+            ours.close()
+            raise errors.TerminalEngineError(f"cannot make sandbox {spec.project}/{spec.name}: {error}") from error
         except BaseException:
             ours.close()
             raise
@@ -97,17 +104,57 @@ class Zygote:
             raise
         return child
 
-    async def _send(self, data: bytes, end: socket.socket) -> None:
+    async def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
         async with self._lock:
             for _ in range(2):
                 if self._running is None:
                     self._running = self._spawned()
                 try:
-                    await channel.send_raw(self._running.connection, data, (end.fileno(),))
+                    await channel.send_raw(self._running.connection, data, descriptors)
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.close()
             raise errors.EngineError("cannot fork a shim: the zygote ends as soon as it is started")
+
+
+def _born_in(spec: wire.StartSpec) -> str | None:
+    place = spec.cgroups.v2
+    is_plain = place.isascii() and place.isprintable() and not {'"', "\\"} & set(place)
+    return place if is_plain and birth.can_be_first(spec) else None
+
+
+def _bound(directory: str) -> socket.socket:
+    """A socket at the address of the sandbox's shim, which is root's alone. An address has room for 107 bytes: the directory is
+    named by a descriptor."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(wire.SHIM_SOCKET, dir_fd=place)
+        bound.bind(f"/proc/self/fd/{place}/{wire.SHIM_SOCKET}")
+        os.chmod(wire.SHIM_SOCKET, 0o600, dir_fd=place)
+    except BaseException:
+        bound.close()
+        raise
+    finally:
+        os.close(place)
+    return bound
+
+
+async def _make_ready(spec: wire.SandboxSpec, pid: int) -> None:
+    """Make the new namespaces of a shim what they should be, and record which process it is. Raises `EngineError`, `OSError`,
+    ValueError."""
+
+    def furnish() -> None:
+        namespaces.furnish(spec)
+        durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
+
+    shim = os.pidfd_open(pid)
+    try:
+        who = identity.of(shim, pid)
+        await inside.enter(shim, inside.NETWORK | inside.NAMES, furnish)
+    finally:
+        os.close(shim)
 
 
 class Exits(AsyncIterator[wire.Exit]):
@@ -187,7 +234,7 @@ class Shim:
 
     async def start(self, spec: wire.StartSpec) -> wire.Process:
         """Start a container; returns when its program has been executed. After a failure nothing of it runs."""
-        started: wire.Started = await self._request(wire.Start(spec), START_S)
+        started: wire.Started = await self._request(wire.Start(_born_in(spec), spec), START_S)
         return started.process
 
     async def signal(self, container: str, number: int) -> None:
@@ -298,18 +345,10 @@ class Shim:
 # ------------------------------------------------------------------------------------------------------------ adoption
 
 
-def identity_of(directory: str) -> wire.Identity | None:
-    """Read the identity record of a sandbox's shim; None: it never got that far. Raises `RecordError`."""
-    try:
-        return shim_records.read(wire.Identity, os.path.join(directory, wire.SHIM_RECORD))
-    except FileNotFoundError:
-        return None
-
-
 async def adopt(directory: str) -> Shim | None:
     """Connect to the living shim of a sandbox, verified to be the recorded process; None: it is gone. Raises `EngineError` where
     it lives and cannot be had: then nothing was done to it."""
-    recorded = identity_of(directory)
+    recorded = shim_records.identity_of(directory)
     pidfd = identity.reopen(recorded) if recorded is not None else None
     if recorded is None or pidfd is None:
         if pid := await listener(directory):
@@ -358,7 +397,7 @@ async def listener(directory: str) -> int:
 async def living(directory: str) -> int:
     """The pid of a sandbox's shim, by its record or by its socket; 0: none lives."""
     with contextlib.suppress(errors.RecordError):
-        recorded = identity_of(directory)
+        recorded = shim_records.identity_of(directory)
         pidfd = identity.reopen(recorded) if recorded is not None else None
         if recorded is not None and pidfd is not None:
             os.close(pidfd)
@@ -376,7 +415,7 @@ async def end(directory: str, cgroups: Sequence[wire.Cgroups] = (), timeout_s: f
     """Kill a sandbox's shim, and with it everything in these cgroups; returns when all are dead. Records stay; repeating it is
     harmless. For a shim that no longer answers; `Shim.quit` is the polite way. Who does not call himself a
     shim is not killed, however sensible the record looks that names him."""
-    recorded = identity_of(directory)
+    recorded = shim_records.identity_of(directory)
     pidfd = identity.reopen(recorded) if recorded is not None else None
     try:
         with anyio.fail_after(timeout_s):

@@ -1,6 +1,9 @@
-"""How a container starts, as a worker of the shim does it: from the request to the execve.
+"""How a container starts: from the request to the execve.
 
-The container's first process is cloned as the shim's child, not the worker's. What the shim needs of it is told in
+Most are cloned by the shim itself and prepare themselves (`first`). What goes wrong there is gone through again by a worker
+(`start`), which has the words for it; it also starts those for whom something has to be done before they are born.
+
+A worker clones the container's first process as the shim's child, not its own. What the shim needs of it is told in
 datagrams: `CHILD` with its pidfd as soon as there is one (again if a second one had to be made, or after an usher), then
 `STARTED` with the ends of its streams, or Failed.
 
@@ -10,7 +13,7 @@ Runs in the zygote: the listed stdlib modules only.
 import os
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.process import (
@@ -25,6 +28,7 @@ from engine.process import (
     program,
     rootfs,
     staging,
+    syscalls,
     users,
     ushers,
     wire,
@@ -32,6 +36,7 @@ from engine.process import (
 from engine.process.frames import Socket
 
 CHILD, STARTED = b"child", b"started"
+FLAGS = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC
 
 
 class Started(NamedTuple):
@@ -82,6 +87,38 @@ def start(report: Socket, data: bytes, userns: int = -1) -> None:
                 f"cannot start {spec.argv[0]}: its memory limit is too small to start it"
             ) from error
         raise
+
+
+def can_be_first(spec: wire.StartSpec) -> bool:
+    """Whether a child of the shim's can prepare itself all alone."""
+    _, _, _, _, *of_others = spec.namespaces
+    own = spec.namespaces.own_pid and spec.namespaces.own_ipc and of_others == [None, None, None]
+    is_backed = any(isinstance(mount, wire.Volume) and mount.filesystem for mount in spec.mounts)
+    return own and not spec.ids and not is_backed
+
+
+def first(channel: Socket, data: bytes, entered: bool) -> NoReturn:
+    """Be the first process of the container that the Start in `data` asks for, as a child of the shim's, cloned with `FLAGS`.
+    Says STARTED, with the streams' ends, then Prepared, with the pty's master, and nothing more once it is executed."""
+    try:
+        spec: wire.StartSpec = frames.decode(data).body.spec
+        _check(spec, -1)
+        ooms = count_ooms(spec.oom_counters)
+        durable.remove(os.path.join(spec.run_directory, wire.EXIT_RECORD))
+        ours, _, streams = _streams(spec)
+        become = program_of(spec)
+        ourselves = os.pidfd_open(os.getpid())
+        pid = int(os.readlink("/proc/self"))  # as the machine counts: the proc is the machine's
+        frames.send_raw(channel, _started(spec, ourselves, pid, ooms, entered).pack(), ours)
+        frames.close_all((*ours, ourselves))
+        launch.first(spec, become, donors.NOBODY, streams=streams, trees={}, enter_v2=not entered, channel=channel)
+    finally:
+        os._exit(127)
+
+
+def forget(data: bytes) -> None:
+    """Remove what is left of one that was not started."""
+    durable.remove(os.path.join(frames.decode(data).body.spec.run_directory, wire.PROCESS_RECORD))
 
 
 def program_of(spec: wire.StartSpec) -> program.Program:
@@ -156,25 +193,30 @@ def _attempt(
         frames.close_all(theirs)
         frames.close_all(trees.values())
         frames.send_raw(report, CHILD, (child.pidfd,))
-        process = wire.Process(spec.container, spec.run, identity.of(child.pidfd, child.pid), started_at=time.time())
-        durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)
+        kept = _started(spec, child.pidfd, child.pid, ooms, child.entered)
         masters = children.await_execve(child)
     except children.BornDeadError:
         frames.close_all(ours)
         raise
-    kept = Started(
+    frames.send_raw(report, kept.pack(), (*ours, *masters))
+
+
+def _started(spec: wire.StartSpec, pidfd: int, pid: int, ooms: int, entered: bool) -> Started:
+    """Record the process, durably."""
+    process = wire.Process(spec.container, spec.run, identity.of(pidfd, pid), started_at=time.time())
+    durable.write(os.path.join(spec.run_directory, wire.PROCESS_RECORD), process)
+    return Started(
         frames.encode(process),
         os.fsencode(spec.run_directory),
         os.fsencode(spec.log_path),
         spec.log_bytes,
         spec.log_files,
         ooms,
-        child.entered,
+        entered,
         spec.tty,
         spec.stdin_open,
         spec.namespaces.own_pid,
     )
-    frames.send_raw(report, kept.pack(), (*ours, *masters))
 
 
 def _usher(

@@ -3,17 +3,20 @@
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import _socket
 import errno
 import os
 import select
 import signal
-import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.process import frames, syscalls, wire
+from engine.process.frames import Socket
 
+PREPARED = frames.encode(wire.Frame(0, wire.Prepared()))
+GO = frames.encode(wire.Frame(0, wire.Go()))
 TOO_OLD = (errno.EINVAL, errno.ENOSYS, errno.E2BIG)
 
 
@@ -23,7 +26,7 @@ class Child(NamedTuple):
 
     pid: int
     pidfd: int
-    channel: socket.socket
+    channel: Socket
     entered: bool
 
 
@@ -33,11 +36,11 @@ class BornDeadError(Exception):
     writing: ask again, without the clone's help."""
 
 
-def clone(flags: int, cgroup_v2: str, keep: tuple[int, ...], body: Callable[[socket.socket, bool], NoReturn]) -> Child:
+def clone(flags: int, cgroup_v2: str, keep: tuple[int, ...], body: Callable[[Socket, bool], NoReturn]) -> Child:
     """Fork a child with these clone flags in the v2 cgroup; it keeps the descriptors `keep` and runs `body(channel, entered)`,
     where `entered` says that it is in the cgroup already."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     group = os.open(cgroup_v2, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup_v2 else -1
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     try:
         pid, pidfd, entered = _clone(flags, group)
         if pid == 0:
@@ -78,16 +81,15 @@ def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
     descriptors: list[int] = []
     prepared = spoke = False
     try:
-        with child.channel:
-            _send_go(child.channel)
-            while (received := _next_message(child, caller)) is not None:
-                spoke = True
-                descriptors += received[1]
-                match received[0].body:
-                    case wire.Prepared():
-                        prepared = True
-                    case wire.Failed(message, terminal):
-                        raise errors.TerminalEngineError(message) if terminal else errors.EngineError(message)
+        allow(child)
+        while (received := _next_message(child, caller)) is not None:
+            spoke = True
+            descriptors += received[1]
+            match received[0].body:
+                case wire.Prepared():
+                    prepared = True
+                case wire.Failed(message, terminal):
+                    raise errors.TerminalEngineError(message) if terminal else errors.EngineError(message)
         if child.entered and not spoke:
             raise BornDeadError
         if not prepared:
@@ -95,6 +97,8 @@ def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
     except BaseException:
         frames.close_all(descriptors)
         raise
+    finally:
+        child.channel.close()
     return tuple(descriptors)
 
 
@@ -108,9 +112,10 @@ def _next_message(child: Child, caller: int) -> tuple[wire.Frame, list[int]] | N
     return frames.receive(child.channel)
 
 
-def _send_go(channel: socket.socket) -> None:
+def allow(child: Child) -> None:
+    """Let it execute its program as soon as it is prepared."""
     try:
-        frames.send(channel, wire.Frame(0, wire.Go()))
+        frames.send_raw(child.channel, GO)
     except OSError:
         pass  # it has ended already; its last words are read next
 

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from engine.process import frames, wire
+from engine.process import frames
 from engine.process.frames import Socket
 from engine.process.loop import READ, WRITE, Loop
 
@@ -126,19 +126,3 @@ class Server:
             self.adopt(end)
         else:
             end.close()
-
-
-def bind(listening: Socket, directory: str) -> None:
-    """Put it at `directory`/shim.sock, which is root's alone. An address has room for 107 bytes: the directory is named by
-    a descriptor."""
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    mask = os.umask(0o177)
-    try:
-        try:
-            os.unlink(wire.SHIM_SOCKET, dir_fd=place)
-        except FileNotFoundError:
-            pass
-        listening.bind(f"/proc/self/fd/{place}/{wire.SHIM_SOCKET}")
-    finally:
-        os.umask(mask)
-        os.close(place)

@@ -28,6 +28,9 @@ class Donors(NamedTuple):
         return tuple(each for each in self if each >= 0)
 
 
+NOBODY = Donors(-1, -1, -1)
+
+
 def find(namespaces: Namespaces) -> Donors:
     """Open them; closing is the caller's. Raises `EngineError` where one is gone."""
     found: list[int] = []

@@ -95,16 +95,16 @@ def fields(data: bytes) -> dict[str, Any]:
 
 
 def join_fork(spec: wire.SandboxSpec) -> bytes:
-    """Give a ForkShim as the zygote is sent it: before the frame, what the fork needs to know of it at once."""
+    """Give what the zygote is sent: as much of a SandboxSpec as a shim needs."""
     name = os.fsencode(f"{spec.project}/{spec.name} {spec.run_directory}")
     ids = b"%d %d" % spec.ids if spec.ids else b""
-    return b"\0".join((name, spec.mode.encode(), ids, encode(wire.Frame(0, wire.ForkShim(spec)))))
+    return b"\0".join((name, spec.mode.encode(), ids))
 
 
-def split_fork(data: bytes) -> tuple[bytes, bool, bytes, bytes]:
-    """Give the shim's name, whether it has a network of its own, its ids ("first length", or nothing), and the frame."""
-    name, mode, ids, frame = data.split(b"\0", 3)
-    return name, mode != b"host", ids, frame
+def split_fork(data: bytes) -> tuple[bytes, bool, bytes]:
+    """Give the shim's name, whether it has a network of its own, and its ids ("first length", or nothing)."""
+    name, mode, ids = data.split(b"\0")
+    return name, mode != b"host", ids
 
 
 def container_of(data: bytes) -> str:
@@ -113,6 +113,12 @@ def container_of(data: bytes) -> str:
     if not found:
         raise WireError(f"cannot read a message of {len(data)} bytes: it names no container")
     return rest.partition(b'"')[0].decode("ascii", "replace")
+
+
+def born_in(data: bytes) -> str | None:
+    """Give the first field of a Start; None where a worker has to start it."""
+    _, found, rest = data.partition(b'"is":"Start","born_in":"')
+    return rest.partition(b'"')[0].decode("ascii") if found else None
 
 
 def answer(number: int, body: bytes) -> bytes:

@@ -9,26 +9,31 @@ Runs in the zygote: the listed stdlib modules only.
 import fcntl
 import os
 import signal
-import socket
+from collections.abc import Callable
+from typing import NoReturn
 
 from engine.process import dispositions, identity, init_program, syscalls, title
+from engine.process.frames import Socket
 
 OURS = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
-def stay(channel: socket.socket, tty: bool, name: str) -> None:
-    """Fork; returns in the child, which has the program's signals. The parent never returns. `channel` is all that is open
-    beside the program's streams."""
+Execve = Callable[[str, tuple[str, ...], dict[str, str]], object]
+"""What takes a path, arguments and an environment, as `os.execve` does."""
+
+
+def run(execute: Callable[[Execve], None], channel: Socket, tty: bool, name: str) -> NoReturn:
+    """Let a child be the program, which `execute` calls the given function with, and stay. Raises what `execute` raises where
+    there is no child. `channel` is all that is open beside the program's streams."""
     signal.pthread_sigmask(signal.SIG_BLOCK, dispositions.ALL)
-    child = os.fork()
-    if child == 0:
-        if tty:
-            os.setpgid(0, 0)
-            os.tcsetpgrp(0, os.getpid())  # SIGTTOU is blocked
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        dispositions.reset()
-        return
+    children: list[int] = []
+    if tty:
+        children.append(_fork_to_terminal(execute))
+    else:
+        # a fork would copy our page tables, and then our pages: 3 ms
+        execute(lambda *program: children.append(syscalls.spawn(*program)))
     called = b"corral init " + os.fsencode(name)
+    child = children[0]
     try:
         channel.close()
         if os.getpid() != 1:  # in another's pid namespace orphans would go to that one's first process
@@ -40,6 +45,18 @@ def stay(channel: socket.socket, tty: bool, name: str) -> None:
         os._exit(_until_end(child))
     finally:
         os._exit(1)
+
+
+def _fork_to_terminal(execute: Callable[[Execve], None]) -> int:
+    """Fork the program, in a process group of its own which has the terminal before it begins."""
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())  # SIGTTOU is blocked
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        dispositions.reset()
+        execute(os.execve)
+    return child
 
 
 def _be_subreaper() -> None:

@@ -9,7 +9,6 @@ Runs in the zygote: the listed stdlib modules only.
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -27,6 +26,7 @@ from engine.process import (
     user_namespaces,
     wire,
 )
+from engine.process.frames import Socket
 from engine.process.program import Program
 
 Streams = tuple[int, int, int]
@@ -41,7 +41,7 @@ def first(
     streams: Streams | None,
     trees: dict[str, int],
     enter_v2: bool,
-    channel: socket.socket,
+    channel: Socket,
 ) -> NoReturn:
     """Be a container's first process. The clone has put us into its pid namespace. `streams`: stdin (-1: /dev/null), stdout,
     stderr; None for a pty. `trees`: what its volumes are made of. `enter_v2`: the clone has not put us into the v2 cgroup. In a
@@ -81,7 +81,7 @@ def joining(
     *,
     streams: Streams | None,
     enter_v2: bool,
-    channel: socket.socket,
+    channel: Socket,
 ) -> NoReturn:
     """Be a command in the container whose first process `pidfd` is. The clone has put us into its pid namespace."""
 
@@ -105,7 +105,7 @@ def joining(
     _run(prepare, become, channel)
 
 
-def _run(prepare: Callable[[], None], become: Program, channel: socket.socket) -> NoReturn:
+def _run(prepare: Callable[[], None], become: Program, channel: Socket) -> NoReturn:
     try:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -125,11 +125,11 @@ def _run(prepare: Callable[[], None], become: Program, channel: socket.socket) -
         os._exit(127)
 
 
-def _fail(channel: socket.socket, failed: wire.Failed) -> None:
+def _fail(channel: Socket, failed: wire.Failed) -> None:
     frames.send(channel, wire.Frame(0, failed))
 
 
-def _report(channel: socket.socket, descriptors: tuple[int, ...] = ()) -> None:
+def _report(channel: Socket, descriptors: tuple[int, ...] = ()) -> None:
     frames.send(channel, wire.Frame(0, wire.Prepared()), descriptors)
 
 

@@ -14,12 +14,13 @@ import fcntl
 import os
 import select
 import signal
-import socket
 import stat
+from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.process import capabilities, init, syscalls, users
+from engine.process.frames import Socket
 from engine.process.wire import Confinement, Pairs
 
 TIOCSCTTY = 0x540E  # asm-generic/ioctls.h
@@ -43,7 +44,7 @@ class Program(NamedTuple):
     ids: int  # all below this are users and groups here
 
 
-def become(program: Program, channel: socket.socket) -> NoReturn:
+def become(program: Program, channel: Socket) -> NoReturn:
     """Execute the program in the root directory and the namespaces that this process is in by now. `channel` is closed by the
     execve. Raises `TerminalEngineError` for what only another Config helps against."""
     user = _user(program.user, program.confinement.groups, program.ids)
@@ -58,9 +59,19 @@ def become(program: Program, channel: socket.socket) -> NoReturn:
     syscalls.close_all_but({0, 1, 2, channel.fileno()})
     _confine(program)
     _ensure_parent(channel)
+
+    def execute(how: Callable[[str, tuple[str, ...], dict[str, str]], object]) -> None:
+        try:
+            how(path, program.argv, environment)
+        except OSError as error:
+            raise errors.TerminalEngineError(f"cannot run {path}: {_explain(path, error)}") from error
+        except ValueError as error:
+            raise errors.TerminalEngineError(f"cannot run {path}: its arguments or environment: {error}") from error
+
     if program.init:
-        init.stay(channel, program.tty, os.path.basename(program.argv[0]))
-    _execute(path, program.argv, environment)
+        init.run(execute, channel, program.tty, os.path.basename(program.argv[0]))
+    execute(os.execve)
+    raise AssertionError
 
 
 def set_streams(streams: tuple[int, int, int], *, terminal: bool) -> None:
@@ -156,21 +167,12 @@ def _confine(program: Program) -> None:
             syscalls.load_seccomp(program.seccomp)
 
 
-def _ensure_parent(channel: socket.socket) -> None:
+def _ensure_parent(channel: Socket) -> None:
     """The shim may have died before the parent-death signal was set."""
     watch = select.poll()
     watch.register(channel, 0)
     if watch.poll(0):
         os._exit(1)
-
-
-def _execute(path: str, argv: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
-    try:
-        os.execve(path, argv, environment)
-    except OSError as error:
-        raise errors.TerminalEngineError(f"cannot run {path}: {_explain(path, error)}") from error
-    except ValueError as error:
-        raise errors.TerminalEngineError(f"cannot run {path}: its arguments or environment: {error}") from error
 
 
 def _find(name: str, search: str) -> str:

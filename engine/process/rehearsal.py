@@ -12,12 +12,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from typing import NoReturn
 
-from engine.process import birth, frames, identity, logs, syscalls, title, wire
+from engine import errors
+from engine.process import birth, children, frames, identity, logs, syscalls, title, wire
 from engine.process.frames import Socket
 from engine.process.loop import Loop
-from engine.process.shim import Jobs, Shim
+from engine.process.running import Jobs
+from engine.process.shim import Shim
 
 TIMES = 10  # CPython 3.11 specializes after 8 runs
 NOWHERE = os.devnull  # no directory: what is written below it fails
@@ -41,19 +43,21 @@ def _live() -> None:
     loop = Loop()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reading, writing = os.pipe2(os.O_CLOEXEC)
-    child = _child()
     with ours:
-        _, _, _, data = frames.split_fork(frames.join_fork(SPEC))
-        start = _start(child, writing)
-        shim = Shim(loop, data, Socket(fileno=theirs.detach()), Jobs(_set_up, start))
+        frames.split_fork(frames.join_fork(SPEC))
+        frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid())
+        listening = Socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listening.bind(b"")  # the kernel finds a name, in this network namespace only
         client = _Client(loop, ours)
+        client.send(wire.Subscribe())
+        shim = Shim(loop, Socket(fileno=theirs.detach()), listening, Jobs(_first, _start))
         client.hear()
-        client.ask(wire.Subscribe())
         client.ask(wire.Hold("c 0.0.0.0:80/tcp"), (reading,))
-        client.ask(wire.Start(wire.StartSpec("c", "r", NOWHERE, NOWHERE, NOWHERE, ("true",), ())))
+        client.ask(wire.Start("", wire.StartSpec("c", "r", NOWHERE, NOWHERE, NOWHERE, ("true",), ())))
         client.ask(wire.Subscribe())
         client.ask(wire.Signal("c", signal.SIGCONT))
-        os.kill(child, signal.SIGKILL)
+        client.send(wire.Signal("c", signal.SIGKILL))
+        client.hear()
         client.hear()
         client.ask(wire.Stop("c", signal.SIGTERM, 2.0))
         client.ask(wire.Release(("c 0.0.0.0:80/tcp",)))
@@ -72,49 +76,43 @@ class _Client:
         end.setblocking(False)
 
     def ask(self, body: object, descriptors: tuple[int, ...] = ()) -> None:
+        self.send(body, descriptors)
+        self.hear()
+
+    def send(self, body: object, descriptors: tuple[int, ...] = ()) -> None:
         self._number += 1
         frames.send(self._end, wire.Frame(self._number, body), descriptors)
-        self.hear()
 
     def hear(self) -> None:
         while True:
-            self._loop.turn()
             try:
                 frames.receive_raw(self._end)
             except BlockingIOError:
-                continue
-            return
+                self._loop.turn()
+            else:
+                return
 
 
-def _child() -> int:
-    """A process that waits to be killed, with us if need be."""
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-            while os.getppid() == parent:
-                signal.pause()
-        finally:
-            os._exit(0)
-    return pid
-
-
-def _set_up(report: Socket, _data: bytes, listening: Socket, _pid: int) -> None:
-    listening.bind(b"")  # the kernel finds a name, in this network namespace only
-    frames.send_raw(report, frames.encode(wire.Done()))
-
-
-def _start(child: int, output: int) -> Callable[[Socket, bytes], None]:
-    def start(report: Socket, _data: bytes) -> None:
-        pidfd = os.pidfd_open(child)
-        frames.send_raw(report, birth.CHILD, (pidfd,))
-        process = wire.Process("c", "r", identity.of(pidfd, child), time.time())
+def _first(channel: Socket, _data: bytes, _entered: bool) -> NoReturn:
+    """Say what a container's first process says, and wait to be killed, with the zygote if need be."""
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        pidfd = os.pidfd_open(os.getpid())
+        process = wire.Process("c", "r", identity.of(pidfd, int(os.readlink("/proc/self"))), time.time())
         started = birth.Started(
             frames.encode(process), os.fsencode(NOWHERE), os.fsencode(NOWHERE), 0, 1, 0, True, False, False
         )
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.write(writing, b"one line\nhalf a li")
-        frames.send_raw(report, started.pack(), (reading,) * len(logs.STREAMS))
+        frames.send_raw(channel, started.pack(), (reading,) * len(logs.STREAMS))
+        frames.send_raw(channel, children.PREPARED)
+        frames.receive_raw(channel)  # Go
+        channel.close()
+        while True:
+            signal.pause()
+    finally:
+        os._exit(0)
 
-    return start
+
+def _start(_report: Socket, _data: bytes) -> None:
+    raise errors.EngineError("cannot rehearse: a child of the zygote cannot be born")

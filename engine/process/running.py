@@ -6,6 +6,7 @@ Runs in the zygote: the listed stdlib modules only.
 import os
 import signal
 from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from engine.process import birth, children, death, durable, frames, logs, wire, workers
 from engine.process.frames import Socket
@@ -16,15 +17,62 @@ from engine.process.taps import Tap
 PLANNED = (b'"planned":false', b'"planned":true')
 
 
+First = Callable[[Socket, bytes, bool], NoReturn]
+
+
+class Jobs(NamedTuple):
+    """What forks do for it: be a container's first process (`birth.first`), or start one (`birth.start`)."""
+
+    first: First
+    start: Callable[[Socket, bytes], None]
+
+
+class Newborn:
+    """A clone of the shim that makes itself a container's first process by `first`: the only fork that a start takes, since each
+    costs 4 ms. `over` is called once it has been executed, or has ended. Raises `OSError`."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        first: First,
+        data: bytes,
+        cgroup_v2: str,
+        over: Callable[[], None],
+    ) -> None:
+        child = children.clone(birth.FLAGS, cgroup_v2, (), lambda channel, entered: first(channel, data, entered))
+        self.pidfd = child.pidfd
+        self._started = b""
+        self._ends: list[int] = []
+        self._is_prepared = self._has_failed = False
+        children.allow(child)
+        workers.listen(loop, child.channel, self._told, over)
+
+    def found(self) -> tuple[birth.Started, list[int]] | None:
+        """What it said, and its streams' ends, of one that was executed."""
+        if self._is_prepared and not self._has_failed:
+            return birth.unpack(self._started), self._ends
+        frames.close_all(self._ends)
+        return None
+
+    def _told(self, data: bytes, descriptors: list[int]) -> None:
+        self._ends += descriptors
+        if data.startswith(birth.STARTED):
+            self._started = data
+        elif data == children.PREPARED:
+            self._is_prepared = True
+        else:
+            self._has_failed = True
+
+
 class Running:
-    """One run, asked for by the Start in `data`, which a worker does by `start`. Callbacks, with encoded records:
+    """One run, asked for by the Start in `data`. Callbacks, with encoded records:
     `started(process)` or `failed(Failed)` once, then `ended(exit)` once if it was started; what is told is durable by then."""
 
     def __init__(
         self,
         loop: Loop,
         data: bytes,
-        start: Callable[[Socket, bytes], None],
+        jobs: Jobs,
         *,
         started: Callable[[bytes], None],
         failed: Callable[[bytes], None],
@@ -34,11 +82,15 @@ class Running:
         self.pidfd = -1
         self.kept: birth.Started | None = None
         self._loop, self._on_started, self._on_failed, self._on_ended = loop, started, failed, ended
+        self._jobs = jobs
         self._failure = frames.encode_failed("cannot start a container: it died while it was being set up")
         self._must_die = self._is_planned = False
         self._code = 255
         self._kill_ticket: object = None
-        workers.fork(loop, "start a container", lambda report: start(report, data), self._told, self._begun)
+        self._newborn: Newborn | None = None
+        cgroup_v2 = frames.born_in(data)
+        if cgroup_v2 is None or not self._bear(cgroup_v2):
+            self._start_by_worker()
 
     @property
     def process(self) -> bytes | None:
@@ -75,6 +127,33 @@ class Running:
         self.signal(signal.SIGKILL)
 
     # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _bear(self, cgroup_v2: str) -> bool:
+        try:
+            self._newborn = Newborn(self._loop, self._jobs.first, self.data, cgroup_v2, self._is_born)
+        except OSError:
+            return False  # a worker finds out why
+        self.pidfd = self._newborn.pidfd
+        return True
+
+    def _is_born(self) -> None:
+        assert self._newborn is not None
+        found, self._newborn = self._newborn.found(), None
+        if found is not None:
+            self._take(*found)
+            self._begun()
+        elif self._must_die:
+            forget = lambda _report: birth.forget(self.data)  # noqa: E731
+            workers.fork(self._loop, "forget a start", forget, self._told, self._begun)
+        else:
+            self.signal(signal.SIGKILL)
+            self._reap()
+            self._start_by_worker()
+
+    def _start_by_worker(self) -> None:
+        workers.fork(
+            self._loop, "start a container", lambda report: self._jobs.start(report, self.data), self._told, self._begun
+        )
 
     def _told(self, data: bytes, descriptors: list[int]) -> None:
         if data == birth.CHILD:

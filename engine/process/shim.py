@@ -7,19 +7,14 @@ as many shims as sandboxes, so what a shim does itself is kept small: most work 
 Runs in the zygote: the listed stdlib modules only.
 """
 
-import _socket
 import os
-from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from engine import errors
 from engine.process import (
     birth,
     commands,
-    connections,
-    durable,
     frames,
-    identity,
     namespaces,
     title,
     user_namespaces,
@@ -29,73 +24,51 @@ from engine.process import (
 from engine.process.connections import Connection, Server
 from engine.process.frames import Socket
 from engine.process.loop import Loop
-from engine.process.running import Running
+from engine.process.running import Jobs, Running
 
 DONE = frames.encode(wire.Done())
 
 
-class Jobs(NamedTuple):
-    """What workers do for a shim. A rehearsal has others."""
+def main(data: bytes, first: Socket, listening: Socket, area: title.Area) -> NoReturn:
+    """Be the shim that `data` (`frames.join_fork`) asks for, serving `first` and whoever connects to `listening` later. Called
+    once, after a fork.
 
-    set_up: Callable[[Socket, bytes, Socket, int], None]
-    start: Callable[[Socket, bytes], None]
-
-
-def main(data: bytes, first: Socket, area: title.Area) -> NoReturn:
-    """Be the shim that the ForkShim in `data` asks for, serving `first` and whoever connects later. Called once, after a fork."""
+    Who has sent it makes the new namespaces what they should be, and records which process this is. Only then is there a first
+    request, and only then is anybody else heard: where none comes, there is nothing to be found."""
     try:
         os.setsid()
-        name, has_network, ids, data = frames.split_fork(data)
+        name, has_network, ids = frames.split_fork(data)
         title.show(area, b"corral shim " + name)
-        jobs = JOBS
+        jobs = Jobs(birth.first, birth.start)
         if ids:
             userns = user_namespaces.enter(ids, has_network)
-            jobs = Jobs(set_up, lambda report, data: birth.start(report, data, userns))
+            jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns))
         else:
             namespaces.enter(has_network)
-        Shim(Loop(), data, first, jobs).run()
+        frames.send_raw(first, frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid()))
+        Shim(Loop(), first, listening, jobs).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:
         os._exit(1)
 
 
-def set_up(report: Socket, data: bytes, listening: Socket, pid: int) -> None:
-    """Make the new namespaces of the shim `pid` what they should be, bind its socket, and record which process it is. A worker's
-    job; reports the encoded Ready."""
-    spec: wire.SandboxSpec = frames.decode(data).body.spec
-    namespaces.furnish(spec)
-    connections.bind(listening, spec.directory)
-    pidfd = os.pidfd_open(pid)
-    who = identity.of(pidfd, pid)
-    durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
-    frames.send_raw(report, frames.encode(wire.Ready(who)))
-
-
-JOBS = Jobs(set_up, birth.start)
-
-
 class Shim:
-    """`_ended`: the encoded last exit of each container that ran here and rests."""
+    """Waits for its first request. `_ended`: the encoded last exit of each container that ran here and rests."""
 
-    def __init__(self, loop: Loop, data: bytes, first: Socket, jobs: Jobs) -> None:
+    def __init__(self, loop: Loop, first: Socket, listening: Socket, jobs: Jobs) -> None:
         self._loop, self._jobs = loop, jobs
         self._running: dict[str, Running] = {}
         self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
         self._quitting: list[tuple[Connection, int]] = []
         self._held: dict[str, tuple[int, ...]] = {}
-        self._first = first
-        self._listening = Socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        self._server: Server | None = None
-        pid = os.getpid()
-        workers.fork(
-            loop,
-            "make a sandbox",
-            lambda report: jobs.set_up(report, data, self._listening, pid),
-            self._on_set_up,
-            self._serve,
-        )
+        request = frames.receive_raw(first)
+        if request is None:
+            os._exit(0)
+        self._listening = listening
+        self._server = Server(loop, listening, self._received)
+        self._received(self._server.adopt(first), *request)
 
     def run(self) -> NoReturn:
         self._loop.run()
@@ -105,19 +78,7 @@ class Shim:
         """Serve nobody any more."""
         self._loop.forget(self._listening.fileno())
         self._listening.close()
-        if self._server is not None:
-            self._server.close()
-
-    def _on_set_up(self, answer: bytes, _descriptors: list[int]) -> None:
-        if not answer.startswith(workers.FAILED):
-            self._server = Server(self._loop, self._listening, self._received)
-            self._server.adopt(self._first).send(0, answer)
-        else:
-            frames.send_raw(self._first, frames.answer(0, answer))
-
-    def _serve(self) -> None:
-        if self._server is None:
-            os._exit(1)
+        self._server.close()
 
     # ------------------------------------------------------------------------------------------------------ requests
 
@@ -194,14 +155,13 @@ class Shim:
         def ended(found: bytes) -> None:
             del self._running[container]
             self._ended[container] = found
-            assert self._server is not None
             self._server.publish(b'{"is":"Exited","exit":%b}' % found)
             self._settle(container)
 
         self._running[container] = Running(
             self._loop,
             data,
-            self._jobs.start,
+            self._jobs,
             started=lambda process: connection.send(number, b'{"is":"Started","process":%b}' % process),
             failed=failed,
             ended=ended,

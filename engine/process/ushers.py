@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from engine import errors
 from engine.process import children, frames, syscalls, wire
+from engine.process.frames import Socket
 
 
 def clone(
@@ -39,15 +40,13 @@ def clone(
         received = frames.receive(ours)
     match received:
         case (wire.Frame(_, wire.Born(child, entered)), [found, channel]):
-            return children.Child(child, found, socket.socket(fileno=channel), entered)
+            return children.Child(child, found, Socket(fileno=channel), entered)
         case (wire.Frame(_, wire.Failed(message, terminal)), _):
             raise errors.TerminalEngineError(message) if terminal else errors.EngineError(message)
     raise errors.EngineError("it died while it was being set up (out of memory, perhaps)")
 
 
-def _be(
-    userns: int, prepare: Callable[[], None], bear: Callable[[], children.Child], channel: socket.socket
-) -> NoReturn:
+def _be(userns: int, prepare: Callable[[], None], bear: Callable[[], children.Child], channel: Socket) -> NoReturn:
     try:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -64,5 +63,5 @@ def _be(
         os._exit(0)
 
 
-def _fail(channel: socket.socket, failed: wire.Failed) -> None:
+def _fail(channel: Socket, failed: wire.Failed) -> None:
     frames.send(channel, wire.Frame(0, failed))

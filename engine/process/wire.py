@@ -1,7 +1,8 @@
 """The messages between daemon, zygote and shims, and the records that a shim writes. `engine.process.frames` carries them.
 
-    daemon → zygote   ForkShim, with one end of a socketpair: the first connection to the new shim
-    shim   → daemon   Ready | Failed, as frame 0 of that connection
+    daemon → zygote   a SandboxSpec (`frames.join_fork`), with two sockets: the first connection, and one that is bound to the
+                      new shim's address
+    shim   → daemon   Made | Failed, as frame 0 of that connection; it listens only when it is asked for something there
     daemon → shim     a request, with a number of the client's choice; the answer carries the same number
     shim   → daemon   Exited, as frame 0, to connections that said Subscribe
 
@@ -311,16 +312,13 @@ class CopyEnded(NamedTuple):
 # ----------------------------------------------------------------------------------------------------------- requests
 
 
-class ForkShim(NamedTuple):
-    """Of the zygote (`frames.join_fork`). Comes with one descriptor: a SEQPACKET socket that becomes the shim's first
-    connection."""
-
-    spec: SandboxSpec
-
-
 class Start(NamedTuple):
-    """Answer: Started, once the program has been executed; or Failed, and nothing is left of it."""
+    """Answer: Started, once the program has been executed; or Failed, and nothing is left of it.
 
+    `born_in`: the v2 cgroup ("": none) in which the shim may clone it by itself, a path that JSON writes as it is; None: a worker
+    has something to prepare. It comes first: the shim looks no further."""
+
+    born_in: str | None
     spec: StartSpec
 
 
@@ -386,8 +384,10 @@ class Quit(NamedTuple):
 # ------------------------------------------------------------------------------------------------------------ answers
 
 
-class Ready(NamedTuple):
-    identity: Identity
+class Made(NamedTuple):
+    """The namespaces are there, as new ones are."""
+
+    pid: int
 
 
 class Done(NamedTuple):

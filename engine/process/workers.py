@@ -17,8 +17,6 @@ from engine.process import frames, syscalls, wire
 from engine.process.frames import Socket
 from engine.process.loop import Loop
 
-FAILED = b'{"is":"Failed"'
-
 
 def fork(
     loop: Loop,
@@ -41,8 +39,18 @@ def fork(
         finally:
             os._exit(0)
     theirs.close()
-    ours.setblocking(False)
-    loop.watch(ours.fileno(), _Listener(loop, pid, ours, told, over).hear)
+
+    def ended() -> None:
+        os.waitpid(pid, 0)
+        over()
+
+    listen(loop, ours, told, ended)
+
+
+def listen(loop: Loop, end: Socket, told: Callable[[bytes, list[int]], None], over: Callable[[], None]) -> None:
+    """`told` is called with each datagram from the other end, and `over` once that is closed; this one is then, too."""
+    end.setblocking(False)
+    loop.watch(end.fileno(), _Listener(loop, end, told, over).hear)
 
 
 def _run(what: str, job: Callable[[Socket], None], report: Socket) -> None:
@@ -65,12 +73,11 @@ class _Listener:
     def __init__(
         self,
         loop: Loop,
-        pid: int,
         end: Socket,
         told: Callable[[bytes, list[int]], None],
         over: Callable[[], None],
     ) -> None:
-        self._loop, self._pid, self._end, self._told, self._over = loop, pid, end, told, over
+        self._loop, self._end, self._told, self._over = loop, end, told, over
 
     def hear(self, _events: int) -> None:
         received = frames.receive_raw(self._end)
@@ -79,5 +86,4 @@ class _Listener:
             return
         self._loop.forget(self._end.fileno())
         self._end.close()
-        os.waitpid(self._pid, 0)
         self._over()

@@ -1,4 +1,4 @@
-"""The zygote: a process with everything a shim needs loaded, that forks one for every ForkShim it is sent.
+"""The zygote: a process with everything a shim needs loaded, that forks one for every request it is sent.
 
 Run as `python -I -S` from a sealed copy of the interpreter (`engine.spawn`), single-threaded, not dumpable, with nothing of
 the daemon's but one socket; it ends when the daemon's end of that closes. Its shims live on.
@@ -78,14 +78,16 @@ def _serve(daemon: socket.socket, area: title.Area) -> None:
         if is_shim:
             _become(daemon, received, area)
         for _, _, content in received[1]:
-            close(int.from_bytes(content[:4], "little"))
+            for descriptor in memoryview(content).cast("i"):
+                close(descriptor)
 
 
 def _become(daemon: socket.socket, received: Any, area: title.Area) -> NoReturn:
     daemon.close()
     _signal.signal(int(signal.SIGCHLD), 0)  # what signal.signal calls: its enums are a dozen pages of each shim
     data, descriptors = frames.unpack(received) or (b"", [])
-    shim.main(data, frames.Socket(fileno=descriptors[0]), area)
+    first, listening = descriptors
+    shim.main(data, frames.Socket(fileno=first), frames.Socket(fileno=listening), area)
 
 
 def _refuse(received: Any, error: OSError) -> None:

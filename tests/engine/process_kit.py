@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from engine import log_reading, shims
+from engine import log_reading, shim_records, shims
 from engine.process import wire
 from tests import slowness
 
@@ -248,7 +248,7 @@ async def read_all(descriptor: int) -> bytes:
 @contextlib.asynccontextmanager
 async def running(lab: Lab, shim: shims.Shim) -> AsyncIterator[Sandbox]:
     """Carry a shim's messages meanwhile; afterwards it is gone."""
-    recorded = shims.identity_of(shim.directory)
+    recorded = shim_records.identity_of(shim.directory)
     assert recorded is not None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shim.run)

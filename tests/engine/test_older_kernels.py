@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from engine import shims
+from engine import shim_records, shims
 from engine.process import identity, syscalls, wire
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
@@ -63,7 +63,7 @@ async def test_a_terminal_is_given(lab: Lab) -> None:
 async def test_its_shim_is_found_again_and_no_other_process_is_taken_for_it(lab: Lab) -> None:
     async with lab.sandbox() as sandbox:
         await sandbox.shim.start(lab.spec("sleep", "100"))
-        recorded = shims.identity_of(sandbox.shim.directory)
+        recorded = shim_records.identity_of(sandbox.shim.directory)
         assert recorded is not None
         syscalls.missing.update(lab.zygote.missing)
         try:

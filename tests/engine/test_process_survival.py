@@ -90,6 +90,32 @@ def run_a_daemon_that_is_killed(lab: Lab, spec: wire.StartSpec) -> str:
     return sandbox.directory
 
 
+DAEMON_THAT_DIES_EARLY = """
+import anyio, os, signal, sys
+from engine import shims
+from engine.process import frames
+async def make_ready(spec, pid):
+    print(pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+shims._make_ready = make_ready
+anyio.run(shims.Zygote(sys.argv[1]).fork_shim, frames.decode(sys.argv[2].encode()))
+"""
+
+
+async def test_a_shim_that_is_asked_for_nothing_ends_and_is_never_found(lab: Lab) -> None:
+    sandbox = lab.sandbox_spec()
+    done = subprocess.run(
+        [sys.executable, "-c", DAEMON_THAT_DIES_EARLY, str(lab.run_directory), frames.encode(sandbox).decode()],
+        cwd=pathlib.Path(shims.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert await shims.adopt(sandbox.directory) is None
+    await process_kit.eventually_async(lambda: not pathlib.Path(f"/proc/{done.stdout.strip()}").exists())
+
+
 COUNT = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; sleep 0.005; done; exit 9"
 
 
@@ -345,7 +371,7 @@ async def test_the_network_namespace_is_its_own_with_lo_up(lab: Lab) -> None:
 
 @pytest.mark.parametrize("key", ["kernel.core_pattern", "net.ipv4.../kernel/core_pattern", "net.ipv4.a\nb", "net"])
 async def test_only_sysctls_of_the_network_are_set(lab: Lab, key: str) -> None:
-    with pytest.raises(errors.EngineError, match="cannot make a sandbox: cannot set sysctl"):
+    with pytest.raises(errors.EngineError, match="cannot make sandbox proj/web: cannot set sysctl"):
         async with lab.sandbox(sysctls=((key, "1"),)):
             pass
     await process_kit.eventually_async(

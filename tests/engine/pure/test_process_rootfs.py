@@ -125,14 +125,14 @@ TEXT = st.text(st.characters(codec="utf-8") | st.characters(min_codepoint=0xDC80
 @given(st.lists(TEXT, max_size=5), st.lists(st.tuples(TEXT, TEXT), max_size=5), st.booleans())
 def test_a_message_arrives_as_it_was_sent(argv: list[str], environment: list[tuple[str, str]], tty: bool) -> None:
     spec = SPEC._replace(argv=tuple(argv), environment=tuple(environment), tty=tty)
-    frame = wire.Frame(7, wire.Start(spec))
+    frame = wire.Frame(7, wire.Start(None, spec))
     assert frames.decode(frames.encode(frame)) == frame
 
 
 def test_a_large_message_and_descriptors_arrive() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        frame = wire.Frame(1, wire.Start(SPEC._replace(environment=(("A", "x" * 1_000_000),))))
+        frame = wire.Frame(1, wire.Start(None, SPEC._replace(environment=(("A", "x" * 1_000_000),))))
         frames.send(ours, frame, (0, 1))
         received = frames.receive(theirs)
         assert received is not None
