@@ -237,12 +237,14 @@ class Containers:
                     shutil.rmtree(os.path.join(self._directory, name))
             except (errors.RecordError, OSError) as error:
                 self._note_damage(uid, str(error), inhabited, running)
+        killed = set[str]()
         for container in found:
             self._note_taken_along(container, just_now=False)
             shares_pids = container.config.namespaces.pid is not Scope.OWN
             if not container.process and shares_pids and container.run and container.run.sandbox_uid in ended:
                 self._driver.kill(self.cgroup(container))  # its shim has died while nobody looked
-        doubted = before.keys() if self._is_loaded else self._all.keys()
+                killed.add(container.record.uid)
+        doubted = before.keys() if self._is_loaded else self._all.keys() - killed
         self._account(inhabited, running, {uid[:12] for uid in self._all if uid not in doubted})
         self._is_loaded = True
         return tuple(found)

@@ -78,7 +78,9 @@ def _endpoint(record: store.EndpointRecord) -> Iterator[str]:
 
 
 def _container(config: ContainerConfig) -> Iterator[str]:
-    yield from _names(sandbox=config.sandbox, slot=config.slot)
+    yield from _names(sandbox=config.sandbox)
+    for part in config.slot.split("/"):
+        yield from _names(slot=part)
     yield from _names(**{f"volume at {m.target}": m.volume for m in config.mounts if isinstance(m, VolumeMount)})
     for port in config.ports:
         ipaddress.ip_address(port.host_ip)
