@@ -1,8 +1,10 @@
 """Any bytes in the place of a record: the record, or an error that names the file; and never a path or a name that is not ours."""
 
+import contextlib
 import json
 import os
 import pathlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +73,17 @@ def test_a_record_is_whole_or_refused(tmp_path: pathlib.Path, name: str) -> None
     for at in range(0, len(text), 11):
         flipped = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
         assert read(kind, tmp_path / "r.json", flipped) in (None, RECORDS[name]), flipped
+
+
+@pytest.mark.parametrize(
+    ("slot", "is_sound"),
+    [("web/pre_start-0", True), ("web-1", True), ("../web", False), ("web/", False), ("/web", False)],
+)
+def test_the_slot_of_a_step_is_sound(slot: str, is_sound: bool) -> None:
+    record = RECORDS["container"]
+    step = replace(record, config=replace(record.config, slot=slot))
+    with contextlib.nullcontext() if is_sound else pytest.raises(errors.RecordError, match="no name of a slot"):
+        soundness.check(step, UID, "r.json")
 
 
 @pytest.mark.parametrize("name", RECORDS)
