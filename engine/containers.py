@@ -162,9 +162,8 @@ class Containers:
 
     def _info(self, container: Container) -> ContainerInfo:
         ended, run = container.exit, container.run
-        limits, paused = self._in_force(container)
         return ContainerInfo(
-            config=replace(container.config, limits=limits, paused=paused),
+            config=self._config_in_force(container),
             uid=container.record.uid,
             image_uid=container.record.image_uid,
             state=container.state,
@@ -183,6 +182,12 @@ class Containers:
             joined=run.joined if run and container.process else (),
             hooked=run.hooked if run else True,
         )
+
+    def _config_in_force(self, container: Container) -> ContainerConfig:
+        config, (limits, paused) = container.config, self._in_force(container)
+        if (limits, paused) == (config.limits, config.paused):
+            return config
+        return replace(config, limits=limits, paused=paused)
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
         """The limits that the kernel has, and whether it is paused, asked at most once a second."""
