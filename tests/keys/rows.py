@@ -69,8 +69,6 @@ SERVICE = (
     Row("services.pull_policy", "noted: no image is pulled yet", {"pull_policy": "always"}),
     Row("services.cpu_count", "refused: for Windows", {}),
     Row("services.cpu_percent", "refused: for Windows", {}),
-    Row("services.cpu_rt_period", "refused: no real-time CPU time is handed out", {}),
-    Row("services.cpu_rt_runtime", "refused: no real-time CPU time is handed out", {}),
     Row("services.credential_spec", "refused: for Windows", {}),
     Row("services.gpus", "refused: name the nodes under `devices`, and mount the maker's libraries", {}),
     Row("services.storage_opt", "refused: a writable layer has no size of its own", {}),
@@ -394,6 +392,13 @@ SERVICE = (
         {"cpu_period": 50000, "cpu_quota": 1000},
     ),
     Row("services.cpu_quota", "microseconds in each period", {"cpu_quota": 50000}),
+    Row(
+        "services.cpu_rt_runtime",
+        "what real-time processes get of each period, as `400ms` or in microseconds; where the cpu controller is on cgroup v1 and the"
+        " kernel has such budgets, elsewhere an error",
+        {"cpu_rt_runtime": "1ms"},
+    ),
+    Row("services.cpu_rt_period", "a second unless given", {"cpu_rt_runtime": 500, "cpu_rt_period": "10ms"}),
     Row("services.cpu_shares", "weight beside others; 1024 unless given", {"cpu_shares": 5}),
     Row("services.cpuset", "CPUs by number", {"cpuset": "0"}),
     Row("services.pids_limit", "processes and threads", {"pids_limit": 50}),
