@@ -195,9 +195,20 @@ class Keeper:
             outcome = await self.loop.settled(wait=wait, since=number)
             if self.is_gone():
                 self.gone.set()
-            return protocol.Settled(0 if outcome.ok else 1, feeds.waiting_of(outcome.blocked))
+            if outcome.ok:
+                return protocol.Settled(0, feeds.waiting_of(outcome.blocked))
+            return protocol.Settled(1, feeds.waiting_of(outcome.blocked), self._unhealthy())
         late = f"not all is {'healthy' if wait else 'started'} after {timeout_s:g} s"
-        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late,))
+        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late, *self._unhealthy()))
+
+    def _unhealthy(self) -> tuple[str, ...]:
+        """Who is, and why."""
+        known = self._monitor.records()
+        return tuple(
+            f"container:{info.config.slot} is unhealthy: {listing.probe_words(listing.probe_of(known[info.uid]))}"
+            for info in self.look.containers
+            if info.uid in known and known[info.uid].status == health.UNHEALTHY
+        )
 
 
 def refuse_damage(name: str, look: Look) -> None:

@@ -291,8 +291,7 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
         again = projects.known(name).restarting()
     except (errors.NotFound, errors.Damaged):
         again = []
-    health = dict(projects.monitor.statuses())
-    return listing.rows_of(look, name, health=health, restarting=again, now=projects.clock())
+    return listing.rows_of(look, name, health=projects.monitor.records(), restarting=again, now=projects.clock())
 
 
 async def containers(projects: Projects, name: str) -> protocol.Containers:

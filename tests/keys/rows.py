@@ -102,7 +102,11 @@ SERVICE = (
         "restarted with it",
         {"depends_on": {"b": {"condition": "service_started", "restart": True}}},
     ),
-    Row("services.healthcheck", "asked at once after the start, when only success counts", _check()),
+    Row(
+        "services.healthcheck",
+        "asked at once after the start, when only success counts. `ps` says why what is unhealthy is",
+        _check(),
+    ),
     Row("services.healthcheck.test", "`CMD`, `CMD-SHELL`, `NONE`, or text for a shell", _check(test="false"), _check()),
     Row("services.healthcheck.interval", "30 s", _check(interval="1s"), _check()),
     Row("services.healthcheck.timeout", "30 s", _check(timeout="1s"), _check()),
