@@ -397,7 +397,12 @@ class LinuxEngine:
         sandbox = self._sandbox_of(container)
         self._hooks.end(uid)
         await self.containers.pause(container, on=False)
-        await self.containers.stop(container, sandbox, await self._hooks.pre_stop(container, sandbox))
+        try:
+            left_s = await self._hooks.pre_stop(container, sandbox)
+        except errors.TerminalEngineError:
+            self._hooks.begin(container, sandbox)  # it runs on, and may not have had all of its post_start
+            raise
+        await self.containers.stop(container, sandbox, left_s)
         await self._give_back(container, sandbox)
 
     @verb

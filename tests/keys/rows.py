@@ -353,7 +353,7 @@ SERVICE = (
     ),
     Row(
         "services.pre_stop",
-        "commands run before a planned stop, within its grace; one that fails is told in the daemon's log",
+        "commands run before a planned stop, within its grace; one that fails keeps it running, and the command that wanted it stopped fails",
         {"pre_stop": [{"command": "true"}]},
     ),
     Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`", {"volumes_from": ["b"]}),
