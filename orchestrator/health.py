@@ -41,8 +41,8 @@ Run = Callable[[str, Command, float], Awaitable[Ended]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one run of a container. Times are seconds since the epoch; `probed_at` 0: never. `code` and `output` are of
-    the last probe, NOT_ASKED where it could not be made or took too long, None where nobody knows."""
+    """What is known of one run of a container. Times are seconds since the epoch; `probed_at` 0: never. `code` and `output` are
+    of the last probe, NOT_ASKED where it could not be made or took too long, None where nobody knows."""
 
     project: str
     started_at: float

@@ -129,9 +129,10 @@ class Keeper:
         return [each.id.partition(":")[2] for each in self.loop.plan.blocked if feeds.is_restarting(each)]
 
     def states(self) -> dict[str, int]:
-        """How many containers are in which state (listing's words), as of the last look."""
+        """How many containers are in which state (listing's words), as of the last look; steps that are done are not counted."""
         again = frozenset(self.restarting())
-        return Counter(listing.state_of(info, info.config.slot in again) for info in self.look.containers)
+        shown = [info for info in self.look.containers if not listing.is_done(info)]
+        return Counter(listing.state_of(info, info.config.slot in again) for info in shown)
 
     def _container(self, info: ContainerInfo) -> protocol.Container:
         config = info.config

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # a command needs some words of here, and nothing of that
 
 ID_LENGTH = 12
 COMMAND_LENGTH = 20
+STEP = 0  # the number of a step of `pre_start`
 MOUNT_LENGTH = 15
 RUNNING_STATES = ("running", "paused", "restarting")
 """What `ps` shows without -a."""
@@ -21,14 +22,14 @@ RUNNING_STATES = ("running", "paused", "restarting")
 def rows_of(
     look: Look, project: str, *, health: Mapping[str, "Record"], restarting: Iterable[str] = (), now: float
 ) -> list[dict[str, Any]]:
-    """One row a container of the project, by name. `health`: by uid. `restarting`: slots that the planner is about to start
-    again."""
+    """One row a container of the project, by name, but for steps that are done. `health`: by uid. `restarting`: slots that the
+    planner is about to start again."""
     again = frozenset(restarting)
     return sorted(
         (
             row_of(info, look.endpoints, record=health.get(info.uid), restarting=info.config.slot in again, now=now)
             for info in look.containers
-            if info.config.project == project
+            if info.config.project == project and not is_done(info)
         ),
         key=lambda row: str(row["Name"]),
     )
@@ -94,6 +95,11 @@ def probe_words(probe: Mapping[str, Any]) -> str:
     code, said = probe.get("ExitCode"), " ".join(str(probe.get("Output", "")).split())
     how = "its healthcheck" if code is None or code < 0 else f"its healthcheck exited {code}"
     return f"{how}: {said}" if said else how
+
+
+def is_done(info: ContainerInfo) -> bool:
+    """A step of `pre_start` that has succeeded: nobody but the planner needs to know of it."""
+    return info.config.number == STEP and info.state is State.EXITED and info.code == 0 and not info.lost
 
 
 def state_of(info: ContainerInfo, restarting: bool = False) -> str:

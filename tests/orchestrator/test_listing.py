@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine.types.configs import ContainerConfig, EndpointConfig
-from engine.types.infos import ContainerInfo, EndpointInfo, State
+from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from engine.types.parts import BindMount, PortMap, VolumeMount
 from orchestrator import listing
 from orchestrator.health import Record
@@ -133,6 +133,19 @@ def test_state_and_status_say_how_it_is(
     row = listing.row_of(replace(RUNNING, **changes), [], record=record, restarting=restarting, now=NOW)  # type: ignore[arg-type]
     assert (row["State"], row["Status"], row["ExitCode"]) == (state, status, code)
     assert row["Pid"] == (4711 if state == "running" else 0)
+
+
+def test_a_step_of_pre_start_is_listed_until_it_has_succeeded() -> None:
+    step = replace(RUNNING, config=replace(CONFIG, number=0, name="demo-web-pre_start-0"))
+    done = replace(step, state=State.EXITED, code=0, ended_at=1100.0)
+
+    def names(info: ContainerInfo) -> list[str]:
+        return [row["Name"] for row in listing.rows_of(Look(containers=(info,)), "demo", health={}, now=NOW)]
+
+    for info in (step, replace(done, code=4), replace(done, state=State.MADE), replace(done, lost=True, code=None)):
+        assert names(info) == ["demo-web-pre_start-0"]
+    assert names(done) == []
+    assert names(replace(done, config=CONFIG)) == ["demo-web-1"], "a service that has done its work is listed"
 
 
 def test_the_last_probe_is_told_in_the_words_of_docker_inspect() -> None:
