@@ -92,11 +92,12 @@ def inward(arguments: argparse.Namespace, called: invocation.Invocation, target:
 
 
 def replicas(called: invocation.Invocation, url: str, service: str) -> list[int]:
-    """The numbers of a service's containers; 1 where there is none, which the daemon has the words for."""
+    """The numbers of a service's containers, 0 being that of a step before them; 1 where there is none, which the daemon has the
+    words for."""
     rows = called.ask("GET", f"{url}/containers")["containers"]
     labels = (row["Labels"].split(",") for row in rows if row["Service"] == service)
     found = [int(each.removeprefix(NUMBER_LABEL)) for row in labels for each in row if each.startswith(NUMBER_LABEL)]
-    return sorted(found) or [1]
+    return sorted(number for number in found if number) or [1]
 
 
 def report(called: invocation.Invocation, notes: list[tuple[str, str]]) -> int:
