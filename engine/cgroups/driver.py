@@ -227,7 +227,7 @@ class Driver:
     def remove_empty(self, paths: Paths) -> bool:
         """Remove the cgroup, and the parents that are empty then, unless a process or a cgroup is in it. Quick and
         idempotent. False: not all of it could be removed."""
-        has_budget = not self.pids(paths) and self._budgets.give_up(paths.path)
+        has_budget = self._budgets.has(paths.path) and not self.pids(paths) and self._budgets.give_up(paths.path)
         for directory in paths.directories:
             try:
                 os.rmdir(directory)
@@ -249,7 +249,7 @@ class Driver:
         if living:
             pids = ", ".join(str(pid) for pid in sorted(living))
             raise EngineError(f"cannot remove cgroup {paths.path}: processes live in it: {pids}")
-        has_budget = not self.pids(paths) and self._budgets.give_up(paths.path)
+        has_budget = self._budgets.has(paths.path) and not self.pids(paths) and self._budgets.give_up(paths.path)
         errors = [reason for reason in map(_remove, paths.directories) if reason]
         for directory in paths.directories:
             self._prune(directory, paths)

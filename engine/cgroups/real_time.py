@@ -81,13 +81,15 @@ class Budgets:
             found.append((directory, share))
         return found
 
+    def has(self, path: str) -> bool:
+        return bool(self.root and share_of(os.path.join(self.root, path)))
+
     def give_up(self, path: str) -> bool:
         """Take the budget from a cgroup without processes, and all below it, as far as the kernel lets us: one that is removed
         counts until the kernel has forgotten it. False: it has none."""
-        directory = os.path.join(self.root, path)
-        if not self.root or not share_of(directory):
+        if not self.has(path):
             return False
-        for inner, _, _ in os.walk(directory, topdown=False):
+        for inner, _, _ in os.walk(os.path.join(self.root, path), topdown=False):
             with contextlib.suppress(OSError):
                 setting.write(os.path.join(inner, RUNTIME), "0")
         return True
