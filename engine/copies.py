@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 
 from engine import channel, errors, starting
-from engine.containers import Container
+from engine.container import Container
 from engine.process import identity, wire
 from engine.types.configs import ContainerConfig
 from engine.types.parts import BindMount, VolumeMount

@@ -14,7 +14,8 @@ import anyio.abc
 
 from engine import errors, probes
 from engine.api import Command, Ended
-from engine.containers import Container, Containers
+from engine.container import Container
+from engine.containers import Containers
 from engine.sandboxes import Sandbox
 from engine.types.parts import Hook
 

@@ -25,8 +25,9 @@ from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.cgroups import census
+from engine.container import Container
 from engine.container_records import Running
-from engine.containers import Container, Containers
+from engine.containers import Containers
 from engine.copies import Copies
 from engine.forwarding import Forwarding
 from engine.hooks import Hooks
