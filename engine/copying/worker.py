@@ -40,7 +40,7 @@ from engine.process import (
     wire,
 )
 
-RIGHTS = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID")
+RIGHTS = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "SETFCAP")
 PIPE_BYTES = 1 << 20
 LINKS_MAX = 40  # linux/namei.h, MAXSYMLINKS
 NOTES_MAX = 100
