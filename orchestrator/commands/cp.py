@@ -6,8 +6,8 @@
     corral cp web:/www - | tar -t           as a tar stream; `corral cp - web:/www` takes one, compressed or not
 
 As `docker cp`: a folder that is not there is made and filled; one that is there gets the copy inside of it; folders above are not
-made. Into a container everything becomes root's, out of it yours; set-uid bits, devices, and links that lead out of the copy are
-left out then, and named.
+made. Into a container everything becomes root's, out of it yours; set-uid bits, capabilities of programs, devices, and links that
+lead out of the copy are left out then. Extended attributes of users (user.*) go along, in a tar stream as SCHILY.xattr.*.
 """
 
 import argparse
