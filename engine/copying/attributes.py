@@ -19,7 +19,7 @@ _REVISION_2, _REVISION_3, _BYTES_2 = (
     2,
     3,
     20,
-)  # linux/capability.h, struct vfs_cap_data; the revision is its fourth byte
+)  # linux/capability.h, struct vfs_cap_data: its fourth byte is the revision
 _CANNOT = (errno.ENOTSUP, errno.EPERM)
 
 
