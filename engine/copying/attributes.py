@@ -15,11 +15,9 @@ CAPABILITY = "security.capability"
 BYTES_MAX = 1 << 20
 """Of one file's: a file system may have room for more."""
 
-_REVISION_2, _REVISION_3, _BYTES_2 = (
-    2,
-    3,
-    20,
-)  # linux/capability.h, struct vfs_cap_data: its fourth byte is the revision
+_REVISION_2, _REVISION_3, _BYTES_2 = 2, 3, 20
+"""linux/capability.h, struct vfs_cap_data: its fourth byte is the revision."""
+
 _CANNOT = (errno.ENOTSUP, errno.EPERM)
 
 
