@@ -110,4 +110,4 @@ def machine_mib() -> int:
 
 def prepare(target: Path) -> bool:
     """Have what the lab runs on, on this machine; whether it succeeded. It speaks for itself."""
-    return subprocess.run([target / PREPARE], check=False).returncode == 0
+    return subprocess.run([target.resolve() / PREPARE], check=False).returncode == 0
