@@ -25,11 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(corrals: Any) -> Iterator[Cluster]:
-    """The Hadoop lab, as `corral init` makes it; three workers."""
+def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The Hadoop lab, as `corral init` makes it with the words of the file's `INIT`."""
     with corrals.get().lab("books") as lab:
         lab.environment["CORRAL_LABS"] = os.environ.get("CORRAL_LABS", PARTS)
-        lab.corral("init", "hadoop", ".", "--workers", "3", "--memory", "6g", timeout=1800)
+        lab.corral("init", "hadoop", ".", *request.module.INIT, timeout=1800)
         found = Cluster(lab)
         found.up()
         yield found
