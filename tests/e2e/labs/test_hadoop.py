@@ -85,6 +85,10 @@ def test_spark_runs_on_yarn(cluster: Cluster) -> None:
     counts = (line.split(" ") for line in cluster.run("hdfs dfs -cat /spark-counts/part-*").splitlines())
     words = collections.Counter(word.lower() for word in re.findall("[A-Za-z]+", TEXT))
     assert {word: int(count) for count, word in counts} == words
+    cluster.run(
+        "spark-submit --deploy-mode cluster /jobs/wordcount.py hdfs:///in/text hdfs:///counts-of-cluster 2>/root/log"
+    )
+    assert "final status: SUCCEEDED" in cluster.run("cat /root/log")
 
 
 def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
@@ -129,10 +133,21 @@ def test_the_blocks_of_a_dead_datanode_are_copied(cluster: Cluster) -> None:
     eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "healthy", 60)
 
 
-def test_nodes_join(cluster: Cluster) -> None:
+def test_nodes_join_and_leave_in_order(cluster: Cluster) -> None:
+    cluster.up("--scale", "worker=5")
+    five = THREE | {"worker-4.books", "worker-5.books"}
+    assert cluster.live_datanodes() == cluster.running_nodemanagers() == five
+    cluster.run("hdfs dfs -setrep -w 5 /in/text && hdfs dfs -setrep 2 /in/text")
+    told = cluster.run("leave worker-4 worker-5")
+    assert told.endswith("worker-4: has left\nworker-5: has left\n")
+    assert cluster.running_nodemanagers() == THREE
+    cluster.up("--scale", "worker=3")
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+    assert "is HEALTHY" in cluster.run("hdfs fsck /")
+    cluster.run("leave --nobody")
     cluster.up("--scale", "worker=4")
-    assert cluster.live_datanodes() == cluster.running_nodemanagers() == THREE | {"worker-4.books"}
-    cluster.up()
+    assert cluster.running_nodemanagers() == THREE | {"worker-4.books"}
+    cluster.up("--scale", "worker=3")
     eventually(lambda: cluster.live_datanodes() == THREE, 60)
 
 
