@@ -66,5 +66,6 @@ FLAGS: dict[str, frozenset[str]] = {
         "version": "",
         "daemon": "",
         "doctor": "",
+        "init": "",
     }.items()
 }
