@@ -67,9 +67,9 @@ def unpack(data: bytes) -> Started:
     return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open, alone)
 
 
-def start(report: Socket, data: bytes, userns: int = -1) -> None:
-    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids. Raises `EngineError`,
-    `OSError`; then nothing is left but a child that the shim reaps."""
+def start(report: Socket, data: bytes, userns: int = -1, home: int = -1) -> None:
+    """Do what the Start in `data` asks; `userns`: in this user namespace, where its spec has ids; `home`: the machine's network
+    namespace, where this is another. Raises `EngineError`, `OSError`; then nothing is left but a child that the shim reaps."""
     spec: wire.StartSpec = frames.decode(data).body.spec
     _check(spec, userns)
     ooms = count_ooms(spec.oom_counters)
@@ -77,9 +77,9 @@ def start(report: Socket, data: bytes, userns: int = -1) -> None:
     try:
         found = donors.find(spec.namespaces)
         try:
-            _attempt(report, spec, found, ooms, spec.cgroups.v2, userns)
+            _attempt(report, spec, found, ooms, spec.cgroups.v2, userns, home)
         except children.BornDeadError:
-            _attempt(report, spec, found, ooms, "", userns)
+            _attempt(report, spec, found, ooms, "", userns, home)
     except BaseException as error:
         durable.remove(os.path.join(spec.run_directory, wire.PROCESS_RECORD))
         if count_ooms(spec.oom_counters) > ooms:
@@ -164,9 +164,9 @@ def _check(spec: wire.StartSpec, userns: int) -> None:
 
 
 def _attempt(
-    report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int
+    report: Socket, spec: wire.StartSpec, shared: donors.Donors, ooms: int, cgroup_v2: str, userns: int, home: int
 ) -> None:
-    trees = backing.trees(spec.mounts)
+    trees = backing.trees(spec.mounts, home)
     ours, theirs, streams = _streams(spec)
     become = program_of(spec)
 

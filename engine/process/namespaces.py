@@ -30,6 +30,11 @@ def enter(has_network: bool) -> None:
     syscalls.unshare(syscalls.CLONE_NEWUTS | (syscalls.CLONE_NEWNET if has_network else 0))
 
 
+def of_this_process() -> int:
+    """A descriptor of the network namespace that this process is in."""
+    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def furnish(spec: SandboxSpec) -> None:
     """Make the new namespaces that this process is in what the sandbox wants. Raises ValueError for a sysctl that is none of the
     network's."""

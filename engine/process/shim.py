@@ -39,12 +39,12 @@ def main(data: bytes, first: Socket, listening: Socket, area: title.Area) -> NoR
         os.setsid()
         name, has_network, ids = frames.split_fork(data)
         title.show(area, b"corral shim " + name)
-        jobs = Jobs(birth.first, birth.start)
+        userns, home = -1, namespaces.of_this_process() if has_network else -1
         if ids:
             userns = user_namespaces.enter(ids, has_network)
-            jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns))
         else:
             namespaces.enter(has_network)
+        jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns, home))
         frames.send_raw(first, frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid()))
         Shim(Loop(), first, listening, jobs).run()
     except (OSError, errors.EngineError) as error:

@@ -44,7 +44,7 @@ def shares(pid: int) -> int:
     folder = machine.cgroup_of(pid, "cpu")
     if (folder / "cpu.shares").exists():
         return int((folder / "cpu.shares").read_text())
-    return {79: 512, 100: 1024, 135: 2048}[int((folder / "cpu.weight").read_text())]  # runc 1.3.2's curve
+    return {59: 512, 100: 1024, 174: 2048}[int((folder / "cpu.weight").read_text())]  # runc 1.3.2's curve
 
 
 def cpuset(pid: int) -> str:

@@ -150,6 +150,18 @@ def test_a_file_system_that_the_kernel_has_not_is_named(lab: Lab) -> None:
     assert "running" not in lab.states().values()
 
 
+@pytest.mark.key("volumes.driver_opts")
+def test_a_file_system_is_reached_through_the_machines_network_whatever_the_containers(lab: Lab) -> None:
+    """A sysfs shows the interfaces of the network that it was mounted through, as a share is reached through that one."""
+    for more in ("network_mode: none", "networks: [default]"):
+        lab.up(
+            f"services: {{a: {{{SLEEP}, {more}, volumes: ['net:/n']}}}}\n"
+            "volumes: {net: {driver_opts: {type: sysfs, device: sysfs, o: ro}}}\n"
+        )
+        assert "ext0" in lab.exec("a", "ls", "/n/class/net").split()
+        assert "ext0" not in lab.exec("a", "ls", "/sys/class/net").split()
+
+
 def test_another_driver_opts_is_another_volume_and_is_refused_with_the_way_out(lab: Lab) -> None:
     lab.up(TMPFS)
     pids = lab.pids()

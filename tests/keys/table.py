@@ -24,9 +24,9 @@ def _section(section: str) -> str:
 
 
 def _line(row: rows.Row, name: str) -> str:
-    files = tested.by_key().get(row.path, ())
+    files = tested.files(row.path)
     links = " ".join(f"[{Path(file).stem.removeprefix('test_')}](../tests/{file})" for file in files)
-    return f"| `{name}` | {row.meaning} | {effects.of(row)} | {links} | {tested.hosts(files)} |".replace("  |", " |")
+    return f"| `{name}` | {row.meaning} | {effects.of(row)} | {links} | {tested.hosts(row.path)} |".replace("  |", " |")
 
 
 def page(now: str) -> str:

@@ -19,11 +19,11 @@ def test_no_row_is_about_a_key_that_there_is_not() -> None:
 
 
 def test_every_row_is_proven_by_a_test() -> None:
-    assert not [row.path for row in rows.ROWS if row.path not in tested.by_key()]
+    assert not [row.path for row in rows.ROWS if row.path not in tested.proofs()]
 
 
 def test_no_test_claims_a_key_that_there_is_not() -> None:
-    assert not tested.by_key().keys() - set(paths.known())
+    assert not tested.proofs().keys() - set(paths.known())
 
 
 def test_the_page_is_up_to_date() -> None:
