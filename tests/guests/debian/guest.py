@@ -101,7 +101,10 @@ class Guest:
             ),
             *("-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none", "-serial", "stdio"),
             *("-kernel", str(self.image / "vmlinuz"), "-initrd", str(self.image / "initrd")),
-            *("-append", "console=ttyS0 quiet panic=-1 systemd.show_status=0 mitigations=off tsc=reliable clocksource=tsc"),
+            *(
+                "-append",
+                "console=ttyS0 quiet panic=-1 systemd.show_status=0 mitigations=off tsc=reliable clocksource=tsc",
+            ),
             *("-drive", f"file={self._disk},if=virtio,format=raw,cache=writeback"),
             *("-drive", f"file={self._project},if=virtio,format=raw,readonly=on"),
             *("-chardev", f"socket,id=agent,path={port},server=on,wait=off"),
