@@ -1,6 +1,7 @@
 """One file of a cgroup and what it should say: the form in which both cgroup versions express `Limits`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import EngineError, TerminalEngineError
@@ -46,9 +47,17 @@ def read(path: str) -> str:
 
 def write(path: str, text: str) -> None:
     """Write in one call, as the kernel wants it. Raises OSError."""
+    write_each(path, [text])
+
+
+def write_each(path: str, texts: Sequence[str]) -> None:
+    """Likewise, one after the other. Raises OSError."""
+    if not texts:
+        return
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
-        os.write(descriptor, text.encode("ascii"))
+        for text in texts:
+            os.write(descriptor, text.encode("ascii"))
     finally:
         os.close(descriptor)
 

@@ -47,8 +47,8 @@ class Forest:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
 
     def settings(self, path: str, limits: Limits, *, rare: bool = True) -> tuple[Setting, ...]:
-        """What the files of the cgroup with these limits say, in the order in which they can be written now. `rare` False: but
-        for rare ones whose default would have to be looked up."""
+        """What the files of the cgroup with these limits say, in the order in which they can be written now. `rare` False: to be
+        read only, so in any order, and but for rare ones whose default would have to be looked up."""
         directories = self.directories(path)
         found = [each for each in _settings_of(limits) if each.controller in directories]
         if "cpuset" in directories and not limits.cpuset:
@@ -59,7 +59,7 @@ class Forest:
             above = _first_text(os.path.dirname(directories["memory"]), _SWAPPINESS)
             text = str(limits.swappiness) if is_asked else above
             found.append(Setting("swappiness", "memory", _SWAPPINESS, text, above, optional=not is_asked, rare=True))
-        if "memory" in directories and _must_raise_both_first(directories["memory"], limits):
+        if "memory" in directories and rare and _must_raise_both_first(directories["memory"], limits):
             found.sort(key=lambda each: each.file != _BOTH)
         if "cpu" in directories and (rare or real_time.is_asked(limits)):
             found += _real_time(directories["cpu"], limits)
@@ -75,10 +75,8 @@ class Forest:
                 setting.write(os.path.join(directory, "devices.deny"), "a")
                 have = {}
             wanted = _accesses(lines)
-            for file, ours, others in (("devices.allow", wanted, have), ("devices.deny", have, wanted)):
-                for which, access in ours.items():
-                    if more := "".join(sorted(access - others.get(which, set()))):
-                        setting.write(os.path.join(directory, file), f"{which} {more}")
+            setting.write_each(os.path.join(directory, "devices.allow"), _beyond(wanted, have))
+            setting.write_each(os.path.join(directory, "devices.deny"), _beyond(have, wanted))
         except OSError as error:
             raise EngineError(f"cannot set the devices of {directory}: {error.strerror}") from error
 
@@ -153,6 +151,12 @@ def _accesses(lines: Iterable[str]) -> dict[str, set[str]]:
         which, _, access = line.rpartition(" ")
         found.setdefault(which, set()).update(access)
     return found
+
+
+def _beyond(ours: Mapping[str, set[str]], others: Mapping[str, set[str]]) -> list[str]:
+    """What may be done by ours and not by the others, as lines."""
+    more = {which: "".join(sorted(access - others.get(which, set()))) for which, access in ours.items()}
+    return [f"{which} {access}" for which, access in more.items() if access]
 
 
 def canonical(file: str, text: str) -> str:
