@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,11 @@ ONE_QUEUE = b"".join(
 IFLA_BR_FDB_MAX_LEARNED = 49  # linux/if_link.h
 RTM_GETROUTE, RTA_DST, RTPROT_RA = 26, 1, 9  # linux/rtnetlink.h
 IFLA_BRPORT_ISOLATED = 33  # linux/if_link.h
+SAID = frozenset(
+    {netlink.IFLA_ADDRESS, netlink.IFLA_IFNAME, netlink.IFLA_MTU, netlink.IFLA_MASTER, netlink.IFLA_LINKINFO}
+)
+"""What we read of a link; the kernel tells 87 things."""
+
 AT_ONCE = 100
 """Messages in one send: their answers must fit into a socket's buffer."""
 
@@ -221,27 +227,29 @@ def _of_both(kind: int, question: Callable[[int], bytes]) -> Iterator[tuple[int,
 
 def _link_of(body: bytes) -> Link:
     _, _, index, flags, _ = netlink.LINK.unpack_from(body)
-    name, mac, mtu, master, kind, hairpin, isolated = "", "", 0, 0, "", False, False
-    for number, value in netlink.attributes(body, netlink.LINK.size):
-        match number:
-            case 3:  # IFLA_IFNAME
-                name = value.rstrip(b"\0").decode(errors="replace")
-            case 1:  # IFLA_ADDRESS
-                mac = value.hex(":")
-            case 4:  # IFLA_MTU
-                (mtu,) = struct.unpack("=I", value)
-            case 10:  # IFLA_MASTER
-                (master,) = struct.unpack("=I", value)
-            case 18:  # IFLA_LINKINFO
-                kind, hairpin, isolated = _kind_of(value)
-    return Link(index, name, bool(flags & netlink.IFF_UP), mtu, mac, master, kind, hairpin, isolated)
+    said = netlink.chosen(body, netlink.LINK.size, SAID)
+    kind, hairpin, isolated = _kind_of(said.get(netlink.IFLA_LINKINFO, b""))
+    return Link(
+        index,
+        netlink.text_of(said[netlink.IFLA_IFNAME]),
+        bool(flags & netlink.IFF_UP),
+        _number(said.get(netlink.IFLA_MTU)),
+        said.get(netlink.IFLA_ADDRESS, b"").hex(":"),
+        _number(said.get(netlink.IFLA_MASTER)),
+        kind,
+        hairpin,
+        isolated,
+    )
+
+
+def _number(value: bytes | None) -> int:
+    return int.from_bytes(value, sys.byteorder) if value else 0
 
 
 def _kind_of(info: bytes) -> tuple[str, bool, bool]:
-    kind, ports = "", dict[int, bytes]()
-    for number, value in netlink.attributes(info, 0):
-        if number == netlink.IFLA_INFO_KIND:
-            kind = value.rstrip(b"\0").decode(errors="replace")
-        elif number == netlink.IFLA_INFO_SLAVE_DATA:
-            ports = dict(netlink.attributes(value, 0))
+    said = netlink.chosen(info, 0, (netlink.IFLA_INFO_KIND, netlink.IFLA_INFO_SLAVE_DATA))
+    ports = netlink.chosen(
+        said.get(netlink.IFLA_INFO_SLAVE_DATA, b""), 0, (netlink.IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED)
+    )
+    kind = netlink.text_of(said.get(netlink.IFLA_INFO_KIND, b""))
     return kind, ports.get(netlink.IFLA_BRPORT_MODE) == b"\x01", ports.get(IFLA_BRPORT_ISOLATED) == b"\x01"

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 # linux/netlink.h
 NETLINK_ROUTE = 0
@@ -51,6 +51,7 @@ LOOPBACK_INDEX = 1  # net/core/net_namespace.c: the first link of every namespac
 BUFFER_BYTES = 1 << 18
 
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
+ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
 LINK = struct.Struct("=BxHiII")  # struct ifinfomsg
 ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg
 ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg
@@ -168,6 +169,10 @@ def text(name: str) -> bytes:
     return name.encode() + b"\0"
 
 
+def text_of(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")
+
+
 def attribute(number: int, value: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(value), number) + value + b"\0" * (-len(value) % 4)
 
@@ -179,6 +184,20 @@ def attributes(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
             return
         yield number & NLA_TYPE_MASK, data[offset + 4 : offset + length]
         offset += length + (-length % 4)
+
+
+def chosen(data: bytes, offset: int, wanted: Collection[int]) -> dict[int, bytes]:
+    """The attributes with these numbers, of the many that the kernel tells."""
+    found = {}
+    last = len(data) - ATTRIBUTE.size
+    while offset <= last:
+        length, number = ATTRIBUTE.unpack_from(data, offset)
+        if length < ATTRIBUTE.size:
+            break
+        if number & NLA_TYPE_MASK in wanted:
+            found[number & NLA_TYPE_MASK] = data[offset + ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+    return found
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
