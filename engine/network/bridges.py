@@ -60,6 +60,10 @@ class Cable:
     mac: str = ""
     is_isolated: bool = False
 
+    @property
+    def hardware_address(self) -> str:
+        return self.mac or mac_of(self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -89,7 +93,8 @@ BRIDGE_SYSCTLS = (
 )
 
 FDB_LEARNED_MAX = 4096
-"""MAC addresses that a bridge remembers to have seen: four for each of its ports (linux/net/bridge, BR_MAX_PORTS)."""
+"""MAC addresses that a bridge remembers to have seen, at ports that somebody else plugged in: four for each it can have
+(linux/net/bridge, BR_MAX_PORTS)."""
 
 
 def mac_of(address: str) -> str:
@@ -145,6 +150,8 @@ def check_cable(dump: Dump, cable: Cable) -> tuple[str, ...] | None:
         wrong.append("cable is down")
     if not link.hairpin:
         wrong.append("hairpin is off")
+    if link.learning:
+        wrong.append("the bridge believes what it says of others' addresses")
     if link.isolated != cable.is_isolated:
         wrong.append("reaches the others" if cable.is_isolated else "does not reach the others")
     if link.mtu != cable.mtu:
@@ -207,13 +214,13 @@ class Bridges:
                 raise asked.failed
 
     async def mend(self, cable: Cable) -> None:
-        """Put the machine's end right: plugged in, up, hairpin on, mtu."""
+        """Put the machine's end right: plugged in, up, hairpin on, learning off, mtu."""
         with _as_engine_error(f"cannot plug {cable.link} into bridge {cable.bridge}"):
             bridge, link = links.index_of(cable.bridge), links.index_of(cable.link)
             if bridge is None or link is None:
                 gone = cable.bridge if bridge is None else cable.link
                 raise errors.EngineError(f"cannot plug {cable.link} into bridge {cable.bridge}: {gone} is gone")
-            links.plug(cable.link, bridge_index=bridge, isolated=cable.is_isolated)
+            links.plug(cable.link, cable.hardware_address, bridge_index=bridge, isolated=cable.is_isolated)
             await self._netlink.link("set", index=link, mtu=cable.mtu)
 
     async def detach(self, link: str) -> None:
@@ -260,7 +267,7 @@ def _lay(cable: Cable, pid: int) -> None:
     index = links.index_of(cable.bridge)
     if index is None:
         raise errors.EngineError(f"cannot attach {cable.address}: there is no bridge {cable.bridge}")
-    end = links.End(cable.interface, pid, cable.mac or mac_of(cable.address))
+    end = links.End(cable.interface, pid, cable.hardware_address)
 
     def create() -> None:
         links.create_veth(cable.link, end, bridge_index=index, mtu=cable.mtu, isolated=cable.is_isolated)

@@ -22,7 +22,11 @@ ONE_QUEUE = b"".join(
 
 IFLA_BR_FDB_MAX_LEARNED = 49  # linux/if_link.h
 RTM_GETROUTE, RTA_DST, RTPROT_RA = 26, 1, 9  # linux/rtnetlink.h
-IFLA_BRPORT_ISOLATED = 33  # linux/if_link.h
+IFLA_BRPORT_LEARNING, IFLA_BRPORT_ISOLATED = 8, 33  # linux/if_link.h
+AF_BRIDGE = 7  # linux/socket.h
+RTM_NEWNEIGH, NDA_LLADDR, NTF_MASTER, NUD_NOARP = 28, 2, 0x04, 0x40  # linux/rtnetlink.h, linux/neighbour.h
+NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg
+PORT_SAID = frozenset({netlink.IFLA_BRPORT_MODE, IFLA_BRPORT_LEARNING, IFLA_BRPORT_ISOLATED})
 SAID = frozenset(
     {netlink.IFLA_ADDRESS, netlink.IFLA_IFNAME, netlink.IFLA_MTU, netlink.IFLA_MASTER, netlink.IFLA_LINKINFO}
 )
@@ -35,8 +39,8 @@ AT_ONCE = 100
 @dataclass(frozen=True, slots=True)
 class Link:
     """A link as one dump tells it. `master` is the index of the bridge it is plugged into, 0 where none; `hairpin` says
-    whether the bridge sends a packet back out of the port it came from, `isolated` whether it passes nothing on between this
-    port and others that are isolated."""
+    whether the bridge sends a packet back out of the port it came from, `learning` whether it believes what comes in there about
+    where MAC addresses are, `isolated` whether it passes nothing on between this port and others that are isolated."""
 
     index: int
     name: str
@@ -47,6 +51,7 @@ class Link:
     kind: str
     hairpin: bool
     isolated: bool = False
+    learning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +96,22 @@ def create_veth(name: str, end: End, *, bridge_index: int, mtu: int, isolated: b
     )
     netlink.transact(netlink.message(netlink.RTM_NEWLINK, netlink.NLM_F_CREATE | netlink.NLM_F_EXCL, body))
     try:
-        netlink.transact(_port(name, isolated))
+        netlink.transact(_port(name, isolated), _member(name, end.mac))
     except OSError:
         delete_link(name)
         raise
 
 
-def plug(name: str, *, bridge_index: int, isolated: bool = False) -> None:
-    """Put the link into the bridge (again), up and with hairpin on. Idempotent."""
+def plug(name: str, mac: str, *, bridge_index: int, isolated: bool = False) -> None:
+    """Put the link into the bridge (again), up and with hairpin on; `mac` is behind it. Idempotent."""
     master = netlink.attribute(netlink.IFLA_MASTER, struct.pack("=I", bridge_index))
-    netlink.transact(netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master), _port(name, isolated))
+    up = netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + master)
+    netlink.transact(up, _port(name, isolated), _member(name, mac))
 
 
 def limit_learning(bridge: str, most: int) -> None:
-    """Let a bridge remember at most so many MAC addresses that it has seen; without a limit they take memory of the kernel's as
-    fast as a member can make them up. Kernels before Linux 6.8 know no limit, and ignore this."""
+    """Let a bridge remember at most so many MAC addresses that it has seen, at ports that are not ours. Kernels before Linux 6.8
+    know no limit, and ignore this."""
     data = netlink.attribute(IFLA_BR_FDB_MAX_LEARNED, struct.pack("=I", most))
     kind = netlink.attribute(netlink.IFLA_INFO_KIND, b"bridge\0") + netlink.attribute(netlink.IFLA_INFO_DATA, data)
     netlink.transact(
@@ -114,13 +120,26 @@ def limit_learning(bridge: str, most: int) -> None:
 
 
 def _port(name: str, isolated: bool) -> bytes:
-    how = netlink.attribute(netlink.IFLA_BRPORT_MODE, b"\x01") + netlink.attribute(
-        IFLA_BRPORT_ISOLATED, b"\x01" if isolated else b"\0"
+    how = b"".join(
+        netlink.attribute(number, b"\x01" if on else b"\0")
+        for number, on in (
+            (netlink.IFLA_BRPORT_MODE, True),
+            (IFLA_BRPORT_LEARNING, False),
+            (IFLA_BRPORT_ISOLATED, isolated),
+        )
     )
     slave = netlink.attribute(netlink.IFLA_INFO_SLAVE_KIND, b"bridge\0") + netlink.attribute(
         netlink.IFLA_INFO_SLAVE_DATA, how
     )
     return netlink.message(netlink.RTM_NEWLINK, 0, _up(name) + netlink.attribute(netlink.IFLA_LINKINFO, slave))
+
+
+def _member(name: str, mac: str) -> bytes:
+    """Tell the bridge who is behind this port, since it does not learn that: made-up addresses would take the kernel's memory as
+    fast as a member can send, and another's would lead its packets here. Frames to whom the bridge does not know go to all."""
+    here = NEIGHBOUR.pack(AF_BRIDGE, socket.if_nametoindex(name), NUD_NOARP, NTF_MASTER, 0)
+    body = here + netlink.attribute(NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    return netlink.message(RTM_NEWNEIGH, netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE, body)
 
 
 def _up(name: str) -> bytes:
@@ -228,7 +247,7 @@ def _of_both(kind: int, question: Callable[[int], bytes]) -> Iterator[tuple[int,
 def _link_of(body: bytes) -> Link:
     _, _, index, flags, _ = netlink.LINK.unpack_from(body)
     said = netlink.chosen(body, netlink.LINK.size, SAID)
-    kind, hairpin, isolated = _kind_of(said.get(netlink.IFLA_LINKINFO, b""))
+    kind, port = _kind_of(said.get(netlink.IFLA_LINKINFO, b""))
     return Link(
         index,
         netlink.text_of(said[netlink.IFLA_IFNAME]),
@@ -237,8 +256,9 @@ def _link_of(body: bytes) -> Link:
         said.get(netlink.IFLA_ADDRESS, b"").hex(":"),
         _number(said.get(netlink.IFLA_MASTER)),
         kind,
-        hairpin,
-        isolated,
+        hairpin=port.get(netlink.IFLA_BRPORT_MODE) == b"\x01",
+        isolated=port.get(IFLA_BRPORT_ISOLATED) == b"\x01",
+        learning=port.get(IFLA_BRPORT_LEARNING) == b"\x01",
     )
 
 
@@ -246,10 +266,8 @@ def _number(value: bytes | None) -> int:
     return int.from_bytes(value, sys.byteorder) if value else 0
 
 
-def _kind_of(info: bytes) -> tuple[str, bool, bool]:
+def _kind_of(info: bytes) -> tuple[str, dict[int, bytes]]:
+    """What kind of link, and how the bridge treats it as a port."""
     said = netlink.chosen(info, 0, (netlink.IFLA_INFO_KIND, netlink.IFLA_INFO_SLAVE_DATA))
-    ports = netlink.chosen(
-        said.get(netlink.IFLA_INFO_SLAVE_DATA, b""), 0, (netlink.IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED)
-    )
-    kind = netlink.text_of(said.get(netlink.IFLA_INFO_KIND, b""))
-    return kind, ports.get(netlink.IFLA_BRPORT_MODE) == b"\x01", ports.get(IFLA_BRPORT_ISOLATED) == b"\x01"
+    port = netlink.chosen(said.get(netlink.IFLA_INFO_SLAVE_DATA, b""), 0, PORT_SAID)
+    return netlink.text_of(said.get(netlink.IFLA_INFO_KIND, b"")), port

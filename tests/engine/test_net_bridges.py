@@ -115,12 +115,14 @@ def test_a_cable(host: Host, bridge: Bridge) -> None:
         ("ip link set cv1 nomaster", "not plugged into its network"),
         ("ip link set cv1 down", "cable is down"),
         ("bridge link set dev cv1 hairpin off", "hairpin is off"),
+        ("bridge link set dev cv1 learning on", "the bridge believes what it says of others' addresses"),
         ("ip link set cv1 mtu 1300", "mtu 1300 → 1400"),
     ]:
         host.sh(damage)
         assert words in (bridges.check_cable(dump(host), cable) or ())
         act(host, ("mend", cable))
         assert bridges.check_cable(dump(host), cable) == ()
+        assert "02:42:0a:0a:00:02" in host.sh("bridge fdb show dev cv1")
     act(host, ("detach", "cv1"), ("detach", "cv1"))
     assert bridges.check_cable(dump(host), cable) is None
     assert node.sh("ip -j link show eth0", check=False) == ""

@@ -201,15 +201,23 @@ for number in range(20000):
 """
 
 
+def received(cluster: Lab, bridge: str) -> int:
+    """How many frames have come in at the bridge's ports."""
+    ports = json.loads(cluster.machine.sh(f"ip -j -s link show master {bridge}"))
+    return sum(int(port["stats64"]["rx"]["packets"]) for port in ports)
+
+
 def test_members_made_up_by_the_thousand_fill_no_table_of_the_machines(cluster: Lab) -> None:
-    """Frames from ever new MAC addresses, which the bridge learns into the kernel's memory, and questions by ever new
+    """Frames from ever new MAC addresses, which a bridge would learn into the kernel's memory, and questions by ever new
     addresses, which the machine remembers as neighbours, of which all networks together have a thousand."""
     bridge = json.loads(cluster.machine.sh(f"ip -j route get {BAD}"))[0]["dev"]
+    before = received(cluster, bridge)
     inside.python(cluster, "bad", MADE_UP, GATEWAY)
+    assert received(cluster, bridge) - before > 20000, "they did arrive"
     assert int(cluster.machine.sh("ip neigh | wc -l")) < 300
     cluster.machine.sh("ip neigh flush all")
     assert cluster.machine.tcp(FAR, 80) == OTHER_GATEWAY
-    assert 100 < int(cluster.machine.sh(f"bridge fdb show br {bridge} | wc -l")) < 5000
+    assert int(cluster.machine.sh(f"bridge fdb show br {bridge} | wc -l")) < 100
     assert cluster.place("bad").tcp(NEAR, 80) == BAD
 
 
