@@ -23,7 +23,7 @@ import anyio.to_thread
 
 from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Updatable
-from engine.batch import together
+from engine.batch import Batch, together
 from engine.cgroups import census
 from engine.container import Container
 from engine.container_records import Running
@@ -501,13 +501,19 @@ class LinuxEngine:
 
     async def _watch(self) -> None:
         """Whenever the kernel's interfaces or rules may have changed, put the rules right and let everybody look."""
+        mending = Batch(self._mend_when_told, gather_s=0.0)
         async with hints.listening() as told:
             async for hint in told:
-                if hint is hints.Hint.FIREWALL:
-                    await self._quietly(self._wiring.mend(sure=False))
+                if (
+                    hint is hints.Hint.FIREWALL
+                ):  # which takes a while: an address or a route must not go unseen meanwhile
+                    self._tasks.start_soon(self._quietly, mending.do(None))
                 else:
                     self.networks.doubt()
                     self._note()
+
+    async def _mend_when_told(self, _: Sequence[None]) -> None:
+        await self._wiring.mend(sure=False)
 
     async def _watch_rules(self) -> None:
         """The legacy flavour of iptables tells nobody of changes, and settings of the kernel neither. What we did ourselves is
