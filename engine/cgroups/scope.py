@@ -19,9 +19,10 @@ from engine.errors import EngineError
 
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 SLICE = "system.slice"
-PROPERTIES = ("Delegate=yes", "TasksMax=infinity", "DefaultDependencies=no")
-"""The last: a machine that goes down would tell all of it to end at once, beside the daemon, which does that better. The slice
-must be one that is never stopped."""
+PROPERTIES = ("Delegate=yes", "TasksMax=infinity", "TimeoutStopSec=10", "DefaultDependencies=no")
+"""One that is stopped by hand sends SIGTERM, which most first processes of containers ignore: they get as long as a stop gives
+them, not systemd's minute and a half. The last: a machine that goes down would tell all of it to end at once, beside the daemon,
+which does that better. The slice must be one that is never stopped."""
 
 HOLDERS = "supervisor"
 START_S = 30.0
