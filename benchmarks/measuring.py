@@ -114,7 +114,8 @@ def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: 
 
 
 def _down(found: Found, rival: rivals.Rival, folder: pathlib.Path) -> float:
-    """Of docker compose it fails now and then ("network has active endpoints"): then the time of the first try counts."""
+    """Of docker compose it fails now and then ("network has active endpoints"): then the time of the first try counts, and where
+    no other one helps, its daemon is started again."""
     tries = []
     while True:
         began = time.perf_counter()
@@ -125,6 +126,9 @@ def _down(found: Found, rival: rivals.Rival, folder: pathlib.Path) -> float:
             tries.append(time.perf_counter() - began)
             found.failures.append(str(error).splitlines()[-1])
             if len(tries) == DOWN_TRIES:
+                rival.stop()
+                rival.start()
+            elif len(tries) > DOWN_TRIES:
                 raise
             time.sleep(1.0)
 

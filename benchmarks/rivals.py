@@ -105,8 +105,8 @@ class Compose:
         return [str(self._places.compose), *words]
 
     def start(self) -> None:
-        pathlib.Path(self._socket).parent.mkdir()
-        with open(self._folder / "dockerd.log", "wb") as log:
+        pathlib.Path(self._socket).parent.mkdir(exist_ok=True)
+        with open(self._folder / "dockerd.log", "ab") as log:
             self._daemon = subprocess.Popen(
                 [
                     *("dockerd", "--host", f"unix://{self._socket}"),

@@ -103,9 +103,9 @@ class Engine(Protocol):
         ...
 
     async def stop(self, uid: str) -> None:
-        """Stop the container on purpose: its `pre_stop`, whose failures are only told, its stop signal, its grace, then SIGKILL
-        to everything in it. It is MADE afterwards, and gives back its host ports. A paused one goes on first. Does nothing to
-        one that has exited by itself."""
+        """Stop the container on purpose: its `pre_stop`, its stop signal, its grace, then SIGKILL to everything in it. It is MADE
+        afterwards, and gives back its host ports. A paused one goes on first. Does nothing to one that has exited by itself.
+        TerminalEngineError: a `pre_stop` failed, and it runs on."""
         ...
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:

@@ -1,15 +1,12 @@
 """Containers: their writable layers, cgroups, runs, and what is known of how the last one ended.
 
-    <root>/containers/<uid>.gone            being removed
-    <root>/containers/<uid>/record.json     what was asked for
-                            run.json        the last run, as we began it
-                            run/            process.json and exit.json of that run: the shim's
-                            layers/<n>/     upper and work of each overlay
-                            root/           where the file system is mounted, seen by the container alone
-                            log, log.1      its output
-
-The state follows from the records: RUNNING while a shim says so; MADE where it never ran or where its end was planned; else
-EXITED. A run whose sandbox died without an exit record is lost: nobody knows its code.
+<root>/containers/<uid>.gone            being removed
+<root>/containers/<uid>/record.json     what was asked for
+                        run.json        the last run, as we began it
+                        run/            process.json and exit.json of that run: the shim's
+                        layers/<n>/     upper and work of each overlay
+                        root/           where the file system is mounted, seen by the container alone
+                        log, log.1      its output
 """
 
 import contextlib
@@ -17,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
@@ -38,88 +35,21 @@ from engine import (
 from engine.cgroups import devices
 from engine.cgroups.census import Inhabited
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
+from engine.container import Container
 from engine.container_records import Running
 from engine.images.store import ImageStore
 from engine.process import wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, Damage, State
-from engine.types.parts import Limits, PortMap, Restart, Scope
+from engine.types.parts import Limits, PortMap, Scope
 from engine.volumes import Content
 
-HASTY_S = 10.0
 GONE = ".gone"
 IN_FORCE_IS_FRESH_S = 1.0
 FREEZE_S = 5.0
 PARENTS = "_parents"
 """No project is called so."""
-
-
-@dataclass(slots=True)
-class Container:
-    """One container as we know it. `process` while it runs; `exit` of the last run, None where nobody knows it."""
-
-    record: store.ContainerRecord
-    run: store.RunRecord | None = None
-    process: wire.Process | None = None
-    exit: wire.Exit | None = None
-    lost_at: float = 0.0
-    rebooted: bool = False
-    error: str = ""
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    in_force: tuple[Limits, bool] | None = None
-    in_force_at: float = 0.0
-
-    @property
-    def config(self) -> ContainerConfig:
-        return self.record.config
-
-    @property
-    def is_running(self) -> bool:
-        return self.process is not None
-
-    @property
-    def state(self) -> State:
-        if self.process:
-            return State.RUNNING
-        if self.run is None or (self.exit and self.exit.planned):
-            return State.MADE
-        return State.MADE if self.rebooted and self._comes_back() else State.EXITED
-
-    def _comes_back(self) -> bool:
-        """After a reboot its policy starts it, as Docker's daemon does: one that the reboot ended has failed, and so has one that
-        nobody knows about."""
-        assert self.run is not None
-        policy = self.config.restart
-        match policy.name:
-            case Restart.ALWAYS | Restart.UNLESS_STOPPED:
-                return True
-            case Restart.ON_FAILURE:
-                has_failed = self.exit is None or self.exit.code != 0
-                return has_failed and (policy.max_attempts is None or self.run.restarts < policy.max_attempts)
-            case Restart.NO:
-                return False
-
-    @property
-    def ended_at(self) -> float:
-        return self.exit.ended_at if self.exit else self.lost_at
-
-    @property
-    def hasty(self) -> int:
-        """Exits in a row that came within HASTY_S of their start."""
-        if self.run is None or self.state is State.MADE:
-            return 0
-        if self.process:
-            return self.run.hasty
-        is_hasty = self.ended_at - self.run.started_at < HASTY_S and self.exit and not self.is_lost
-        return self.run.hasty + 1 if is_hasty else 0
-
-    @property
-    def is_lost(self) -> bool:
-        """It did not end by itself."""
-        if self.state is not State.EXITED or self.rebooted:
-            return False
-        return self.exit is None or bool(self.run and self.run.taken_along)
 
 
 class Containers:
@@ -162,9 +92,8 @@ class Containers:
 
     def _info(self, container: Container) -> ContainerInfo:
         ended, run = container.exit, container.run
-        limits, paused = self._in_force(container)
         return ContainerInfo(
-            config=replace(container.config, limits=limits, paused=paused),
+            config=self._config_in_force(container),
             uid=container.record.uid,
             image_uid=container.record.image_uid,
             state=container.state,
@@ -183,6 +112,12 @@ class Containers:
             joined=run.joined if run and container.process else (),
             hooked=run.hooked if run else True,
         )
+
+    def _config_in_force(self, container: Container) -> ContainerConfig:
+        config, (limits, paused) = container.config, self._in_force(container)
+        if (limits, paused) == (config.limits, config.paused):
+            return config
+        return replace(config, limits=limits, paused=paused)
 
     def _in_force(self, container: Container) -> tuple[Limits, bool]:
         """The limits that the kernel has, and whether it is paused, asked at most once a second."""

@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 
 from engine import channel, errors, starting
-from engine.containers import Container
+from engine.container import Container
 from engine.process import identity, wire
 from engine.types.configs import ContainerConfig
 from engine.types.parts import BindMount, VolumeMount
@@ -40,25 +40,23 @@ class Copies:
         content: Mapping[str, Content],
     ) -> socket.socket:
         """Start a worker; the answer is a connection on which it says the rest. The caller holds the container's lock."""
+        config = container.config
+        ids = wire.IdRange(config.ids.first, config.ids.length) if config.ids else None
         if container.process:
             pidfd = identity.reopen(container.process.identity)
             if pidfd is None:
-                raise errors.EngineError(f"cannot copy: container {container.config.name} has just ended")
+                raise errors.EngineError(f"cannot copy: container {config.name} has just ended")
             try:
-                has_user_namespace = container.config.ids is not None
-                return await self._start(wire.Copy(order, has_user_namespace=has_user_namespace), pidfd)
+                return await self._start(wire.Copy(order, ids=ids), pidfd)
             finally:
                 os.close(pidfd)
-        config = container.config
-        if config.ids:
-            message = f"cannot copy: container {config.name} has a user namespace, and does not run"
-            raise errors.TerminalEngineError(f"{message} (start it first)")
         copy = wire.Copy(
             order,
             os.path.join(directory, "root"),
             starting.overlays_of(container.record, directory),
             tuple(mounts_of(config, content)),
             config.read_only,
+            ids,
         )
         return await self._start(copy, -1, at_rest=container.record.uid)
 

@@ -14,7 +14,8 @@ import anyio
 import anyio.abc
 
 from engine import log_records, log_sending
-from engine.containers import Container, Containers
+from engine.container import Container
+from engine.containers import Containers
 from engine.log_reading import Reader, Record
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ import anyio.abc
 
 from engine import errors, probes
 from engine.api import Command, Ended
-from engine.containers import Container, Containers
+from engine.container import Container
+from engine.containers import Containers
 from engine.sandboxes import Sandbox
 from engine.types.parts import Hook
 
@@ -44,15 +45,24 @@ class Hooks:
             self._scopes[uid].cancel()
 
     async def pre_stop(self, container: Container, sandbox: Sandbox) -> float:
-        """Run the `pre_stop` of a container for as long as its grace lasts; how much of that is left, in seconds. What fails is
-        told, and holds up nothing."""
-        grace_s, began = container.config.stop_grace_s, time.monotonic()
-        for number, hook in enumerate(container.config.pre_stop):
-            left_s = grace_s - (time.monotonic() - began)
-            if left_s <= 0:
-                log.warning("%s: pre_stop[%d] is left out: no grace is left", container.config.name, number)
-            elif failed := await _run(sandbox, container.record.uid, hook, left_s):
-                log.warning("%s: pre_stop[%d] %s", container.config.name, number, failed)
+        """Run the `pre_stop` of a container for as long as its grace lasts; how much of that is left, in seconds. Raises
+        TerminalEngineError where one fails and the container runs on: it is not to be stopped then. One that outlasts the grace
+        is ended, and holds up nothing; nor does one that nobody is left to run."""
+        config, grace_s, began = container.config, container.config.stop_grace_s, time.monotonic()
+        for number, hook in enumerate(config.pre_stop):
+            failed = ""
+            try:
+                failed = await _tried(sandbox, container.record.uid, hook, grace_s - (time.monotonic() - began))
+            except TimeoutError:
+                log.warning("%s: pre_stop[%d] is ended, or left out: no grace is left", config.name, number)
+            except errors.TerminalEngineError as error:
+                failed = str(error)
+            except errors.EngineError as error:
+                log.warning("%s: pre_stop[%d]: %s", config.name, number, error)
+            if failed and not await _has_ended(container):
+                raise errors.TerminalEngineError(
+                    f"cannot stop {config.name}: pre_stop[{number}] {failed} (`-t 0` leaves it out, and so does kill)"
+                )
         return max(0.0, grace_s - (time.monotonic() - began))
 
     # ---------------------------------------------------------------------------------------------------------- inside
@@ -73,7 +83,7 @@ class Hooks:
         assert container.run is not None
         why = container.run.failed
         for number, hook in enumerate(container.config.post_start):
-            failed = "" if why else await _run(sandbox, container.record.uid, hook, None)
+            failed = "" if why else await _run(sandbox, container.record.uid, hook)
             why = why or (f"post_start[{number}] {failed}" if failed else "")
         if why:
             await self._give_up(container, sandbox, why)
@@ -92,17 +102,31 @@ class Hooks:
         await sandbox.shim.signal(uid, KILL)
 
 
-async def _run(sandbox: Sandbox, uid: str, hook: Hook, timeout_s: float | None) -> str:
+async def _has_ended(container: Container) -> bool:
+    """Whether a command failed because its container ended."""
+    await anyio.sleep(OWN_END_S)
+    return container.process is None
+
+
+async def _run(sandbox: Sandbox, uid: str, hook: Hook) -> str:
     """Why it failed; "": it did not."""
-    command = Command(hook.argv, hook.environment, hook.user, hook.working_dir, privileged=hook.privileged)
-    shown = " ".join(hook.argv)
     try:
-        ended = await probes.finish(await sandbox.shim.exec(probes.spec_of(uid, command)), timeout_s)
-    except TimeoutError:
-        return f"({shown}) took longer than its grace"
+        return await _tried(sandbox, uid, hook, None)
     except errors.EngineError as error:
-        return f"({shown}): {error}"
-    return _failure(shown, ended)
+        return f"({_shown(hook)}): {error}"
+
+
+async def _tried(sandbox: Sandbox, uid: str, hook: Hook, timeout_s: float | None) -> str:
+    """How it failed; "": it did not. Raises EngineError, and TimeoutError: it was ended, or there was no time to begin."""
+    if timeout_s is not None and timeout_s <= 0:
+        raise TimeoutError
+    command = Command(hook.argv, hook.environment, hook.user, hook.working_dir, privileged=hook.privileged)
+    ended = await probes.finish(await sandbox.shim.exec(probes.spec_of(uid, command)), timeout_s)
+    return _failure(_shown(hook), ended)
+
+
+def _shown(hook: Hook) -> str:
+    return " ".join(hook.argv)
 
 
 def _failure(shown: str, ended: Ended) -> str:

@@ -25,8 +25,9 @@ from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
 from engine.cgroups import census
+from engine.container import Container
 from engine.container_records import Running
-from engine.containers import Container, Containers
+from engine.containers import Containers
 from engine.copies import Copies
 from engine.forwarding import Forwarding
 from engine.hooks import Hooks
@@ -38,6 +39,7 @@ from engine.network import hints
 from engine.networks import Networks
 from engine.process import identity, wire
 from engine.sandboxes import Sandbox, Sandboxes, is_private
+from engine.session import Session
 from engine.types.configs import (
     Config,
     ContainerConfig,
@@ -70,7 +72,8 @@ def verb(act: Callable[Given, Coroutine[Any, Any, Result]]) -> Callable[Given, C
         try:
             return await act(*words, **named)
         except OSError as error:
-            raise errors.EngineError(f"cannot {act.__name__}: {error.strerror}: {error.filename or ''}") from error
+            why = f"{error.strerror}: {error.filename or ''}" if error.errno else "it took too long"
+            raise errors.EngineError(f"cannot {act.__name__.strip('_')}: {why}") from error
 
     return guarded
 
@@ -397,7 +400,12 @@ class LinuxEngine:
         sandbox = self._sandbox_of(container)
         self._hooks.end(uid)
         await self.containers.pause(container, on=False)
-        await self.containers.stop(container, sandbox, await self._hooks.pre_stop(container, sandbox))
+        try:
+            left_s = await self._hooks.pre_stop(container, sandbox)
+        except errors.TerminalEngineError:
+            self._hooks.begin(container, sandbox)  # it runs on, and may not have had all of its post_start
+            raise
+        await self.containers.stop(container, sandbox, left_s)
         await self._give_back(container, sandbox)
 
     @verb
@@ -417,12 +425,14 @@ class LinuxEngine:
         container = self.containers.get(uid)
         await self._sandbox_of(container).shim.signal(uid, signal)
 
-    @verb
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
+        return await probes.finish(await self._begin(uid, command), timeout_s)
+
+    @verb
+    async def _begin(self, uid: str, command: Command) -> Session:
         container = self.containers.get(uid)
         self.containers.refuse_paused(container)
-        session = await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
-        return await probes.finish(session, timeout_s)
+        return await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
 
     @verb
     async def session(self, uid: str, command: Command) -> int:

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from engine import errors, seccomp, shims, store
+from engine import errors, seccomp, store
 from engine.cgroups import layout, scope
 from engine.cgroups.driver import Driver
 from engine.confinement import DefaultFilter
 from engine.network import bridges
 from engine.process.wire import DOCKER_CAPABILITIES
+from engine.zygote import Zygote
 
 SECCOMP_FILE = "seccomp.bpf"
 
@@ -25,7 +26,7 @@ class Machine:
 
     instance: str
     hold: Callable[[int], None]
-    zygote: shims.Zygote
+    zygote: Zygote
     cgroups: Driver
     links: bridges.Bridges
     seccomp: DefaultFilter
@@ -44,7 +45,7 @@ class Machine:
             is_scoped = scope.is_needed(found)
             own = scope.Scope(found.v2, instance)
             hold = own.hold if is_scoped else _leave
-            zygote = shims.Zygote(run, hold=hold)
+            zygote = Zygote(run, hold=hold)
             if is_scoped:
                 await zygote.warm()
                 found = layout.detect(cgroup_root, parent=own.parent)

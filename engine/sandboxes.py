@@ -24,6 +24,7 @@ from engine import damage, errors, inside, shim_records, shims, soundness, store
 from engine.process import namespaces, wire
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import Damage, SandboxInfo
+from engine.zygote import Zygote
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Sandboxes:
         self,
         run: str,
         *,
-        zygote: shims.Zygote,
+        zygote: Zygote,
         tasks: anyio.abc.TaskGroup,
         remover: trees.Remover,
         texts: Texts,

@@ -15,7 +15,7 @@ from engine.types.infos import Joined
 from engine.types.parts import Of, Scope
 
 if TYPE_CHECKING:
-    from engine.containers import Container
+    from engine.container import Container
 
 KILLED = 128 + 9
 LATER_S = 5.0

@@ -1,6 +1,5 @@
-"""The daemon's side of zygote and shims: start one, fork the other, talk to it, adopt it again, end it.
+"""The daemon's side of shims: talk to one, adopt it again, end it.
 
-    zygote = Zygote(run_directory)
     shim = await zygote.fork_shim(spec)         # or: shim = await adopt(sandbox_directory)
     task_group.start_soon(shim.run)             # carries answers and exits until the shim is gone
     await shim.start(spec)
@@ -16,14 +15,14 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
 import anyio
 
-from engine import channel, errors, inside, shim_records, spawn
+from engine import channel, errors, shim_records
 from engine.channel import ShimGone
-from engine.process import birth, durable, frames, identity, killing, namespaces, syscalls, wire
+from engine.process import birth, frames, identity, killing, wire
 from engine.session import Session
 
 log = logging.getLogger(__name__)
@@ -32,129 +31,6 @@ REQUEST_S = 30.0
 ADOPT_S = 10.0
 TITLE = "corral shim "
 START_S = 600.0  # a copy-up of a large image directory is inside
-
-
-class Zygote:
-    """The process that forks shims. It is started by `warm` or with the first fork, again whenever it has died, and ends with
-    `close` or with the daemon. `missing`: kernel features to do without (`engine.process.syscalls.missing`), for tests. `hold`
-    puts it, by its pid, where its shims are to live."""
-
-    def __init__(
-        self,
-        run_directory: str,
-        *,
-        missing: frozenset[str] = frozenset(),
-        hold: Callable[[int], None] = lambda pid: None,
-    ) -> None:
-        self.run_directory = run_directory
-        self.missing, self._hold = missing, hold
-        self._lock = anyio.Lock()
-        self._running: spawn.Child | None = None
-
-    @property
-    def pid(self) -> int:
-        """Of the running zygote; 0 where none runs."""
-        return self._running.pid if self._running is not None else 0
-
-    async def fork_shim(self, spec: wire.SandboxSpec) -> "Shim":
-        """Fork a shim and wait until its namespaces are furnished and its identity record is durable. After a failure no
-        process is left, or it ends at once. Raises `EngineError`."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        try:
-            with theirs, _bound(spec.directory) as listening:
-                await self._send(frames.join_fork(spec), (theirs.fileno(), listening.fileno()))
-            with anyio.fail_after(REQUEST_S):
-                made = await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
-                await _make_ready(spec, made.pid)
-                return await Shim.subscribed(ours, spec.directory)
-        except TimeoutError as error:
-            ours.close()
-            raise errors.EngineError(
-                f"cannot make sandbox {spec.project}/{spec.name}: no answer from its shim within {REQUEST_S:g} s"
-            ) from error
-        except OSError as error:
-            ours.close()
-            raise errors.EngineError(f"cannot make sandbox {spec.project}/{spec.name}: {error}") from error
-        except ValueError as error:
-            ours.close()
-            raise errors.TerminalEngineError(f"cannot make sandbox {spec.project}/{spec.name}: {error}") from error
-        except BaseException:
-            ours.close()
-            raise
-
-    async def warm(self) -> None:
-        """Start it, so that it gets ready while nobody waits for it."""
-        async with self._lock:
-            if self._running is None:
-                self._running = self._spawned()
-
-    def close(self) -> None:
-        """End the zygote; its shims live on."""
-        if self._running is not None:
-            self._running.end()
-            self._running = None
-
-    def _spawned(self) -> spawn.Child:
-        child = spawn.zygote(self.run_directory, self.missing | syscalls.missing)
-        try:
-            self._hold(child.pid)
-        except BaseException:
-            child.end()
-            raise
-        return child
-
-    async def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
-        async with self._lock:
-            for _ in range(2):
-                if self._running is None:
-                    self._running = self._spawned()
-                try:
-                    await channel.send_raw(self._running.connection, data, descriptors)
-                    return
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close()
-            raise errors.EngineError("cannot fork a shim: the zygote ends as soon as it is started")
-
-
-def _born_in(spec: wire.StartSpec) -> str | None:
-    place = spec.cgroups.v2
-    is_plain = place.isascii() and place.isprintable() and not {'"', "\\"} & set(place)
-    return place if is_plain and birth.can_be_first(spec) else None
-
-
-def _bound(directory: str) -> socket.socket:
-    """A socket at the address of the sandbox's shim, which is root's alone. An address has room for 107 bytes: the directory is
-    named by a descriptor."""
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(wire.SHIM_SOCKET, dir_fd=place)
-        bound.bind(f"/proc/self/fd/{place}/{wire.SHIM_SOCKET}")
-        os.chmod(wire.SHIM_SOCKET, 0o600, dir_fd=place)
-    except BaseException:
-        bound.close()
-        raise
-    finally:
-        os.close(place)
-    return bound
-
-
-async def _make_ready(spec: wire.SandboxSpec, pid: int) -> None:
-    """Make the new namespaces of a shim what they should be, and record which process it is. Raises `EngineError`, `OSError`,
-    ValueError."""
-
-    def furnish() -> None:
-        namespaces.furnish(spec)
-        durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
-
-    shim = os.pidfd_open(pid)
-    try:
-        who = identity.of(shim, pid)
-        await inside.enter(shim, inside.NETWORK | inside.NAMES, furnish)
-    finally:
-        os.close(shim)
 
 
 class Exits(AsyncIterator[wire.Exit]):
@@ -180,6 +56,12 @@ class Exits(AsyncIterator[wire.Exit]):
             self._news = anyio.Event()
             await self._news.wait()
         return self._waiting.popleft()
+
+
+def _born_in(spec: wire.StartSpec) -> str | None:
+    place = spec.cgroups.v2
+    is_plain = place.isascii() and place.isprintable() and not {'"', "\\"} & set(place)
+    return place if is_plain and birth.can_be_first(spec) else None
 
 
 class Shim:

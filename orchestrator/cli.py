@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "volume": "List, make and remove volumes",
     "ls": "List the projects of this machine",
     "config": "Check the compose file and print it in full",
+    "init": "Make a folder with a lab: a whole cluster of real software; list the labs",
     "doctor": "Say what this machine offers and lacks, and what to do",
     "version": "Show the version",
     "daemon": "Look after the background process: run, start, stop, status",

@@ -31,6 +31,7 @@ STARTING: Final = "starting"
 HEALTHY: Final = "healthy"
 UNHEALTHY: Final = "unhealthy"
 OUTPUT_KEPT = 400
+NOT_ASKED = -1  # moby/daemon/health.go: the exit code of a probe that timed out
 SAVE_EVERY_S = 0.2
 KEPT_BYTES_MAX = 16 << 20
 
@@ -40,7 +41,8 @@ Run = Callable[[str, Command, float], Awaitable[Ended]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one run of a container. Times are seconds since the epoch; `probed_at` 0: never."""
+    """What is known of one run of a container. Times are seconds since the epoch; `probed_at` 0: never. `code` and `output` are
+    of the last probe, NOT_ASKED where it could not be made or took too long, None where nobody knows."""
 
     project: str
     started_at: float
@@ -48,15 +50,16 @@ class Record:
     failures: int = 0
     probed_at: float = 0.0
     output: str = ""
+    code: int | None = None
 
 
 RECORD = pydantic.TypeAdapter(Record)
 
 
-def advance(record: Record, check: Healthcheck, *, ok: bool, began: float, now: float, output: str = "") -> Record:
+def advance(record: Record, check: Healthcheck, ended: Ended, *, began: float, now: float) -> Record:
     """The record after a probe that `began` then and ended `now`. Pure."""
-    after = replace(record, probed_at=now, output=output[-OUTPUT_KEPT:])
-    if ok:
+    after = replace(record, probed_at=now, output=ended.output[-OUTPUT_KEPT:], code=ended.code)
+    if ended.code == 0:
         return replace(after, status=HEALTHY, failures=0)
     first = record.probed_at == 0.0
     excused = record.status == STARTING and (first or began - record.started_at < check.start_period_s)
@@ -120,12 +123,12 @@ class Monitor:
 
     def statuses(self) -> Mapping[str, str]:
         """Container uid -> status, of all that run and have a check."""
-        asked = self._probing.keys() | self._paused
-        return {uid: record.status for uid, record in self._records.items() if uid in asked}
+        return {uid: record.status for uid, record in self.records().items()}
 
-    def output_of(self, uid: str) -> str:
-        record = self._records.get(uid)
-        return record.output if record else ""
+    def records(self) -> Mapping[str, Record]:
+        """Container uid -> what is known, of all that run and have a check."""
+        asked = self._probing.keys() | self._paused
+        return {uid: record for uid, record in self._records.items() if uid in asked}
 
     def show(self, project: str, containers: Iterable[ContainerInfo]) -> None:
         """These are all containers of the project now: probes begin for those that run, rest for those that are paused, and end
@@ -187,10 +190,10 @@ class Monitor:
                 record = self._records[uid]
                 await self._sleep(max(0.0, next_at(record, check) - self._clock()))
                 began = self._clock()
-                ok, output = await self._ask(uid, check)
+                ended = await self._ask(uid, check)
                 if scope.cancel_called:
                     return
-                after = advance(record, check, ok=ok, began=began, now=self._clock(), output=output)
+                after = advance(record, check, ended, began=began, now=self._clock())
                 self._records[uid] = after
                 if after.status != record.status:
                     log.info("project %s: container %s is %s", project, uid, after.status)
@@ -198,17 +201,16 @@ class Monitor:
                 if (after.status, after.failures) != (record.status, record.failures):
                     self._dirty.set()
 
-    async def _ask(self, uid: str, check: Healthcheck) -> tuple[bool, str]:
+    async def _ask(self, uid: str, check: Healthcheck) -> Ended:
         try:
-            ended = await self._run(uid, command_of(check), check.timeout_s)
+            return await self._run(uid, command_of(check), check.timeout_s)
         except TimeoutError:
-            return False, f"it took longer than {check.timeout_s:g} s"
+            return Ended(NOT_ASKED, f"it took longer than {check.timeout_s:g} s")
         except engine_errors.EngineError as error:
-            return False, str(error)
+            return Ended(NOT_ASKED, str(error))
         except Exception as error:  # a fault of ours in one probe must not stop all others
             log.exception("the healthcheck of %s", uid)
-            return False, f"{type(error).__name__}: {error}"
-        return ended.code == 0, ended.output
+            return Ended(NOT_ASKED, f"{type(error).__name__}: {error}")
 
     async def _keep(self) -> None:
         while True:

@@ -151,13 +151,15 @@ def invalid_files(error: "spec_errors.SpecErrors") -> InvalidFiles:
     return InvalidFiles("the project is not valid:", hint=str(error))
 
 
-def look_up_binds(loaded: "loader.Loaded", *, make: bool) -> None:
-    """Look up what is to be mounted, with the rights of whoever calls. `make`: make folders that are missing. Raises
-    InvalidFiles."""
-    from orchestrator import bind_sources
+def look_up_machine(loaded: "loader.Loaded", *, make: bool) -> None:
+    """Look up what is to be mounted, with the rights of whoever calls, and limits that not every machine has. `make`: make
+    folders that are missing. Raises InvalidFiles."""
+    from orchestrator import bind_sources, machine_limits
     from specs import errors as spec_errors
 
-    if refusals := bind_sources.refusals(loaded.canonical, make=make):
+    refusals = [*machine_limits.refusals(loaded.canonical)]
+    refusals += bind_sources.refusals(loaded.canonical, make=make and not refusals)
+    if refusals:
         raise invalid_files(spec_errors.SpecErrors(refusals).located(loaded))
 
 

@@ -129,9 +129,10 @@ class Keeper:
         return [each.id.partition(":")[2] for each in self.loop.plan.blocked if feeds.is_restarting(each)]
 
     def states(self) -> dict[str, int]:
-        """How many containers are in which state (listing's words), as of the last look."""
+        """How many containers are in which state (listing's words), as of the last look; steps that are done are not counted."""
         again = frozenset(self.restarting())
-        return Counter(listing.state_of(info, info.config.slot in again) for info in self.look.containers)
+        shown = [info for info in self.look.containers if not listing.is_done(info)]
+        return Counter(listing.state_of(info, info.config.slot in again) for info in shown)
 
     def _container(self, info: ContainerInfo) -> protocol.Container:
         config = info.config
@@ -195,9 +196,20 @@ class Keeper:
             outcome = await self.loop.settled(wait=wait, since=number)
             if self.is_gone():
                 self.gone.set()
-            return protocol.Settled(0 if outcome.ok else 1, feeds.waiting_of(outcome.blocked))
+            if outcome.ok:
+                return protocol.Settled(0, feeds.waiting_of(outcome.blocked))
+            return protocol.Settled(1, feeds.waiting_of(outcome.blocked), self._unhealthy())
         late = f"not all is {'healthy' if wait else 'started'} after {timeout_s:g} s"
-        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late,))
+        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late, *self._unhealthy()))
+
+    def _unhealthy(self) -> tuple[str, ...]:
+        """Who is, and why."""
+        known = self._monitor.records()
+        return tuple(
+            f"container:{info.config.slot} is unhealthy: {listing.probe_words(listing.probe_of(known[info.uid]))}"
+            for info in self.look.containers
+            if info.uid in known and known[info.uid].status == health.UNHEALTHY
+        )
 
 
 def refuse_damage(name: str, look: Look) -> None:

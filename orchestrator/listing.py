@@ -1,40 +1,50 @@
-"""A container as `ps` shows it: the keys of `docker compose ps --format json`, and `Pid` and `Addresses`. Pure."""
+"""A container as `ps` shows it: the keys of `docker compose ps --format json`, and `Pid`, `Addresses` and `LastProbe`. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from engine.types.parts import BindMount, VolumeMount
 
+if TYPE_CHECKING:  # a command needs some words of here, and nothing of that
+    from orchestrator.health import Record
+
 ID_LENGTH = 12
 COMMAND_LENGTH = 20
+STEP = 0  # the number of a step of `pre_start`
 MOUNT_LENGTH = 15
 RUNNING_STATES = ("running", "paused", "restarting")
 """What `ps` shows without -a."""
 
 
 def rows_of(
-    look: Look, project: str, *, health: dict[str, str], restarting: Iterable[str] = (), now: float
+    look: Look, project: str, *, health: Mapping[str, "Record"], restarting: Iterable[str] = (), now: float
 ) -> list[dict[str, Any]]:
-    """One row a container of the project, by name. `restarting`: slots that the planner is about to start again."""
+    """One row a container of the project, by name, but for steps that are done. `health`: by uid. `restarting`: slots that the
+    planner is about to start again."""
     again = frozenset(restarting)
     return sorted(
         (
-            row_of(info, look.endpoints, health=health.get(info.uid, ""), restarting=info.config.slot in again, now=now)
+            row_of(info, look.endpoints, record=health.get(info.uid), restarting=info.config.slot in again, now=now)
             for info in look.containers
-            if info.config.project == project
+            if info.config.project == project and not is_done(info)
         ),
         key=lambda row: str(row["Name"]),
     )
 
 
 def row_of(
-    info: ContainerInfo, endpoints: Iterable[EndpointInfo], *, health: str = "", restarting: bool = False, now: float
+    info: ContainerInfo,
+    endpoints: Iterable[EndpointInfo],
+    *,
+    record: "Record | None" = None,
+    restarting: bool = False,
+    now: float,
 ) -> dict[str, Any]:
     """The row of one container; times as of `now`."""
-    config = info.config
+    config, health = info.config, record.status if record else ""
     joined = [each.config for each in endpoints if each.config.sandbox == config.sandbox]
     joined.sort(key=lambda endpoint: (not endpoint.primary, endpoint.network))
     publishers = publishers_of(config)
@@ -64,7 +74,32 @@ def row_of(
         "LocalVolumes": str(sum(isinstance(mount, VolumeMount) for mount in config.mounts)),
         "Size": "0B",
         "Pid": info.pid if is_up else 0,
+        "LastProbe": probe_of(record) if is_up and record else {},
     }
+
+
+def probe_of(record: "Record") -> dict[str, Any]:
+    """What the last probe of a healthcheck came to, in the words of `docker inspect`; {} before the first."""
+    if not record.probed_at:
+        return {}
+    return {
+        "End": f"{datetime.fromtimestamp(record.probed_at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        "ExitCode": record.code,
+        "FailingStreak": record.failures,
+        "Output": record.output,
+    }
+
+
+def probe_words(probe: Mapping[str, Any]) -> str:
+    """Why the last probe is a failure, in a line."""
+    code, said = probe.get("ExitCode"), " ".join(str(probe.get("Output", "")).split())
+    how = "its healthcheck" if code is None or code < 0 else f"its healthcheck exited {code}"
+    return f"{how}: {said}" if said else how
+
+
+def is_done(info: ContainerInfo) -> bool:
+    """A step of `pre_start` that has succeeded: nobody but the planner needs to know of it."""
+    return info.config.number == STEP and info.state is State.EXITED and info.code == 0 and not info.lost
 
 
 def state_of(info: ContainerInfo, restarting: bool = False) -> str:

@@ -19,6 +19,7 @@ from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
 from reconciler.overlay import key_of
+from reconciler.resource import Verb
 from reconciler.stored import Stored, refuse_unknown
 from specs import user_namespace
 
@@ -249,14 +250,18 @@ def _settle(
 
     async def watch() -> None:
         last = number
+        not_stopped: tuple[protocol.Waiting, ...] = ()
         if then is not None:
-            await kept.settle(number)
+            first = await kept.settle(number)
+            not_stopped = tuple(each for each in first.waiting if each.verb == Verb.STOP)
             async with kept.lock:
                 if kept.wish == number:
                     last = kept.want(await kept.declare(then))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(give_up, tasks.cancel_scope)
             settled = await kept.settle(last, wait=wait, timeout_s=timeout_s)
+            if not_stopped:
+                settled = settled._replace(outcome=1, waiting=(*not_stopped, *settled.waiting))
             if attach and settled.outcome == 0:
                 feed.put(settled)
                 feed.put(kept.containers())
@@ -291,8 +296,7 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
         again = projects.known(name).restarting()
     except (errors.NotFound, errors.Damaged):
         again = []
-    health = dict(projects.monitor.statuses())
-    return listing.rows_of(look, name, health=health, restarting=again, now=projects.clock())
+    return listing.rows_of(look, name, health=projects.monitor.records(), restarting=again, now=projects.clock())
 
 
 async def containers(projects: Projects, name: str) -> protocol.Containers:

@@ -33,6 +33,7 @@ SEND_S = 60.0
 CONNECTIONS_MAX = 256
 BIG_BYTES, BIG_AT_ONCE = 1 << 20, 4
 ACCEPT_REST_S = 0.1
+GATHER_S = 0.01
 LENGTH = re.compile(r"[0-9]{1,12}")
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Content Too Large"} | {
     426: "Upgrade Required",
@@ -229,8 +230,12 @@ async def _stream(connection: anyio.abc.SocketStream, events: Source) -> None:
         await _write(connection, _head(200, None))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until_hung_up)
+            written = -GATHER_S
             async for event in events:
+                if not isinstance(event, protocol.Settled) and anyio.current_time() - written < GATHER_S:
+                    await anyio.sleep(GATHER_S)  # who gets one after the other is woken for each
                 await _write(connection, b"".join(map(protocol.line_of, (event, *events.more()))))
+                written = anyio.current_time()
             await connection.aclose()  # which ends `until_hung_up`
     finally:
         events.close()

@@ -53,7 +53,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "port": "",
         "pause": "",
         "unpause": "",
-        "update": "--blkio-weight --cpu-rt-period --cpu-rt-runtime --cpuset-mems --kernel-memory",
+        "update": "--blkio-weight --cpuset-mems --kernel-memory",
         "top": "",
         "events": "",
         "stats": "-a --all --no-trunc",
@@ -66,5 +66,6 @@ FLAGS: dict[str, frozenset[str]] = {
         "version": "",
         "daemon": "",
         "doctor": "",
+        "init": "",
     }.items()
 }

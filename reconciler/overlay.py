@@ -7,7 +7,7 @@ from typing import Any
 Json = Mapping[str, Any]
 
 UPDATABLE = (
-    *("cpus", "cpu_period", "cpu_quota", "cpu_shares", "cpuset"),
+    *("cpus", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset"),
     *("mem_limit", "memswap_limit", "mem_reservation", "pids_limit", "restart"),
 )
 """The keys of a service that `corral update` may say otherwise; each changes under the running process."""

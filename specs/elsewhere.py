@@ -21,14 +21,9 @@ PULL_POLICY = re.compile(  # compose-spec.schema.json
 )
 _GPU = "no devices are reserved: a GPU needs its maker's libraries in the container, which nothing here puts there"
 _GPU_HINT = "name the nodes under devices, and mount the libraries with volumes"
-_REAL_TIME = (
-    "no real-time CPU time is handed out: the kernel gives it to whole branches of cgroups or, on cgroup v2, not at all"
-)
 REFUSED: Mapping[str, tuple[str, str]] = {
     "cpu_count": ("is for Windows", "cpus: 2"),
     "cpu_percent": ("is for Windows", "cpus: 0.5"),
-    "cpu_rt_period": (_REAL_TIME, "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}"),
-    "cpu_rt_runtime": (_REAL_TIME, "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}"),
     "credential_spec": ("is for Windows", "secrets"),
     "gpus": (_GPU, _GPU_HINT),
     "storage_opt": (

@@ -20,6 +20,7 @@ _LABEL_LENGTH = 63  # RFC 1035 2.3.4
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _PERIODS = (1000, 1_000_000)  # linux kernel/sched/core.c, min_cfs_quota_period and max_cfs_quota_period; in µs
+_REAL_TIME_PERIOD = 1_000_000  # linux kernel/sched/rt.c, sysctl_sched_rt_period; in µs
 _SHARES = (2, 262144)  # linux kernel/sched/sched.h MIN_SHARES, MAX_SHARES
 
 
@@ -129,6 +130,9 @@ def _cpu_times(service: Service, path: Path) -> Iterator[SpecError]:
         yield SpecError((*path, "cpu_period"), f"{period} is not between {_PERIODS[0]} and {_PERIODS[1]} microseconds")
     if quota is not None and quota < _PERIODS[0]:
         yield SpecError((*path, "cpu_quota"), f"{quota} is less than {_PERIODS[0]} microseconds")
+    runtime, real_period = service.cpu_rt_runtime, service.cpu_rt_period or _REAL_TIME_PERIOD
+    if runtime is not None and runtime > real_period:
+        yield SpecError((*path, "cpu_rt_runtime"), f"{runtime} is more than a period, {real_period} microseconds")
 
 
 def _mounts(service: Service, path: Path) -> Iterator[SpecError]:

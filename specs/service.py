@@ -181,7 +181,8 @@ class Service(strict.Model):
     `ipc`, `uts`, `cgroup` and `cgroup_parent`: see `specs.namespaces`. `links` are "service:alias", `external_links`
     "container" or "container:alias"; `volumes_from` "service" or "service:ro"; `tmpfs` "/path" or "/path:options" (see
     `specs.tmpfs`); `expose` "80", "80-90", either with "/udp"; `extra_hosts` (name, address) pairs; `restart` as in the file.
-    Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period` and `cpu_quota` are microseconds. `cap_add`,
+    Limits: None is unlimited; `memswap_limit` -1 is unlimited swap; `cpu_period`, `cpu_quota`, `cpu_rt_period` and
+    `cpu_rt_runtime` are microseconds. `cap_add`,
     `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`; `userns_mode`: see `specs.isolation`,
     None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
     show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
@@ -230,6 +231,8 @@ class Service(strict.Model):
     oom_kill_disable: bool = False
     cpu_period: int | None = None
     cpu_quota: int | None = None
+    cpu_rt_runtime: int | None = None
+    cpu_rt_period: int | None = None
     blkio_config: BlockIo = BlockIo()
     shm_size: int | None = None
     ulimits: dict[str, Ulimit] = pydantic.Field(default_factory=dict)

@@ -83,6 +83,19 @@ def pids(node: Node, path: Path, context: Context) -> Node | None:
     return node if number > 0 else None
 
 
+def _microseconds(node: Node, path: Path, context: Context) -> Node | None:
+    """A number of them, or a duration; None for 0."""
+    text = str(node.value).strip()
+    try:
+        number = int(text) if text.lstrip("-").isdigit() else round(units.parse_duration(text) * 1e6)
+    except ValueError:
+        number = -1
+    if number < 0:
+        message = f"'{node.value}' is neither a number of microseconds nor a duration such as 400ms"
+        context.findings.error(node, path, message)
+    return node.with_value(number) if number > 0 else None
+
+
 def _swap(node: Node, path: Path, context: Context) -> Node | None:
     return node.with_value(-1) if str(node.value) == "-1" else size(node, path, context)
 
@@ -330,8 +343,8 @@ _CONVERT: Mapping[str, Convert] = {
     "cpu_percent": elsewhere.refuse,
     "cpu_period": _positive,
     "cpu_quota": _unless_minus_one,
-    "cpu_rt_period": elsewhere.refuse,
-    "cpu_rt_runtime": elsewhere.refuse,
+    "cpu_rt_period": _microseconds,
+    "cpu_rt_runtime": _microseconds,
     "cpu_shares": _positive,
     "cpus": cpus,
     "credential_spec": elsewhere.refuse,

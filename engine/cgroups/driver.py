@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine.cgroups import block, devices, freezing, setting, signals, usage, v1, v2
+from engine.cgroups import block, devices, freezing, real_time, setting, signals, usage, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
@@ -30,6 +30,8 @@ _CONTROLLER_OF = {
     "oom_kill_disable": "memory",
     "cpu_period_us": "cpu",
     "cpu_quota_us": "cpu",
+    "rt_runtime_us": "cpu",
+    "rt_period_us": "cpu",
 }
 NO_BLOCK_IO = BlockIo()
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
@@ -61,6 +63,7 @@ class Driver:
         self._tree = v2.Tree(layout.v2_root, layout.v2_controllers) if has_v2 else None
         left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
         self._forest = v1.Forest(tuple(root for root in layout.v1 if root[0] not in left_out))
+        self._budgets = real_time.Budgets(layout.v1_of("cpu"), self.parent.count("/") + 2)
 
     def paths(self, group: str, container_id: str, *, block_io: bool = False) -> Paths:
         """Where the container's cgroup is, or would be. Touches nothing. `group`: the names of those that it is in, from ours on,
@@ -98,6 +101,8 @@ class Driver:
                     f"{_CONTROLLER_OF[name]} (see /proc/cgroups)"
                 )
         _check_values(limits)
+        if real_time.is_asked(limits) and (why := real_time.refusal(self.layout)):
+            raise TerminalEngineError(f"cannot set rt_runtime_us to {limits.rt_runtime_us}: {why}")
         if limits.cpuset:
             self._check_cpuset(limits.cpuset)
 
@@ -118,6 +123,7 @@ class Driver:
             if self._tree:
                 self._tree.create(paths.path, frozenset({"io"}) if has_block_io else frozenset())
             self._forest.create(paths.path)
+            self._budgets.make_room(paths.path, limits)
             for directory, wanted in self._settings(paths, limits):
                 if wanted.is_asked:
                     setting.put(directory, wanted)
@@ -126,6 +132,7 @@ class Driver:
                 self._put_block_io(paths, block_io)
         except EngineError:
             self._undo(paths)
+            self._budgets.give_back(paths.path)
             raise
         return paths
 
@@ -135,6 +142,7 @@ class Driver:
         self.check(limits)
         done: list[tuple[str, Setting]] = []
         try:
+            self._budgets.make_room(paths.path, limits)
             for directory, wanted in self._settings(paths, limits):
                 now = _now(paths, directory, wanted)
                 if now == wanted.text or (now is None and wanted.optional):
@@ -146,6 +154,8 @@ class Driver:
             for directory, before in reversed(done):
                 setting.put(directory, before)
             raise
+        finally:
+            self._budgets.give_back(paths.path)
 
     def read(self, paths: Paths, asked: Limits) -> Limits:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
@@ -217,6 +227,7 @@ class Driver:
     def remove_empty(self, paths: Paths) -> bool:
         """Remove the cgroup, and the parents that are empty then, unless a process or a cgroup is in it. Quick and
         idempotent. False: not all of it could be removed."""
+        has_budget = self._budgets.has(paths.path) and not self.pids(paths) and self._budgets.give_up(paths.path)
         for directory in paths.directories:
             try:
                 os.rmdir(directory)
@@ -226,6 +237,8 @@ class Driver:
                 return False
         for directory in paths.directories:
             self._prune(directory, paths)
+        if has_budget:
+            self._budgets.give_back(paths.path)
         return True
 
     def remove(self, paths: Paths) -> None:
@@ -236,9 +249,12 @@ class Driver:
         if living:
             pids = ", ".join(str(pid) for pid in sorted(living))
             raise EngineError(f"cannot remove cgroup {paths.path}: processes live in it: {pids}")
+        has_budget = self._budgets.has(paths.path) and not self.pids(paths) and self._budgets.give_up(paths.path)
         errors = [reason for reason in map(_remove, paths.directories) if reason]
         for directory in paths.directories:
             self._prune(directory, paths)
+        if has_budget:
+            self._budgets.give_back(paths.path)
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
 

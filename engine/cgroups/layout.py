@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from engine.errors import EngineError
 
-USED = ("blkio", "cpu", "cpuset", "devices", "freezer", "memory", "name=systemd", "pids")
+USED = ("blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "name=systemd", "pids")
 """The hierarchies that a container joins where they are on v1; blkio only if it has limits there. `name=systemd` carries
-no limit: a process that stays in its parent's place there would be ended with the parent's unit."""
+no limit: a process that stays in its parent's place there would be ended with the parent's unit. Nor has `cpuacct`, where it is a
+hierarchy of its own: but without it Java takes all others for none, and the whole machine for its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _v1_of(mounts: list[_Mount], enabled: frozenset[str]) -> tuple[tuple[str, st
     for mount in mounts:
         for controller in mount.options & enabled if mount.version == 1 else ():
             found.setdefault(controller, mount.directory)
+    if found.get("cpuacct") == found.get("cpu"):
+        found.pop("cpuacct", None)
     return tuple(sorted((controller, directory) for controller, directory in found.items() if controller in USED))
 
 

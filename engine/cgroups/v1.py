@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.cgroups import setting, signals
+from engine.cgroups import real_time, setting, signals
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
 from engine.types.parts import Limits
@@ -61,6 +61,8 @@ class Forest:
             found.append(Setting("swappiness", "memory", _SWAPPINESS, text, above, optional=not is_asked, rare=True))
         if "memory" in directories and _must_raise_both_first(directories["memory"], limits):
             found.sort(key=lambda each: each.file != _BOTH)
+        if "cpu" in directories and (rare or real_time.is_asked(limits)):
+            found += _real_time(directories["cpu"], limits)
         return tuple(found)
 
     def set_devices(self, path: str, lines: tuple[str, ...]) -> None:
@@ -132,6 +134,18 @@ def _settings_of(limits: Limits) -> Iterator[Setting]:
     yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
 
 
+def _real_time(directory: str, limits: Limits) -> tuple[Setting, ...]:
+    """Both or none are asked for: a runtime means nothing without its period."""
+    runtime, period = str(limits.rt_runtime_us or 0), str(limits.rt_period_us or real_time.PERIOD_US)
+    is_optional = not real_time.is_asked(limits)
+    usual = period if is_optional else ""
+    pair = (
+        Setting("rt_period_us", "cpu", real_time.PERIOD, period, usual, is_optional, rare=True),
+        Setting("rt_runtime_us", "cpu", real_time.RUNTIME, runtime, "0", is_optional, rare=True),
+    )
+    return pair[::-1] if real_time.is_runtime_first(directory, limits) else pair
+
+
 def _accesses(lines: Iterable[str]) -> dict[str, set[str]]:
     """Mapping from "c 1:3" to what may be done with it."""
     found: dict[str, set[str]] = {}
@@ -161,6 +175,7 @@ def limits_of(texts: Mapping[str, str]) -> Limits:
     period = int(texts.get("cpu.cfs_period_us", PERIOD_US))
     soft, swappiness = int(texts.get(_SOFT, "-1")), texts.get(_SWAPPINESS)
     pids = texts.get("pids.max", "max")
+    real, real_period = int(texts.get(real_time.RUNTIME, "0")), int(texts.get(real_time.PERIOD, real_time.PERIOD_US))
     return Limits(
         memory_bytes=None if memory == -1 else memory,
         memswap_bytes=None if memory == -1 and both == -1 else both,
@@ -173,6 +188,8 @@ def limits_of(texts: Mapping[str, str]) -> Limits:
         oom_kill_disable=texts.get(_OOM, "0") == "1",
         cpu_period_us=None if period == PERIOD_US else period,
         cpu_quota_us=None if quota < 0 else quota,
+        rt_runtime_us=real or None,
+        rt_period_us=None if real_period == real_time.PERIOD_US else real_period,
     )
 
 

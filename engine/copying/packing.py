@@ -11,6 +11,8 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from engine.copying import attributes
+
 CHUNK_BYTES = 1 << 20
 KERNEL_OWN = ("dev", "proc", "sys")
 ZEROS = bytes(CHUNK_BYTES)
@@ -110,8 +112,25 @@ class Packer:
                 info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
         if info.type == tarfile.REGTYPE:
             self._file(entry, info)
+        elif info.type == tarfile.DIRTYPE:
+            self._directory(entry, info)
         else:
             self._write(encoded(info))
+
+    def _directory(self, entry: Entry, info: tarfile.TarInfo) -> None:
+        try:
+            readable = self._open(entry.place, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            readable = -1  # which is told where its names are looked for
+        if readable >= 0:
+            self._attributes(readable, info)
+            os.close(readable)
+        self._write(encoded(info))
+
+    def _attributes(self, readable: int, info: tarfile.TarInfo) -> None:
+        info.pax_headers, why = attributes.read(readable)
+        if why:
+            self.notes.append((info.name, why))
 
     def _file(self, entry: Entry, info: tarfile.TarInfo) -> None:
         try:
@@ -120,6 +139,7 @@ class Packer:
             self.notes.append((entry.name, f"cannot be read: {error.strerror}"))
             return
         try:
+            self._attributes(source, info)
             self._write(encoded(info))
             left = info.size
             while left and (data := self._read(source, min(left, CHUNK_BYTES), entry.name)):

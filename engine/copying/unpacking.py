@@ -11,6 +11,7 @@ import tarfile
 from typing import IO, NamedTuple
 
 from engine import errors
+from engine.copying import attributes
 
 CHUNK_BYTES = 1 << 16
 ZEROS = bytes(CHUNK_BYTES)
@@ -21,8 +22,8 @@ Names = tuple[str, ...]
 
 class Trust(NamedTuple):
     """What is taken over from a stream. `owners`: (uid, gid) for everything, None for what the stream says, (-1, -1) for ours.
-    `set_ids`: set-uid, set-gid and sticky bits; `open_modes`: what group and others may write; `any_links`: wherever they
-    lead."""
+    `set_ids`: set-uid, set-gid and sticky bits, and capabilities of programs; `open_modes`: what group and others may write;
+    `any_links`: wherever they lead."""
 
     owners: tuple[int, int] | None = (-1, -1)
     set_ids: bool = False
@@ -185,7 +186,7 @@ class Unpacker:
                 os.close(place)
 
     def _attributes(self, place: int, member: tarfile.TarInfo) -> None:
-        """Of a file or a directory; the mode after the owners, whose change takes set-uid bits away."""
+        """Of a file or a directory; the mode after the owners, whose change takes set-uid bits and capabilities away."""
         os.fchown(place, *self._owners(member))
         mode = member.mode & 0o7777
         if not self._trust.set_ids:
@@ -193,6 +194,8 @@ class Unpacker:
         if not self._trust.open_modes:
             mode = mode & ~0o022 | (0o700 if member.isdir() else 0o600)
         os.fchmod(place, mode)
+        if why := attributes.write(place, member, capabilities=self._trust.set_ids):
+            self.notes.append((member.name, why))
         try:
             os.utime(place, (member.mtime, member.mtime))
         except (OSError, OverflowError, ValueError):

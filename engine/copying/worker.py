@@ -27,9 +27,20 @@ from typing import NamedTuple, NoReturn
 
 from engine import errors
 from engine.copying import packing, placing, unpacking
-from engine.process import backing, capabilities, frames, mounting, paths, rootfs, syscalls, user_namespaces, wire
+from engine.process import (
+    backing,
+    capabilities,
+    frames,
+    mounting,
+    paths,
+    rootfs,
+    staging,
+    syscalls,
+    user_namespaces,
+    wire,
+)
 
-RIGHTS = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID")
+RIGHTS = ("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "SETFCAP")
 PIPE_BYTES = 1 << 20
 LINKS_MAX = 40  # linux/namei.h, MAXSYMLINKS
 NOTES_MAX = 100
@@ -86,17 +97,28 @@ def _serve(connection: socket.socket, copy: wire.Copy, pidfd: int, keep: int) ->
 
 def _enter(copy: wire.Copy, pidfd: int) -> None:
     """Have the container's root as ours."""
-    if pidfd >= 0 and copy.has_user_namespace:
+    if pidfd >= 0 and copy.ids:
         syscalls.setns(pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUSER)
         user_namespaces.join_as_root()
-        return
-    if pidfd >= 0:
+    elif pidfd >= 0:
         syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
-        return
+    else:
+        _mount(copy)
+
+
+def _mount(copy: wire.Copy) -> None:
+    """In a user namespace as at a start: what is the machine's is shown there under the owners that it has inside."""
+    operations = rootfs.at_rest(copy.overlays, copy.mounts, read_only=copy.read_only)
+    trees = backing.trees(copy.mounts)
+    if copy.ids:
+        userns = user_namespaces.make(b"%d %d" % copy.ids)
+        staging.build_for(operations, copy.root_path, copy.ids, userns, trees)
+        syscalls.setns(userns, syscalls.CLONE_NEWUSER)
+        user_namespaces.join_as_root()
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    place = mounting.Mounting(copy.root_path, (), backing.trees(copy.mounts))
-    for operation in rootfs.at_rest(copy.overlays, copy.mounts, read_only=copy.read_only):
+    place = mounting.Mounting(copy.root_path, (), trees, is_staged=copy.ids is not None)
+    for operation in operations:
         place.perform(operation)
     os.fchdir(place.root)
     os.chroot(".")

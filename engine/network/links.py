@@ -150,12 +150,19 @@ def _named(name: str) -> bytes:
     return netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(netlink.IFLA_IFNAME, netlink.text(name))
 
 
+_seen: dict[bytes, Link] = {}
+"""What the last dump said, and what it meant: most links say the same again."""
+
+
 def links() -> list[Link]:
     """Read all links of this namespace in one dump (5 µs each)."""
+    global _seen
     body = netlink.LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(
         netlink.IFLA_EXT_MASK, struct.pack("=I", netlink.RTEXT_FILTER_SKIP_STATS)
     )
-    return [_link_of(found) for found in netlink.dump(netlink.RTM_GETLINK, body)]
+    before = _seen
+    _seen = {said: before.get(said) or _link_of(said) for said in netlink.dump(netlink.RTM_GETLINK, body)}
+    return list(_seen.values())
 
 
 def addresses() -> dict[int, tuple[str, ...]]:

@@ -91,10 +91,10 @@ def start(report: Socket, data: bytes, userns: int = -1, home: int = -1) -> None
 
 def can_be_first(spec: wire.StartSpec) -> bool:
     """Whether a child of the shim's can prepare itself all alone."""
-    _, _, _, _, *of_others = spec.namespaces
-    own = spec.namespaces.own_pid and spec.namespaces.own_ipc and of_others == [None, None, None]
+    its = spec.namespaces
+    is_alone = its.own_pid and its.own_ipc and (its.pid_of, its.ipc_of, its.uts_of) == (None, None, None)
     is_backed = any(isinstance(mount, wire.Volume) and mount.filesystem for mount in spec.mounts)
-    return own and not spec.ids and not is_backed
+    return is_alone and not spec.ids and not is_backed
 
 
 def first(channel: Socket, data: bytes, entered: bool) -> NoReturn:

@@ -35,10 +35,10 @@ def run(execute: Callable[[Execve], None], channel: Socket, tty: bool, name: str
     called = b"corral init " + os.fsencode(name)
     child = children[0]
     try:
-        channel.close()
         if os.getpid() != 1:  # in another's pid namespace orphans would go to that one's first process
             _be_subreaper()
-        _become_small(child, called)
+        _become_small(child, called)  # its execve closes the channel: then it is told to be started
+        channel.close()
         title.show(title.area(), called)
         if os.geteuid() != 0:
             syscalls.capset(0, 0, 0)  # as an execve would have done

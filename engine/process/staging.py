@@ -24,11 +24,18 @@ def build(spec: StartSpec, userns: int, trees: dict[str, int]) -> None:
     """Make the stage for this container, and its directory the working directory. `trees`: what volumes are made of
     (`engine.process.backing`). Raises `EngineError`."""
     assert spec.ids is not None
+    build_for(rootfs.operations(spec), spec.root_path, spec.ids, userns, trees)
+
+
+def build_for(
+    operations: tuple[rootfs.Operation, ...], root_path: str, ids: IdRange, userns: int, trees: dict[str, int]
+) -> None:
+    """The same, of these operations, at this root path."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-    stage = _Stage(spec.ids, userns, trees)
-    stage.open(spec.root_path)
-    for number, operation in enumerate(rootfs.operations(spec)):
+    stage = _Stage(ids, userns, trees)
+    stage.open(root_path)
+    for number, operation in enumerate(operations):
         try:
             stage.prepare(str(number), operation)
         except OSError as error:

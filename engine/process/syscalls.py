@@ -90,17 +90,23 @@ def _call(number: int, what: str, *arguments: int | bytes | ctypes.Array[ctypes.
 # ------------------------------------------------------------------------------------------------------------ processes
 
 
+CLONE_ARGS_BYTES = 88  # linux/sched.h, struct clone_args
+_clone_args, _pidfd = ctypes.create_string_buffer(CLONE_ARGS_BYTES), ctypes.c_int(-1)
+_CLONE_ARGS_AT, _PIDFD_AT = ctypes.addressof(_clone_args), ctypes.addressof(_pidfd)
+_clone3 = _libc["syscall"]  # prepared, as `_unshare` is
+_clone3.restype, _clone3.argtypes = ctypes.c_long, (ctypes.c_long, ctypes.c_void_p, ctypes.c_long)
+
+
 def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     """Fork with new namespaces, into a v2 cgroup if one is given; returns (pid, pidfd), and (0, -1) in the child. With
     CLONE_PARENT the child is our parent's, not ours."""
     if cgroup_fd >= 0 and "clone-into-cgroup" in missing:
         raise OSError(errno.EINVAL, "clone3: told to do without CLONE_INTO_CGROUP")
-    pidfd = ctypes.c_int(-1)
     flags |= CLONE_PIDFD | (CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
     exit_signal = 0 if flags & CLONE_PARENT else 17  # SIGCHLD; clone3(2): none with CLONE_PARENT, it inherits ours
-    packed = struct.pack("=11Q", flags, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
-    pid = _call(CLONE3, "clone3", ctypes.create_string_buffer(packed, 88), 88)
-    return (pid, pidfd.value) if pid else (0, -1)
+    struct.pack_into("=11Q", _clone_args, 0, flags, _PIDFD_AT, 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
+    pid = _checked(_clone3(CLONE3, _CLONE_ARGS_AT, CLONE_ARGS_BYTES), "clone3")
+    return (pid, _pidfd.value) if pid else (0, -1)
 
 
 _unshare = _libc.unshare

@@ -43,6 +43,17 @@ def enter(ids: bytes, has_network: bool) -> int:
     return userns
 
 
+def make(ids: bytes) -> int:
+    """A descriptor of a new user namespace with these ids, in which nobody is. Raises `EngineError`."""
+    try:
+        userns, *others = _make(ids, has_network=False)
+    except OSError as error:
+        raise errors.EngineError(f"cannot make a user namespace: {error.strerror}") from error
+    for each in others:
+        os.close(each)
+    return userns
+
+
 def join_as_root() -> None:
     """Be root of the user namespace that this process has just entered: until then its ids are the machine's, which are
     nobody's there. What the kernel resets with the ids is set again."""

@@ -281,8 +281,8 @@ class CopyIn(NamedTuple):
 
 class Copy(NamedTuple):
     """To a copy worker (`engine.copying.worker`). `overlays` and `mounts`: the file system of a container that does not run,
-    whose root is mounted at `root_path` for the worker alone; of one that runs, () and the worker has a pidfd.
-    `has_user_namespace`: which is entered, for its owners.
+    whose root is mounted at `root_path` for the worker alone; of one that runs, () and the worker has a pidfd. `ids`: those of
+    its user namespace, which is entered, or made again, for its owners.
 
     Answer: CopyStarted with the caller's end of a pipe that carries the tar stream; or Failed. At the end CopyEnded, or
     Failed."""
@@ -292,7 +292,7 @@ class Copy(NamedTuple):
     overlays: tuple[Overlay, ...] = ()
     mounts: tuple[Bind | Volume, ...] = ()
     read_only: bool = False
-    has_user_namespace: bool = False
+    ids: IdRange | None = None
 
 
 class CopyStarted(NamedTuple):

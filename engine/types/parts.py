@@ -113,8 +113,9 @@ class PortMap:
 class Limits:
     """None: unlimited (memory, pids, CPUs) or the kernel's default (shares). `memswap_bytes` counts memory and swap
     together, -1: unlimited swap, None: as much swap as memory (Compose's default). `reservation_bytes`: what is left to it when
-    memory is short. `cpu_quota_us` in each `cpu_period_us` is the exact way to write `cpus`. `swappiness` (0 to 100) and
-    `oom_kill_disable` are known to cgroup v1 only, and refused elsewhere."""
+    memory is short. `cpu_quota_us` in each `cpu_period_us` is the exact way to write `cpus`. `swappiness` (0 to 100),
+    `oom_kill_disable`, and `rt_runtime_us` of real-time CPU time in each `rt_period_us` (None: a second) are known to cgroup v1
+    only, and refused elsewhere."""
 
     memory_bytes: int | None = None
     memswap_bytes: int | None = None
@@ -127,6 +128,8 @@ class Limits:
     oom_kill_disable: bool = False
     cpu_period_us: int | None = None
     cpu_quota_us: int | None = None
+    rt_runtime_us: int | None = None
+    rt_period_us: int | None = None
 
 
 DeviceLimits = tuple[tuple[str, int], ...]

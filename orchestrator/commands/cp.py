@@ -6,8 +6,8 @@
     corral cp web:/www - | tar -t           as a tar stream; `corral cp - web:/www` takes one, compressed or not
 
 As `docker cp`: a folder that is not there is made and filled; one that is there gets the copy inside of it; folders above are not
-made. Into a container everything becomes root's, out of it yours; set-uid bits, devices, and links that lead out of the copy are
-left out then, and named.
+made. Into a container everything becomes root's, out of it yours; set-uid bits, capabilities of programs, devices, and links that
+lead out of the copy are left out then. Extended attributes of users (user.*) go along, in a tar stream as SCHILY.xattr.*.
 """
 
 import argparse
@@ -92,11 +92,12 @@ def inward(arguments: argparse.Namespace, called: invocation.Invocation, target:
 
 
 def replicas(called: invocation.Invocation, url: str, service: str) -> list[int]:
-    """The numbers of a service's containers; 1 where there is none, which the daemon has the words for."""
+    """The numbers of a service's containers, 0 being that of a step before them; 1 where there is none, which the daemon has the
+    words for."""
     rows = called.ask("GET", f"{url}/containers")["containers"]
     labels = (row["Labels"].split(",") for row in rows if row["Service"] == service)
     found = [int(each.removeprefix(NUMBER_LABEL)) for row in labels for each in row if each.startswith(NUMBER_LABEL)]
-    return sorted(found) or [1]
+    return sorted(number for number in found if number) or [1]
 
 
 def report(called: invocation.Invocation, notes: list[tuple[str, str]]) -> int:

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     loaded = called.load(tuple(arguments.services))
-    invocation.look_up_binds(loaded, make=False)
+    invocation.look_up_machine(loaded, make=False)
     try:
         answer = called.ask("POST", f"/v1/projects/{loaded.project_name}/plan", up.request_of(arguments, loaded))
     except errors.Refused as error:

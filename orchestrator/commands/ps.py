@@ -2,11 +2,12 @@
 
 corral ps                  those that run
 corral ps -a               also those that have ended
-corral ps --format json    one JSON object a line, for programs (the keys of docker compose, and Pid and Addresses)
+corral ps --format json    one JSON object a line, for programs (the keys of docker compose, and Pid, Addresses and LastProbe)
 corral ps -q web           only the ids of the service web
 """
 
 import argparse
+from typing import Any
 
 from orchestrator import errors, invocation
 
@@ -33,10 +34,22 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     if arguments.services:
         rows = [row for row in rows if row["Service"] in arguments.services]
     called.out.write(text_of(rows, arguments))
+    if arguments.format == "table" and not (arguments.quiet or arguments.only_services):
+        tell_unhealthy(rows, called)
     if damage := answer.get("damage"):
         name = called.project_name()
         raise errors.DaemonError(f"project {name} is left as it is: something of it is damaged", hint="\n".join(damage))
     return 0
+
+
+def tell_unhealthy(rows: list[dict[str, Any]], called: invocation.Invocation) -> None:
+    """Why what is unhealthy is: beside the table, which is for programs, too."""
+    for row in rows:
+        if row["Health"] == "unhealthy":
+            from orchestrator import listing, output
+
+            words = output.clean(f"{row['Name']} is unhealthy: {listing.probe_words(row['LastProbe'])}")
+            called.err.write(f"corral: {words}\n")
 
 
 def text_of(rows: list[dict[str, object]], arguments: argparse.Namespace) -> str:

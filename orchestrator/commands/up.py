@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     attach = not (arguments.detach or arguments.wait)
     loaded = called.load(tuple(arguments.services))
-    invocation.look_up_binds(loaded, make=True)
+    invocation.look_up_machine(loaded, make=True)
     request = request_of(arguments, loaded)._replace(
         wait=arguments.wait,
         wait_timeout_s=arguments.wait_timeout,

@@ -20,6 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--cpus", dest="cpus", type=cpus, metavar="N", help="how many CPUs' time it may use (1.5)")
     add("--cpu-period", dest="cpu_period", type=whole, metavar="US", help="of --cpu-quota, in microseconds")
     add("--cpu-quota", dest="cpu_quota", type=whole, metavar="US", help="CPU time in each period; instead of --cpus")
+    add("--cpu-rt-period", dest="cpu_rt_period", type=whole, metavar="US", help="of --cpu-rt-runtime, in microseconds")
+    add("--cpu-rt-runtime", dest="cpu_rt_runtime", type=whole, metavar="US", help="real-time CPU time in each period")
     add("-c", "--cpu-shares", dest="cpu_shares", type=whole, metavar="N", help="its share where CPUs are short")
     add("--cpuset-cpus", dest="cpuset", metavar="LIST", help="which CPUs it may use (0-3,5)")
     add("-m", "--memory", dest="mem_limit", type=size, metavar="SIZE", help="how much memory (512m)")
@@ -40,11 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import protocol
+    from orchestrator import machine_limits, protocol
 
     changes = changes_of(arguments)
     if not changes:
         raise errors.UsageError("corral update: what is to change?", hint="corral update --memory 1g SERVICE")
+    if any(changes.get(key) for key in machine_limits.REAL_TIME) and (why := machine_limits.why_no_real_time()):
+        raise errors.Refused(f"corral update: cannot set {' and '.join(machine_limits.REAL_TIME)}: {why}")
     request = protocol.Update(tuple(arguments.services), changes)
     return called.watch("update", f"/v1/projects/{called.project_name()}/update", request)
 

@@ -84,6 +84,8 @@ def limits_of(service: Service) -> Limits:
         service.oom_kill_disable,
         service.cpu_period,
         service.cpu_quota,
+        service.cpu_rt_runtime,
+        service.cpu_rt_period,
     )
 
 

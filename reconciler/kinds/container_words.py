@@ -32,6 +32,8 @@ LIMITS = {
     "oom_kill_disable": Word("oom_kill_disable", live=True),
     "cpu_period_us": Word("cpu_period", live=True),
     "cpu_quota_us": Word("cpu_quota", live=True),
+    "rt_runtime_us": Word("cpu_rt_runtime", live=True),
+    "rt_period_us": Word("cpu_rt_period", live=True),
 }
 assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 

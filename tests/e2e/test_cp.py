@@ -178,6 +178,38 @@ def test_owners_and_modes(lab: Lab) -> None:
     assert [(each.st_uid, each.st_gid, each.st_mode & 0o7777) for each in found] == [(0, 0, 0o755), (1000, 2000, 0o777)]
 
 
+NET_BIND = bytes.fromhex(
+    "0100000200040000000000000000000000000000"
+)  # linux/capability.h: revision 2, effective, bit 10
+
+
+@pytest.mark.parametrize("userns", ["host", "auto"])
+@pytest.mark.parametrize("rests", [False, True])
+def test_extended_attributes_and_capabilities_of_programs(lab: Lab, userns: str, rests: bool) -> None:
+    """Into the container both; out of it only what means nothing to the machine, but for a tar stream, which has both."""
+    lab.up(one(f"userns_mode: {userns}", "volumes: ['./bound:/bound']"))
+    tree(lab, "x")
+    os.setxattr(lab.folder / "x", "user.mine", b"\xffa=\n")
+    os.setxattr(lab.folder / "x", "security.capability", NET_BIND)
+    if rests:
+        lab.corral("stop", "-t", "0")
+    lab.corral("cp", "x", "a:/tmp/x")
+    lab.corral("cp", "a:/tmp/x", "back")
+    assert os.listxattr(lab.folder / "back") == ["user.mine"]
+    assert os.getxattr(lab.folder / "back", "user.mine") == b"\xffa=\n"
+    with lab.popen("cp", "a:/tmp/x", "-", stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        with tarfile.open(mode="r|", fileobj=process.stdout.buffer) as tar:
+            headers = tar.next().pax_headers  # type: ignore[union-attr]
+    assert headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape") == NET_BIND
+    if rests:
+        lab.corral("start")
+    inside = os.open(f"/proc/{lab.pid('a')}/root/tmp/x", os.O_RDONLY)
+    assert os.getxattr(inside, "user.mine") == b"\xffa=\n"
+    assert os.getxattr(inside, "security.capability")[4:20] == NET_BIND[4:20]
+    os.close(inside)
+
+
 def test_an_archive_by_standard_input_and_output(lab: Lab) -> None:
     lab.up(one())
     buffer = io.BytesIO()

@@ -165,16 +165,62 @@ def test_pre_stop_runs_before_a_planned_stop_and_not_otherwise(lab: Lab) -> None
     (lab.folder / "kept").mkdir()
     (lab.folder / "kept/kept").touch()
     (lab.folder / "kept/kept").chmod(0o666)
-    lab.up(only(hooks("pre_stop", log_to("one"), sh("exit 5"), third), entrypoint=main))
+    lab.up(only(hooks("pre_stop", log_to("one"), third), entrypoint=main))
     lab.corral("stop")
     lines = kept(lab).splitlines()
-    assert (lines[0], lines[2]) == ("one", "signal"), "a failing one holds up nothing"
+    assert (lines[0], lines[2]) == ("one", "signal")
     assert lines[1].startswith("1000 /kept b CapBnd:")
     assert lines[1].split()[-1] == machine.status(lab.process("corral daemon"))["CapBnd"]
     lab.corral("start")
     lab.corral("kill")
     eventually(lambda: lab.states() == {"a-1": "exited"})
     assert kept(lab).count("one") == 1, "a kill is no stop"
+
+
+def test_a_pre_stop_that_fails_keeps_its_container_running(lab: Lab) -> None:
+    """As docker compose: whoever wants to stop it is told, and may have it stopped without."""
+    ready = sh("echo asked >> /kept/kept; [ -e /kept/ready ] || { echo still busy; exit 5; }")
+    text = only(hooks("pre_stop", ready, log_to("second")))
+    lab.up(text)
+    pid = lab.pid("a")
+    for words in (("stop",), ("restart",), ("down",), ("up", "-d")):
+        lab.write(text if words[0] != "up" else text.replace("3s", "3s, environment: {A: edited}"))
+        said = lab.refusal(*words)
+        assert "container:a: cannot stop: " in said, words
+        assert "exited 5: still busy (`-t 0` leaves it out, and so does kill)" in said
+        assert lab.pid("a") == pid
+    assert kept(lab) == "asked\n" * 4, "once a command"
+    lab.up(text)
+    assert lab.pid("a") == pid
+    (lab.folder / "kept/ready").touch()
+    lab.corral("stop")
+    assert kept(lab) == "asked\n" * 5 + "second\n"
+    assert lab.states() == {"a-1": "exited"}
+
+
+@pytest.mark.parametrize("words", [("stop", "-t", "0"), ("kill",), ("down", "-t", "0")])
+def test_who_does_not_care_for_a_failing_pre_stop(lab: Lab, words: tuple[str, ...]) -> None:
+    lab.up(only(hooks("pre_stop", "{command: [/no/such/program]}")))
+    assert "/no/such/program" in lab.refusal("stop")
+    lab.corral(*words)
+    eventually(lambda: lab.states() in ({}, {"a-1": "exited"}))
+
+
+def test_a_pre_stop_that_ends_its_container_has_not_failed(lab: Lab) -> None:
+    lab.up(only(hooks("pre_stop", sh("kill -9 -1; sleep 1000"))))
+    lab.corral("stop")
+    assert lab.states() == {"a-1": "exited"}
+
+
+def test_a_post_start_that_a_stop_has_cut_short_goes_on_where_that_did_not_come_to_pass(lab: Lab) -> None:
+    slow = sh("echo begun >> /kept/kept; until [ -e /kept/go ]; do sleep 0.05; done; echo done >> /kept/kept")
+    lab.write(only(f"{hooks('post_start', slow)}, {hooks('pre_stop', sh('exit 1'))}"))
+    with lab.popen("up", "-d") as up:
+        eventually(lambda: kept(lab) == "begun\n")
+        lab.refusal("stop")
+        up.terminate()
+    (lab.folder / "kept/go").touch()
+    eventually(lambda: kept(lab).endswith("done\n"))
 
 
 def test_pre_stop_has_the_grace_and_no_more(lab: Lab) -> None:
@@ -202,7 +248,10 @@ def test_pre_start_comes_once_before_the_first_start_of_a_definition(lab: Lab) -
     main = "[sh, -c, 'echo main >> /kept/kept; sleep 1000']"
     lab.up(only(steps, entrypoint=main))
     eventually(lambda: kept(lab) == "one\ntwo\nmain\n")
-    assert lab.states() == {"a-1": "running", "a-pre_start-0": "exited", "a-pre_start-1": "exited"}
+    assert lab.states() == {"a-1": "running"}, "a step that is done is not listed"
+    assert "exited" not in lab.out("ls", "-a")
+    (lab.folder / "one").touch()
+    lab.corral("cp", "one", "a:/tmp/")
     lab.corral("restart", "-t", "0")
     eventually(lambda: kept(lab) == "one\ntwo\nmain\nmain\n")
     machine.run("kill", "-9", str(lab.pid("a")))
@@ -222,9 +271,11 @@ def test_a_pre_start_that_fails_keeps_its_service_from_starting(lab: Lab) -> Non
     said = lab.refusal("up", "-d")
     assert "container:a/pre_start-0" in said
     assert "exited 4" in said
-    assert lab.states()["a-1"] == "created"
+    assert lab.states() == {"a-1": "created", "a-pre_start-0": "exited"}, "one that failed is there to be looked at"
+    assert lab.ps()["a-pre_start-0"]["ExitCode"] == 4
+    lab.corral("cp", "compose.yaml", "a:/tmp/")
     lab.up(text.replace("CODE: 4", "CODE: 0"))
-    assert lab.states()["a-1"] == "running"
+    assert lab.states() == {"a-1": "running"}
 
 
 @pytest.mark.key("services.pre_start.per_replica")

@@ -438,6 +438,51 @@ def test_swappiness_and_the_oom_killer_are_set_or_refused(lab: Lab) -> None:
     assert lab.pid("a") == pid
 
 
+@pytest.mark.key("services.cpu_rt_runtime", "services.cpu_rt_period")
+def test_real_time_is_refused_in_the_file_or_handed_out_and_changed_under_the_running_process(lab: Lab) -> None:
+    """Outwards as far as the cgroups are ours, and all of it is given back."""
+    lab.write(one("cpu_rt_runtime: 20ms", "cpu_rt_period: '100000'"))
+    root = pathlib.Path("/sys/fs/cgroup/cpu")
+    if not (root / "cpu.rt_runtime_us").exists():
+        said = lab.refusal("up", "-d")
+        assert "compose.yaml:6:5: services.a.cpu_rt_runtime: " in said
+        assert "cgroup v1" in said or "RT_GROUP_SCHED" in said
+        assert "cpu_rt" in lab.refusal("update", "--cpu-rt-runtime", "5", "a")
+        return
+    lab.up()
+    pid = lab.pid("a")
+    folder = machine.cgroup_of(pid, "cpu")
+
+    def budgets() -> list[str]:
+        return [(each / "cpu.rt_runtime_us").read_text().strip() for each in (folder, *folder.parents[:3])]
+
+    def is_real_time() -> bool:
+        try:
+            os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+        except PermissionError:
+            return False
+        os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+        return True
+
+    assert folder.parents[2] == root / "corral"
+    assert budgets()[:3] == ["20000", "200000", "200000"]
+    assert (folder / "cpu.rt_period_us").read_text() == "100000\n"
+    assert is_real_time()
+    (folder / "cpu.rt_runtime_us").write_text("10000")
+    eventually(lambda: budgets()[0] == "20000")  # a hand in the kernel is noticed
+    assert "cpu_rt_runtime 20000 -> 50000, live" in planned(lab, one("cpu_rt_runtime: 50000"))
+    lab.up()
+    assert budgets()[:3] == ["50000"] * 3
+    lab.corral("update", "--cpu-rt-runtime", "60000", "a")
+    assert budgets()[:3] == ["60000"] * 3
+    lab.write(one("cpu_rt_runtime: 990ms"))
+    assert "has no more than 95.0% to hand out" in lab.refusal("up", "-d")
+    lab.up(one())
+    assert budgets()[:3] == ["0"] * 3
+    assert not is_real_time()
+    assert lab.pid("a") == pid
+
+
 @pytest.mark.key(
     "services.blkio_config",
     "services.blkio_config.device_read_bps",

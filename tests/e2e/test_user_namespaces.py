@@ -253,3 +253,55 @@ def test_containers_share_everything_within_one_user_namespace(lab: Lab) -> None
     assert users(b) == {first_id(a)}
     lab.corral("down", "-t", "0")
     assert machine.in_cgroups(lab.owner.instance) == {}
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_is_copied_while_it_rests_has_its_owners_inside(lab: Lab, is_new: bool) -> None:
+    """Whatever it is on: the image, what is written over it, a volume, a bind."""
+    (lab.folder / "bound").mkdir()
+    (lab.folder / "file").write_text("from outside\n")
+    os.chown(lab.folder / "file", 1000, 2000)
+    text = """
+services:
+  a: {image: IMAGE, userns_mode: auto, init: true, command: sleep 1000, volumes: ['data:/data', './bound:/bound', './bound:/new/fixed:ro']}
+volumes: {data: }
+"""
+    if is_new:
+        gate = "  gate: {image: IMAGE, init: true, command: sleep 1000}\n"
+        lab.write(
+            text.replace(
+                "./bound:/new/fixed:ro']",
+                "./bound:/new/fixed:ro'], depends_on: {gate: {condition: service_completed_successfully}}",
+            ).replace("volumes: {", gate + "volumes: {")
+        )
+        with lab.popen("up", "-d") as up:
+            eventually(lambda: lab.states().get("a-1") == "created")
+            up.terminate()
+    else:
+        lab.up(text)
+        lab.exec("a", "sh", "-c", "echo inside > /tmp/theirs && chown 1000:2000 /tmp/theirs")
+        lab.corral("stop", "-t", "0")
+    for place in ("/tmp", "/data", "/bound"):
+        lab.corral("cp", "-a", "file", f"a:{place}/kept")
+        lab.corral("cp", "file", f"a:{place}/roots")
+    assert "read-only" in lab.refusal("cp", "file", "a:/new/fixed/x").lower()
+    lab.corral("cp", "-a", "a:/tmp/kept", "back")
+    lab.corral("cp", "-a", "a:/etc/passwd", "passwd")
+    assert [(each.st_uid, each.st_gid) for each in map(os.stat, (lab.folder / "back", lab.folder / "passwd"))] == [
+        (1000, 2000),
+        (0, 0),
+    ]
+    found = (lab.folder / "bound/kept").stat()
+    assert (found.st_uid, found.st_gid) == (1000, 2000), "on the disk, too"
+    if is_new:
+        lab.up(text, "-t", "0", "--remove-orphans")
+    else:
+        lab.corral("cp", "-a", "a:/tmp/theirs", "theirs")
+        assert (lab.folder / "theirs").stat().st_uid == 1000
+        lab.corral("start")
+    owners = lab.exec(
+        "a", "stat", "-c", "%u:%g", *(f"{p}/{n}" for p in ("/tmp", "/data", "/bound") for n in ("kept", "roots"))
+    )
+    assert owners.split() == ["1000:2000", "0:0"] * 3
+    assert lab.exec("a", "stat", "-c", "%u", "/new", "/new/fixed").split()[0] == "0"
+    assert machine.processes("engine.copying") == {}

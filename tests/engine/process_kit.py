@@ -16,6 +16,7 @@ import pytest
 
 from engine import log_reading, shim_records, shims
 from engine.process import wire
+from engine.zygote import Zygote
 from tests import slowness
 
 BUSYBOX = "/bin/busybox"
@@ -125,7 +126,7 @@ class Lab:
         self.run_directory = directory / "run"
         self.run_directory.mkdir()
         self.cgroups = Cgroups()
-        self.zygote = shims.Zygote(str(self.run_directory), missing=missing)
+        self.zygote = Zygote(str(self.run_directory), missing=missing)
 
     def make(self, *names: str) -> str:
         path = self.directory.joinpath(*names)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cgroups import driver, layout, v2, watch
+from engine.cgroups import driver, layout, real_time, v2, watch
 from engine.cgroups.devices import DEFAULT, Rule
 from engine.errors import EngineError, TerminalEngineError
 from engine.types.parts import Limits
@@ -115,6 +115,54 @@ def require(found: layout.Layout, controller: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ limits in force
+
+REAL_TIME = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)); print('real')"
+
+
+def test_a_process_is_real_time_where_there_is_a_budget_and_what_is_not_used_is_given_back(
+    host: Host, found: layout.Layout
+) -> None:
+    if why := real_time.refusal(found):
+        pytest.skip(why)
+    above = Path(found.v1_of("cpu"), host.parent)
+
+    def budgets() -> list[int]:
+        return [int((each / real_time.RUNTIME).read_text()) for each in (above.parent, above, above / "project")]
+
+    none = host.create()
+    assert "PermissionError" in host.run(none, REAL_TIME)[1]
+    one, other = host.create(Limits(rt_runtime_us=300, rt_period_us=1000)), host.create(Limits(rt_runtime_us=100_000))
+    assert host.run(one, REAL_TIME) == (0, "real\n")
+    assert budgets() == [400_000] * 3
+    fifth = Limits(rt_runtime_us=400_000, rt_period_us=2_000_000)
+    host.driver.update(one, fifth)
+    assert host.run(one, REAL_TIME) == (0, "real\n")
+    assert budgets() == [300_000] * 3
+    with pytest.raises(TerminalEngineError, match=r"needs 101.0% of a CPU for it, and .* has no more than 9"):
+        host.driver.update(one, Limits(rt_runtime_us=910_000))
+    assert host.driver.read(one, fifth) == fifth
+    assert budgets() == [300_000] * 3
+    assert host.driver.remove_empty(other)
+    assert budgets() == [200_000] * 3
+    host.driver.update(one, Limits())
+    assert "PermissionError" in host.run(one, REAL_TIME)[1]
+    assert budgets() == [0] * 3
+    with pytest.raises(TerminalEngineError, match="hand out"):
+        host.driver.create("project", "toomuch", Limits(rt_runtime_us=999_999))
+    assert not (above / "project/toomuch").exists()
+
+
+def test_what_runs_real_time_keeps_its_budget(host: Host, found: layout.Layout) -> None:
+    if why := real_time.refusal(found):
+        pytest.skip(why)
+    limits = Limits(rt_runtime_us=100_000)
+    paths = host.create(limits)
+    child = host.python(paths, f"{REAL_TIME}; import sys; sys.stdout.flush(); sys.stdin.read()")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "real\n"
+    with pytest.raises(TerminalEngineError, match=r"cannot set rt_runtime_us to 0: .* busy"):
+        host.driver.update(paths, Limits())
+    assert host.driver.read(paths, limits) == limits
 
 
 @pytest.mark.key("services.mem_limit", "services.memswap_limit")

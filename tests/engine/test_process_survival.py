@@ -65,11 +65,11 @@ async def test_a_zygote_that_dies_takes_no_shim_with_it_and_is_started_again(lab
 
 DAEMON = """
 import anyio, json, os, signal, sys
-from engine import shims
+from engine import zygote
 from engine.process import frames
 async def main():
     run, sandbox, start = json.loads(sys.argv[1])
-    shim = await shims.Zygote(run).fork_shim(frames.decode(sandbox.encode()))
+    shim = await zygote.Zygote(run).fork_shim(frames.decode(sandbox.encode()))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(shim.run)
         await shim.start(frames.decode(start.encode()))
@@ -92,13 +92,13 @@ def run_a_daemon_that_is_killed(lab: Lab, spec: wire.StartSpec) -> str:
 
 DAEMON_THAT_DIES_EARLY = """
 import anyio, os, signal, sys
-from engine import shims
+from engine import zygote
 from engine.process import frames
 async def make_ready(spec, pid):
     print(pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
-shims._make_ready = make_ready
-anyio.run(shims.Zygote(sys.argv[1]).fork_shim, frames.decode(sys.argv[2].encode()))
+zygote._make_ready = make_ready
+anyio.run(zygote.Zygote(sys.argv[1]).fork_shim, frames.decode(sys.argv[2].encode()))
 """
 
 

@@ -15,7 +15,7 @@ from engine.errors import EngineError
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Healthcheck
-from orchestrator import health
+from orchestrator import health, listing
 from orchestrator.health import HEALTHY, STARTING, UNHEALTHY, Record
 
 CHECK = Healthcheck(("CMD", "ask"), interval_s=10, timeout_s=2, retries=3, start_period_s=0, start_interval_s=1)
@@ -26,7 +26,7 @@ def lived(check: Healthcheck, answers: str) -> list[tuple[float, str]]:
     record, found = Record("p", 100.0), []
     for answer in answers:
         now = health.next_at(record, check)
-        record = health.advance(record, check, ok=answer == "+", began=now, now=now)
+        record = health.advance(record, check, Ended(0 if answer == "+" else 1), began=now, now=now)
         found.append((now - 100.0, record.status))
     return found
 
@@ -183,7 +183,8 @@ def test_a_probe_that_cannot_be_made_is_a_failure(tmp_path: pathlib.Path, error:
                 await bench.probed(times)
                 bench.now += 10
             await bench.until(lambda: bench.monitor.statuses() == {"one": UNHEALTHY})
-            assert bench.monitor.output_of("one") in ("gone", "it took longer than 2 s")
+            record = bench.monitor.records()["one"]
+            assert (record.code, record.output) in [(-1, "gone"), (-1, "it took longer than 2 s")]
             tasks.cancel_scope.cancel()
 
     anyio.run(main)
@@ -209,6 +210,13 @@ def test_a_reborn_monitor_goes_on_where_the_old_one_ended(tmp_path: pathlib.Path
     assert len(bench.asked) == asked, "its next probe is not due yet"
 
 
+def test_a_table_of_before_codes_were_kept_is_read(tmp_path: pathlib.Path) -> None:
+    old = {"project": "p", "started_at": 1.0, "status": "unhealthy", "failures": 3, "probed_at": 2.0, "output": "said"}
+    (tmp_path / "health.json").write_text(json.dumps({"one": old}))
+    record = health.read(str(tmp_path / "health.json"))["one"]
+    assert listing.probe_words(listing.probe_of(record)) == "its healthcheck: said"
+
+
 def test_a_table_that_nobody_can_read_is_an_empty_one(tmp_path: pathlib.Path) -> None:
     for text in ("", "{", "[]", '{"one": {"what": 1}}', '{"one": 3}'):
         (tmp_path / "health.json").write_text(text)
@@ -229,7 +237,7 @@ def test_up_waits_for_what_a_dependency_must_be_and_wait_for_all(lab: Lab) -> No
     answers: list[int] = [1]
 
     async def ask(uid: str, command: Command, timeout_s: float) -> Ended:
-        return Ended(answers[0])
+        return Ended(answers[0], "no route\x1b to it\n")
 
     lab.engine.run = ask  # type: ignore[method-assign]
     lab.write(CHECKED)
@@ -238,13 +246,25 @@ def test_up_waits_for_what_a_dependency_must_be_and_wait_for_all(lab: Lab) -> No
     _, err = lab.corral("up", "-d", code=1)
     assert "container:db" in err
     assert "unhealthy" in err
+    why = "container:db is unhealthy: its healthcheck exited 1: no route\\x1b to it"
+    assert f"corral: {why}\n" in err
     assert ("container:web", "start") not in lab.engine.done
+    out, err = lab.corral("ps")
+    assert "(unhealthy)" in out
+    assert "no route" not in out
+    assert err == f"corral: {why.replace('container:db', 'demo-db-1')}\n"
+    out, err = lab.corral("ps", "--format", "json", "db")
+    probe = json.loads(out)["LastProbe"]
+    assert (probe["ExitCode"], probe["Output"], err) == (1, "no route\x1b to it\n", "")
+    assert probe["FailingStreak"] >= 2
+    assert lab.corral("ps", "-q")[1] == ""
     answers[0] = 0
     eventually(lambda: ("container:web", "start") in lab.engine.done)
     lab.corral("up", "-d", "--wait")
     assert "(healthy)" in lab.corral("ps")[0]
     row = json.loads(lab.corral("ps", "--format", "json", "db")[0])
     assert (row["Health"], row["State"]) == ("healthy", "running")
+    assert (row["LastProbe"]["ExitCode"], row["LastProbe"]["FailingStreak"]) == (0, 0)
 
 
 def test_wait_timeout_gives_up_and_says_what_is_not_healthy(lab: Lab) -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from engine.types.configs import ContainerConfig, EndpointConfig
-from engine.types.infos import ContainerInfo, EndpointInfo, State
+from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from engine.types.parts import BindMount, PortMap, VolumeMount
 from orchestrator import listing
+from orchestrator.health import Record
 
 COMPOSE_KEYS = {
     "Command",
@@ -64,7 +65,7 @@ NOW = 1120.0
 
 def test_the_keys_are_those_of_compose_and_pid_and_addresses() -> None:
     row = listing.row_of(RUNNING, ENDPOINTS, now=NOW)
-    assert set(row) == COMPOSE_KEYS | {"Pid", "Addresses", "Addresses6"}
+    assert set(row) == COMPOSE_KEYS | {"Pid", "Addresses", "Addresses6", "LastProbe"}
     assert row["Pid"] == 4711
     assert row["Addresses"] == {"back": "10.1.0.2", "front": "10.0.0.2"}
     assert row["Networks"] == "demo_front,demo_back", "the one with the default route first"
@@ -128,9 +129,45 @@ def test_publishers_are_the_published_ports_and_the_exposed_ones() -> None:
 def test_state_and_status_say_how_it_is(
     changes: dict[str, object], health: str, restarting: bool, state: str, status: str, code: int
 ) -> None:
-    row = listing.row_of(replace(RUNNING, **changes), [], health=health, restarting=restarting, now=NOW)  # type: ignore[arg-type]
+    record = Record("demo", 1060.0, health) if health else None  # type: ignore[arg-type]
+    row = listing.row_of(replace(RUNNING, **changes), [], record=record, restarting=restarting, now=NOW)  # type: ignore[arg-type]
     assert (row["State"], row["Status"], row["ExitCode"]) == (state, status, code)
     assert row["Pid"] == (4711 if state == "running" else 0)
+
+
+def test_a_step_of_pre_start_is_listed_until_it_has_succeeded() -> None:
+    step = replace(RUNNING, config=replace(CONFIG, number=0, name="demo-web-pre_start-0"))
+    done = replace(step, state=State.EXITED, code=0, ended_at=1100.0)
+
+    def names(info: ContainerInfo) -> list[str]:
+        return [row["Name"] for row in listing.rows_of(Look(containers=(info,)), "demo", health={}, now=NOW)]
+
+    for info in (step, replace(done, code=4), replace(done, state=State.MADE), replace(done, lost=True, code=None)):
+        assert names(info) == ["demo-web-pre_start-0"]
+    assert names(done) == []
+    assert names(replace(done, config=CONFIG)) == ["demo-web-1"], "a service that has done its work is listed"
+
+
+def test_the_last_probe_is_told_in_the_words_of_docker_inspect() -> None:
+    record = Record("demo", 1060.0, "unhealthy", 4, 1100.5, "no\nway\n", 7)
+    row = listing.row_of(RUNNING, [], record=record, now=NOW)
+    assert row["LastProbe"] == {
+        "End": "1970-01-01T00:18:20.500000Z",
+        "ExitCode": 7,
+        "FailingStreak": 4,
+        "Output": "no\nway\n",
+    }
+    assert listing.probe_words(row["LastProbe"]) == "its healthcheck exited 7: no way"
+    assert listing.row_of(replace(RUNNING, state=State.EXITED), [], record=record, now=NOW)["LastProbe"] == {}
+    assert listing.row_of(RUNNING, [], record=Record("demo", 1060.0), now=NOW)["LastProbe"] == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "words"),
+    [(1, "", "its healthcheck exited 1"), (-1, "it took longer than 2 s", "its healthcheck: it took longer than 2 s")],
+)
+def test_why_a_probe_failed(code: int, output: str, words: str) -> None:
+    assert listing.probe_words({"ExitCode": code, "Output": output}) == words
 
 
 @pytest.mark.parametrize(

@@ -542,6 +542,8 @@ services:
     cpus: 1
     cpu_period: 999
     cpu_quota: 10
+    cpu_rt_runtime: 2ms
+    cpu_rt_period: 1000
     blkio_config: {weight: 9, weight_device: [{path: x, weight: 1001}], device_read_bps: [{path: /x, rate: 0}]}
 """,
         [
@@ -551,10 +553,23 @@ services:
             "compose.yaml:8:5: services.a.cpu_period: 999 is not between 1000 and 1000000 microseconds",
             "compose.yaml:9:5: services.a.cpu_quota: cannot be given together with cpus (give one of them)",
             "compose.yaml:9:5: services.a.cpu_quota: 10 is less than 1000 microseconds",
-            "compose.yaml:10:20: services.a.blkio_config.weight: 9 is not between 10 and 1000",
-            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 1001 is not between 10 and 1000",
-            "compose.yaml:10:47: services.a.blkio_config.weight_device[0]: 'x' is not the absolute path of a device",
-            "compose.yaml:10:91: services.a.blkio_config.device_read_bps[0]: 0 is not more than 0",
+            "compose.yaml:10:5: services.a.cpu_rt_runtime: 2000 is more than a period, 1000 microseconds",
+            "compose.yaml:12:20: services.a.blkio_config.weight: 9 is not between 10 and 1000",
+            "compose.yaml:12:47: services.a.blkio_config.weight_device[0]: 1001 is not between 10 and 1000",
+            "compose.yaml:12:47: services.a.blkio_config.weight_device[0]: 'x' is not the absolute path of a device",
+            "compose.yaml:12:91: services.a.blkio_config.device_read_bps[0]: 0 is not more than 0",
+        ],
+    ),
+    "no times": (
+        """services:
+  a:
+    image: host
+    cpu_rt_runtime: soon
+    cpu_rt_period: -5
+""",
+        [
+            "compose.yaml:4:5: services.a.cpu_rt_runtime: 'soon' is neither a number of microseconds nor a duration such as 400ms",
+            "compose.yaml:5:5: services.a.cpu_rt_period: '-5' is neither a number of microseconds nor a duration such as 400ms",
         ],
     ),
     "unknown keys": (

@@ -11,8 +11,6 @@ NOTED = "is for clusters and means nothing here, as for docker compose"
 @pytest.mark.key(
     "services.cpu_count",
     "services.cpu_percent",
-    "services.cpu_rt_period",
-    "services.cpu_rt_runtime",
     "services.credential_spec",
     "services.gpus",
     "services.storage_opt",
@@ -28,8 +26,6 @@ NOTED = "is for clusters and means nothing here, as for docker compose"
     [
         ("cpu_count: 2", "services.a.cpu_count: is for Windows (cpus: 2)"),
         ("cpu_percent: 50", "services.a.cpu_percent: is for Windows"),
-        ("cpu_rt_period: 1000", "services.a.cpu_rt_period: no real-time CPU time is handed out"),
-        ("cpu_rt_runtime: '400'", "services.a.cpu_rt_runtime: no real-time CPU time is handed out"),
         ("credential_spec: {file: x}", "services.a.credential_spec: is for Windows"),
         ("gpus: all", "services.a.gpus: no devices are reserved"),
         ("gpus: [{count: 1}]", "services.a.gpus: no devices are reserved"),

@@ -154,6 +154,7 @@ optional_fields = {
     "mem_reservation": some.just("2k"),
     "mem_swappiness": some.integers(0, 100),
     "oom_kill_disable": some.booleans(),
+    "cpu_rt_runtime": some.sampled_from([1000, "1ms"]),
     "blkio_config": some.just({"weight": 10, "device_write_iops": [{"path": "/dev/a", "rate": "1k"}]}),
     "networks": some.one_of(
         some.lists(names, unique=True, max_size=3),

@@ -62,6 +62,12 @@ def test_all_on_v1_with_an_empty_v2_tree_beside_it(machine: Machine) -> None:
     assert not found.has("pids")
 
 
+def test_the_accounting_of_cpu_time_counts_where_it_is_a_hierarchy_of_its_own(machine: Machine) -> None:
+    cpu = machine.mount("sys/cpu", "cgroup", "cpu")
+    cpuacct = machine.mount("sys/cpuacct", "cgroup", "cpuacct")
+    assert machine.detect().v1 == (("cpu", cpu), ("cpuacct", cpuacct))
+
+
 def test_each_controller_is_looked_up_by_itself(machine: Machine) -> None:
     pids = machine.mount("sys/pids", "cgroup", "pids")
     machine.mount("sys/unified", "cgroup2", "", "memory cpu")

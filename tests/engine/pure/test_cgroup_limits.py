@@ -1,6 +1,7 @@
 """Limits as the files of both versions express them, on trees of plain files."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,77 @@ def test_what_only_v1_knows(tmp_path: Path) -> None:
     for each in (Limits(swappiness=0), Limits(oom_kill_disable=True)):
         with pytest.raises(TerminalEngineError, match="this kernel has no"):
             on_v2(tmp_path / "two").create("project", "c1", each)
+
+
+REAL_TIME = {"cpu.rt_runtime_us": "0", "cpu.rt_period_us": "1000000"}
+
+
+def with_real_time(root: Path, *more: str) -> driver.Driver:
+    found = on_v1(root)
+    for folder in (".", "corral", "corral/0a1b", "corral/0a1b/project", PATH, *more):
+        fill(root / "cpu" / folder, REAL_TIME)
+    return found
+
+
+def budgets(root: Path, *names: str) -> list[tuple[str, str]]:
+    found = []
+    folder = root / "cpu"
+    for name in names:
+        folder /= name
+        found.append((read(folder / "cpu.rt_runtime_us"), read(folder / "cpu.rt_period_us")))
+    return found
+
+
+def test_real_time_has_room_all_along_the_way_down_and_gives_it_back(tmp_path: Path) -> None:
+    way = ("corral", "0a1b", "project", "c1")
+    subject = with_real_time(tmp_path, "corral/0a1b/project/other", "corral/0a1b/q", "corral/0a1b/project/c1/inner")
+    for folder, runtime in (("project/other", "100000"), ("project", "100000"), ("q", "50000"), (".", "150000")):
+        (tmp_path / "cpu/corral/0a1b" / folder / "cpu.rt_runtime_us").write_text(runtime)
+    limits = Limits(rt_runtime_us=200, rt_period_us=1000)
+    paths = subject.create("project", "c1", limits)
+    second = "1000000"
+    assert budgets(tmp_path, *way) == [("350000", second), ("350000", second), ("300000", second), ("200", "1000")]
+    assert subject.read(paths, limits) == limits
+    (tmp_path / "cpu" / PATH / "cpu.rt_runtime_us").write_text("300\n")
+    assert subject.read(paths, limits).rt_runtime_us == 300, "a hand in the kernel is seen"
+    subject.update(paths, Limits(rt_runtime_us=10_000))
+    assert budgets(tmp_path, *way) == [("160000", second), ("160000", second), ("110000", second), ("10000", second)]
+    subject.update(paths, Limits())
+    assert budgets(tmp_path, *way)[2:] == [("100000", second), ("0", second)]
+
+
+def test_what_a_named_parent_was_given_stays(tmp_path: Path) -> None:
+    named = "corral/0a1b/_parents/a"
+    subject = with_real_time(tmp_path, "corral/0a1b/_parents", named, f"{named}/c1")
+    for folder in (named, "corral/0a1b/_parents", "corral/0a1b", "corral"):
+        (tmp_path / "cpu" / folder / "cpu.rt_runtime_us").write_text("500000")
+    for controller in V1_FILES:
+        for folder in ("corral/0a1b/_parents", named, f"{named}/c1"):
+            fill(tmp_path / controller / folder, {**V1_FILES[controller], "tasks": "", "cgroup.procs": ""})
+    paths = subject.create("_parents/a", "c1", Limits(rt_runtime_us=200_000))
+    subject.update(paths, Limits(rt_runtime_us=100_000))
+    found = budgets(tmp_path, "corral", "0a1b", "_parents", "a", "c1")
+    assert [runtime for runtime, _ in found] == ["500000", "500000", "500000", "500000", "100000"]
+
+
+def test_which_of_both_comes_first(tmp_path: Path) -> None:
+    with_real_time(tmp_path)
+    forest = v1.Forest((("cpu", str(tmp_path / "cpu")),))
+
+    def order(limits: Limits) -> list[str]:
+        return [each.file for each in forest.settings(PATH, limits) if "rt_" in each.file]
+
+    assert order(Limits(rt_runtime_us=10, rt_period_us=999_999)) == ["cpu.rt_runtime_us", "cpu.rt_period_us"]
+    assert order(Limits(rt_runtime_us=10, rt_period_us=2_000_000)) == ["cpu.rt_period_us", "cpu.rt_runtime_us"]
+    assert [each.file for each in forest.settings(PATH, Limits(), rare=False) if "rt_" in each.file] == []
+
+
+@pytest.mark.parametrize(
+    ("made", "why"), [(on_v2, "only cgroup v1 has budgets"), (on_v1, "this kernel has no budgets.*RT_GROUP_SCHED")]
+)
+def test_real_time_where_there_is_none(tmp_path: Path, made: Callable[[Path], driver.Driver], why: str) -> None:
+    with pytest.raises(TerminalEngineError, match=f"cannot set rt_runtime_us to 5: {why}"):
+        made(tmp_path).check(Limits(rt_runtime_us=5))
 
 
 def test_v1_raises_memory_and_swap_before_memory_and_lowers_it_after(tmp_path: Path) -> None:

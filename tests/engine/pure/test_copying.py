@@ -1,5 +1,6 @@
 """Trees as tar streams and back: what is laid down, and what is not, whatever the stream says."""
 
+import errno
 import io
 import os
 import pathlib
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine import errors
-from engine.copying import packing, placing, unpacking
+from engine.copying import attributes, packing, placing, unpacking
 from engine.copying.placing import Where
 
 CAREFUL, TRUSTING = unpacking.Trust(), unpacking.Trust((-1, -1), True, True, True)
@@ -100,6 +101,82 @@ def test_where_a_copy_goes(
     else:
         with pytest.raises(errors.EngineError, match=path):
             placing.place(path, **given)
+
+
+def test_extended_attributes_are_in_the_stream_and_kept(tmp_path: pathlib.Path, handles: int) -> None:
+    (source := tmp_path / "source").mkdir()
+    (target := tmp_path / "target").mkdir()
+    (source / "file").write_text("x")
+    try:
+        os.setxattr(source / "file", "user.text", "grün\n=".encode())
+    except OSError as error:
+        pytest.skip(f"{tmp_path} has no attributes: {error.strerror}")
+    os.setxattr(source / "file", "user.bytes", bytes(range(256)))
+    os.setxattr(source / "file", "user.empty", b"")
+    os.setxattr(source, "user.of.a.directory", b"1")
+    stream, notes = pack(source, "source", handles)
+    assert notes == []
+    with tarfile.open(fileobj=stream) as tar:
+        headers = {member.name: set(member.pax_headers) for member in tar}
+    assert headers["source"] == {"SCHILY.xattr.user.of.a.directory"}
+    assert headers["source/file"] >= {"SCHILY.xattr.user.bytes", "SCHILY.xattr.user.text"}
+    stream.seek(0)
+    assert unpack(target, stream, base="source", called="copy") == []
+    copy = target / "copy"
+    assert {name: os.getxattr(copy / "file", name) for name in os.listxattr(copy / "file")} == {
+        "user.bytes": bytes(range(256)),
+        "user.empty": b"",
+        "user.text": "grün\n=".encode(),
+    }
+    assert os.listxattr(copy) == ["user.of.a.directory"]
+
+
+def test_only_attributes_of_users_are_taken_from_a_stream(tmp_path: pathlib.Path) -> None:
+    member = entry("file")
+    member.pax_headers = {
+        f"SCHILY.xattr.{name}": "x"
+        for name in ("user.fine", "security.capability", "trusted.overlay.opaque", "security.selinux", "userfine", "")
+    } | {"comment": "x", "user.no": "x"}
+    given: list[str] = []
+
+    def setxattr(_: int, name: str, value: bytes) -> None:
+        given.append(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "setxattr", setxattr)
+        for capabilities in (False, True):
+            given.clear()
+            assert attributes.write(0, member, capabilities=capabilities) == ""
+            assert given == ["user.fine", *(["security.capability"] if capabilities else [])]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EPERM, errno.ENOSPC])
+def test_a_file_system_without_attributes_is_no_error_and_one_without_room_is_told(number: int) -> None:
+    member = entry("file")
+    member.pax_headers = {"SCHILY.xattr.user.x": "x"}
+
+    def setxattr(_: int, name: str, value: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "setxattr", setxattr)
+        said = attributes.write(0, member, capabilities=True)
+    assert said == ("its attribute user.x cannot be kept: No space left on device" if number == errno.ENOSPC else "")
+
+
+def test_attributes_have_bounds(tmp_path: pathlib.Path) -> None:
+    file = os.open(tmp_path, os.O_RDONLY)
+    names = [f"user.{number}" for number in range(40)] + ["user.a=b"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "listxattr", lambda _: names)
+        patch.setattr(os, "getxattr", lambda *_: bytes(1 << 16))
+        found, why = attributes.read(file)
+        assert 10 < len(found) < 17
+        assert why == "its extended attributes are more than 1 MiB"
+        patch.setattr(os, "getxattr", lambda *_: b"x")
+        found, why = attributes.read(file)
+        assert (len(found), why) == (40, "tar has no form for its attribute user.a=b")
+    os.close(file)
 
 
 def test_a_tree_comes_back_as_it_was(tmp_path: pathlib.Path, handles: int) -> None:

@@ -11,7 +11,10 @@ from engine.process import syscalls
 def test_it_has_its_arguments_and_environment_and_its_signals_as_at_a_login() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
-    script = f"exec >/proc/self/fd/{writing}; grep -E '^Sig(Blk|Ign)' /proc/$$/status; echo $0 $A; exit 3"
+    signals = "while read -r k v; do case $k in SigBlk:|SigIgn:) echo $k $v;; esac; done </proc/$$/status"
+    script = (
+        f"exec >/proc/self/fd/{writing}; {signals}; echo $0 $A; exit 3"  # a shell that forks blocks signals meanwhile
+    )
     before = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 30))
     ignored = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:

@@ -44,7 +44,10 @@ LATER = (
     "device_rules",
     "block_io",
 )
-LATER_LIMITS = ("reservation_bytes", "swappiness", "oom_kill_disable", "cpu_period_us", "cpu_quota_us")
+LATER_LIMITS = (
+    *("reservation_bytes", "swappiness", "oom_kill_disable", "cpu_period_us", "cpu_quota_us"),
+    *("rt_runtime_us", "rt_period_us"),
+)
 """What a ContainerConfig did not have once."""
 
 

@@ -1,0 +1,84 @@
+"""One container: its last run, and the state that follows from it.
+
+RUNNING while a shim says so; MADE where it never ran or where its end was planned; else EXITED. A run whose sandbox died without
+an exit record is lost: nobody knows its code.
+"""
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from engine import store
+from engine.process import wire
+from engine.types.configs import ContainerConfig
+from engine.types.infos import State
+from engine.types.parts import Limits, Restart
+
+HASTY_S = 10.0
+
+
+@dataclass(slots=True)
+class Container:
+    """One container as we know it. `process` while it runs; `exit` of the last run, None where nobody knows it."""
+
+    record: store.ContainerRecord
+    run: store.RunRecord | None = None
+    process: wire.Process | None = None
+    exit: wire.Exit | None = None
+    lost_at: float = 0.0
+    rebooted: bool = False
+    error: str = ""
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    in_force: tuple[Limits, bool] | None = None
+    in_force_at: float = 0.0
+
+    @property
+    def config(self) -> ContainerConfig:
+        return self.record.config
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None
+
+    @property
+    def state(self) -> State:
+        if self.process:
+            return State.RUNNING
+        if self.run is None or (self.exit and self.exit.planned):
+            return State.MADE
+        return State.MADE if self.rebooted and self._comes_back() else State.EXITED
+
+    def _comes_back(self) -> bool:
+        """After a reboot its policy starts it, as Docker's daemon does: one that the reboot ended has failed, and so has one that
+        nobody knows about."""
+        assert self.run is not None
+        policy = self.config.restart
+        match policy.name:
+            case Restart.ALWAYS | Restart.UNLESS_STOPPED:
+                return True
+            case Restart.ON_FAILURE:
+                has_failed = self.exit is None or self.exit.code != 0
+                return has_failed and (policy.max_attempts is None or self.run.restarts < policy.max_attempts)
+            case Restart.NO:
+                return False
+
+    @property
+    def ended_at(self) -> float:
+        return self.exit.ended_at if self.exit else self.lost_at
+
+    @property
+    def hasty(self) -> int:
+        """Exits in a row that came within HASTY_S of their start."""
+        if self.run is None or self.state is State.MADE:
+            return 0
+        if self.process:
+            return self.run.hasty
+        is_hasty = self.ended_at - self.run.started_at < HASTY_S and self.exit and not self.is_lost
+        return self.run.hasty + 1 if is_hasty else 0
+
+    @property
+    def is_lost(self) -> bool:
+        """It did not end by itself."""
+        if self.state is not State.EXITED or self.rebooted:
+            return False
+        return self.exit is None or bool(self.run and self.run.taken_along)

@@ -1,0 +1,28 @@
+"""What a spec asks of this machine that it has not got: told with its place in the file, before the daemon is asked for it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from specs import errors
+
+REAL_TIME = ("cpu_rt_runtime", "cpu_rt_period")
+WAY_OUT = "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}, without a budget of its own"
+
+
+def refusals(canonical: Mapping[str, Any]) -> Iterator[errors.SpecError]:
+    """What cannot be had, with its path in the document."""
+    asked = [(name, key) for name, said in canonical.get("services", {}).items() for key in REAL_TIME if said.get(key)]
+    if asked and (why := why_no_real_time()):
+        for name, key in asked:
+            yield errors.SpecError(("services", name, key), why, hint=WAY_OUT)
+
+
+def why_no_real_time() -> str:
+    """Why no container can have a budget of real-time CPU time here; "" if it can."""
+    from engine import errors as engine_errors
+    from engine.cgroups import layout, real_time
+
+    try:
+        return real_time.refusal(layout.detect())
+    except engine_errors.EngineError:
+        return ""  # the daemon says what is wrong with this machine

@@ -1,0 +1,35 @@
+"""Labs brought up whole, as a user does it: `make test-labs`. What they run on is fetched, or was.
+
+A cluster is brought up once for all tests of a file, in the order of the file: each leaves it usable.
+"""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.labs.hadoop_cluster import Cluster
+
+HERE = pathlib.Path(__file__).parent
+PARTS = "/var/cache/corral/labs"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(600), append=False)
+            if not os.environ.get("CORRAL_TEST_LABS"):
+                item.add_marker(pytest.mark.skip(reason="a cluster of JVMs: make test-labs"))
+
+
+@pytest.fixture(scope="module")
+def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The Hadoop lab, as `corral init` makes it with the words of the file's `INIT`."""
+    with corrals.get().lab("books") as lab:
+        lab.environment["CORRAL_LABS"] = os.environ.get("CORRAL_LABS", PARTS)
+        lab.corral("init", "hadoop", ".", *request.module.INIT, timeout=1800)
+        found = Cluster(lab)
+        found.up()
+        yield found

@@ -1,0 +1,184 @@
+"""The Hadoop lab is what the books say: real HDFS, YARN, MapReduce and Spark, whose nodes come, go and die."""
+
+import collections
+import os
+import pathlib
+import re
+import signal
+
+from tests.e2e.lab import eventually
+from tests.e2e.labs.hadoop_cluster import Cluster
+
+INIT = ("--workers", "3", "--memory", "6g")
+TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
+THREE = {f"worker-{number}.books" for number in (1, 2, 3)}
+
+
+def counted(lines: str) -> dict[str, int]:
+    return {word: int(count) for word, count in (line.rsplit("\t", 1) for line in lines.splitlines())}
+
+
+def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
+    assert cluster.live_datanodes() == THREE
+    assert cluster.running_nodemanagers() == THREE
+    assert cluster.beans("namenode", 9870, "NameNodeInfo")["Safemode"] == ""
+    cluster.run("hdfs dfs -mkdir /in && hdfs dfs -put - /in/text", stdin=TEXT)
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+
+
+def test_names_agree_both_ways_and_hadoop_insists_on_it(cluster: Cluster) -> None:
+    strict = "dfs.namenode.datanode.registration.ip-hostname-check"
+    assert cluster.run(f"hdfs getconf -confKey {strict}") == "true\n"
+    nodes = {
+        node: cluster.address(node) for node in ("namenode", "resourcemanager", "worker-1", "worker-2", "worker-3")
+    }
+    for asker in nodes:
+        assert cluster.run("hostname -f", node=asker) == f"{asker}.books\n"
+        for node, address in nodes.items():
+            there, back = cluster.run(
+                f"getent ahostsv4 {node}.books | head -n 1; getent hosts {address}", node=asker
+            ).splitlines()
+            assert (there.split()[0], back.split()[:2]) == (address, [address, f"{node}.books"])
+
+
+def test_every_jvm_knows_what_its_node_may_take(cluster: Cluster) -> None:
+    limits = {
+        name: int(mib) << 20
+        for name, mib in re.findall(r"(\w+)_MEMORY=(\d+)m", (cluster.lab.folder / ".env").read_text())
+    }
+    for node, port in (("namenode", 9870), ("resourcemanager", 8088), ("historyserver", 19888)):
+        heap = cluster.ask(node, port, "/jmx?qry=java.lang:type=Memory")["beans"][0]["HeapMemoryUsage"]["max"]
+        assert 0.3 < heap / limits[node.upper()] < 0.45
+    nodes = cluster.ask("resourcemanager", 8088, "/ws/v1/cluster/nodes")["nodes"]["node"]
+    assert {node["availMemoryMB"] + node["usedMemoryMB"] for node in nodes} == {(limits["WORKER"] >> 20) - 320}
+
+
+def test_daemons_share_one_archive_of_classes(cluster: Cluster) -> None:
+    """It is never needed: so nothing else would say that it is not used."""
+    for node in ("namenode", "resourcemanager", "historyserver", "worker-1"):
+        javas = cluster.run(
+            'for p in $(pgrep -x java); do grep -c "classes.jsa" /proc/$p/maps; done', node=node
+        ).split()
+        assert javas
+        assert all(map(int, javas))
+
+
+def test_mapreduce_counts_words(cluster: Cluster) -> None:
+    cluster.run("yarn jar $EXAMPLES wordcount /in /out")
+    assert counted(cluster.run("hdfs dfs -cat /out/part-r-*")) == collections.Counter(TEXT.split())
+    assert "Estimated value of Pi is 3.1" in cluster.run("yarn jar $EXAMPLES pi 3 1000")
+    eventually(lambda: list(cluster.finished_jobs().values()) == ["SUCCEEDED"] * 2)
+
+
+def test_what_a_task_wrote_is_kept_and_shown(cluster: Cluster) -> None:
+    job = sorted(cluster.finished_jobs())[0]
+    eventually(
+        lambda: "Counters" in cluster.run(f"yarn logs -applicationId {job.replace('job', 'application')}") or True
+    )
+
+
+def test_spark_runs_on_yarn(cluster: Cluster) -> None:
+    told = cluster.run(
+        "spark-submit /jobs/wordcount.py hdfs:///in/text hdfs:///spark-counts 2>/root/log || { cat /root/log; exit 1; }"
+    )
+    assert re.findall(r"(worker-\d)\S* read \d+ words", told), told
+    counts = (line.split(" ") for line in cluster.run("hdfs dfs -cat /spark-counts/part-*").splitlines())
+    words = collections.Counter(word.lower() for word in re.findall("[A-Za-z]+", TEXT))
+    assert {word: int(count) for count, word in counts} == words
+    cluster.run(
+        "spark-submit --deploy-mode cluster /jobs/wordcount.py hdfs:///in/text hdfs:///counts-of-cluster 2>/root/log"
+    )
+    assert "final status: SUCCEEDED" in cluster.run("cat /root/log")
+
+
+def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
+    for script, code in {
+        "hdfs dfs -test -e /in/text": 0,
+        "hdfs dfs -test -e /nothing": 1,
+        "hdfs dfs -cat /nothing": 1,
+        "hdfs dfs -frobnicate": 255,
+        "hdfs frobnicate": 1,
+        "hdfs": 1,
+        "hdfs --help": 0,
+        "hdfs fsck /": 0,
+        "hdfs dfsadmin -report": 0,
+        "yarn application -list": 0,
+        "yarn node -list -all": 0,
+        "mapred job -list all": 0,
+        "hadoop version": 0,
+        "hadoop classpath": 0,
+        "spark-submit --version": 0,
+    }.items():
+        cluster.run(script, code=code)
+
+
+def test_a_daemon_that_dies_comes_back_alone(cluster: Cluster) -> None:
+    def pid_of(daemon: str) -> str:
+        return cluster.run(f"cat /run/hadoop/{daemon}.pid || true", node="worker-2").strip()
+
+    datanode, nodemanager = pid_of("datanode"), pid_of("nodemanager")
+    cluster.run(f"kill -9 {nodemanager}", node="worker-2")
+    eventually(lambda: pid_of("nodemanager") not in ("", nodemanager))
+    eventually(lambda: cluster.running_nodemanagers() == THREE, 60)
+    assert pid_of("datanode") == datanode
+
+
+def test_the_blocks_of_a_dead_datanode_are_copied(cluster: Cluster) -> None:
+    cluster.run("hdfs --daemon stop datanode", node="worker-3")
+    eventually(lambda: cluster.live_datanodes() == THREE - {"worker-3.books"}, 60)
+    eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "unhealthy", 60)
+    eventually(lambda: "Under-replicated blocks:\t0" in cluster.run("hdfs fsck /"), 60)
+    cluster.run("hdfs --daemon start datanode", node="worker-3")
+    eventually(lambda: cluster.live_datanodes() == THREE, 60)
+    eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "healthy", 60)
+
+
+def test_nodes_join_and_leave_in_order(cluster: Cluster) -> None:
+    cluster.up("--scale", "worker=5")
+    five = THREE | {"worker-4.books", "worker-5.books"}
+    assert cluster.live_datanodes() == cluster.running_nodemanagers() == five
+    cluster.run("hdfs dfs -setrep -w 5 /in/text && hdfs dfs -setrep 2 /in/text")
+    told = cluster.run("leave worker-4 worker-5")
+    assert told.endswith("worker-4: has left\nworker-5: has left\n")
+    assert cluster.running_nodemanagers() == THREE
+    cluster.up("--scale", "worker=3")
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+    assert "is HEALTHY" in cluster.run("hdfs fsck /")
+    cluster.run("leave --nobody")
+    cluster.up("--scale", "worker=4")
+    assert cluster.running_nodemanagers() == THREE | {"worker-4.books"}
+    cluster.up("--scale", "worker=3")
+    eventually(lambda: cluster.live_datanodes() == THREE, 60)
+
+
+def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
+    jobs, name_space = cluster.finished_jobs(), cluster.beans("namenode", 9870, "NameNodeInfo")["ClusterId"]
+    cluster.lab.corral("down")
+    cluster.up()
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+    assert cluster.beans("namenode", 9870, "NameNodeInfo")["ClusterId"] == name_space
+    eventually(lambda: cluster.finished_jobs() == jobs)
+
+
+def test_a_lost_name_space_is_said_before_anything_starts(cluster: Cluster) -> None:
+    cluster.lab.corral("down")
+    kept = cluster.lab.owner.root / "volumes/books_namenode/_data/name"
+    kept.rename(kept.with_name("elsewhere"))
+    refused = cluster.lab.corral("up", "-d", "--wait", code=1, timeout=60)
+    assert "container:namenode/pre_start-0 exited 1" in refused.stderr
+    assert "The name space of HDFS is gone" in cluster.lab.out("logs", "--no-log-prefix", "namenode")
+    assert cluster.lab.states().get("worker-1") != "running"
+    kept.with_name("elsewhere").rename(kept)
+    cluster.up()
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+
+
+def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
+    """Half a name space is none: what is there is whole."""
+    cluster.lab.corral("down", "-v")
+    with cluster.lab.popen("up", "-d", "--wait") as up:
+        found = eventually(lambda: cluster.lab.ps().get("namenode-pre_start-0", {}).get("Pid"), 30)
+        os.kill(int(found), signal.SIGKILL)
+        up.wait(200)
+    cluster.up()
+    cluster.run("hdfs dfs -ls /tmp")
