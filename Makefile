@@ -60,10 +60,10 @@ fuzz: .venv/dev ## files of ours spoilt, requests and texts made up: twenty time
 	CORRAL_FUZZ=20 $(BIN)/python -m pytest -q --timeout 3600 -m "not root" -k fuzz tests
 	CORRAL_FUZZ=40 $(BIN)/python -m pytest -q --timeout 3600 tests/e2e/test_distrust.py
 
-test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboots, neighbours (root; 10 minutes; log below artifacts/guests)
+test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboots, neighbours, keys, attacks (root; 25 minutes; log below artifacts/guests)
 	@./tools/system-packages qemu-system-x86 mmdebstrap e2fsprogs
 	@mkdir -p artifacts/guests
-	set -o pipefail; CORRAL_GUESTS=1 $(BIN)/python -m pytest -v tests/guests/debian 2>&1 | tee artifacts/guests/log
+	set -o pipefail; CORRAL_GUESTS="$${CORRAL_GUESTS:-1}" $(BIN)/python -m pytest -v tests/guests/debian 2>&1 | tee artifacts/guests/log
 
 test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
 	CORRAL_LEAK_CYCLES=200 $(BIN)/python -m pytest -q tests/e2e/test_leaks.py

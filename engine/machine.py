@@ -16,6 +16,8 @@ from engine.network import bridges
 from engine.process.wire import DOCKER_CAPABILITIES
 from engine.zygote import Zygote
 
+SECCOMP_FILE = "seccomp.bpf"
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -56,6 +58,7 @@ class Machine:
                     links=links,
                     seccomp=_seccomp(run),
                 )
+            _tidy(run)
 
 
 def _leave(pid: int) -> None:
@@ -74,10 +77,20 @@ def _locked(root: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _tidy(run: str) -> None:
+    """Take away of the run folder what nothing that lives on needs; the next one makes it again."""
+    try:
+        for kind in ("endpoints", "networks", "sandboxes"):
+            os.rmdir(os.path.join(run, kind))
+        os.unlink(os.path.join(run, SECCOMP_FILE))
+    except OSError:
+        pass  # something is in use, or was never made
+
+
 def _seccomp(run: str) -> DefaultFilter:
     """Compile the default profile into a file that every shim reads."""
     names = frozenset(f"CAP_{name}" for name in DOCKER_CAPABILITIES)
     program = seccomp.compile(seccomp.default_profile(), names, platform.machine())
-    found = DefaultFilter(os.path.join(run, "seccomp.bpf"), program)
+    found = DefaultFilter(os.path.join(run, SECCOMP_FILE), program)
     store.replace(found.path, program)
     return found

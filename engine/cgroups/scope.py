@@ -19,12 +19,15 @@ from engine.errors import EngineError
 
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 SLICE = "system.slice"
-PROPERTIES = ("Delegate=yes", "TasksMax=infinity", "DefaultDependencies=no")
-"""The last: a machine that goes down would tell all of it to end at once, beside the daemon, which does that better. The slice
-must be one that is never stopped."""
+PROPERTIES = ("Delegate=yes", "TasksMax=infinity", "TimeoutStopSec=10", "DefaultDependencies=no")
+"""One that is stopped by hand sends SIGTERM, which most first processes of containers ignore: they get as long as a stop gives
+them, not systemd's minute and a half. The last: a machine that goes down would tell all of it to end at once, beside the daemon,
+which does that better. The slice must be one that is never stopped."""
 
 HOLDERS = "supervisor"
 START_S = 30.0
+GOING_S = 1.0
+"""What is told to end by SIGTERM has ended long before that, but for what does not listen."""
 
 
 def is_needed(layout: Layout) -> bool:
@@ -41,11 +44,20 @@ class Scope:
         self._directory = os.path.join(v2, self.parent)
 
     def hold(self, pid: int) -> None:
-        """Move the process there, into a new scope if there is none. Blocks: 0.05 s for a new one. Raises EngineError."""
+        """Move the process there, into a new scope if there is none. Blocks: 0.05 s for a new one. Raises EngineError: also where
+        systemd is stopping the scope, which would end whoever came into it now."""
+        if not signals.wait_until(lambda: not self._is_going(), GOING_S):
+            raise EngineError(f"cannot join the scope {self._name}: systemd is stopping it")
         try:
             self._move(pid)
         except OSError:
             self._make(pid)
+
+    def _is_going(self) -> bool:
+        if not os.path.isdir(self._directory):
+            return False
+        argv = ["systemctl", "show", "--property=ActiveState", "--value", self._name]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip() == "deactivating"
 
     def _move(self, pid: int) -> None:
         holders = os.path.join(self._directory, HOLDERS)

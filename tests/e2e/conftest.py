@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import slowness
 from tests.e2e.lab import Corral, Lab
 from tests.e2e.machine import Machine
 
@@ -83,7 +84,12 @@ class Corrals:
                 corral.machine.close()
 
 
-@pytest.fixture(scope="module")
+def lifetime(fixture_name: str, config: pytest.Config) -> str:
+    """Of a corral: the tests of one file. A daemon starts in a second, or in half a minute on an emulated machine."""
+    return "module" if slowness.FACTOR == 1 else "session"
+
+
+@pytest.fixture(scope=lifetime)
 def corrals(rootfs: pathlib.Path) -> Iterator[Corrals]:
     found = Corrals(rootfs)
     yield found

@@ -1,6 +1,7 @@
 """Two containers on the machine's own network: up, ps, exec, logs, stop, start, down."""
 
 import json
+import os
 import pathlib
 
 import pytest
@@ -34,6 +35,13 @@ def test_up_starts_what_is_declared_and_down_leaves_nothing(lab: Lab) -> None:
     assert lab.ps() == {}
     for line in found.values():
         assert not pathlib.Path(f"/proc/{line['Pid']}").exists()
+
+
+def test_a_daemon_that_ends_with_nothing_to_keep_leaves_its_run_folder_empty(lab: Lab) -> None:
+    lab.up(TWO)
+    lab.corral("down", "-v", "-t", "0")
+    lab.corral("daemon", "stop")
+    assert os.listdir(lab.run_folder) == []
 
 
 def test_a_second_up_does_nothing_and_plan_says_so(lab: Lab) -> None:

@@ -55,7 +55,7 @@ def test_it_works_as_any_other(lab: Lab) -> None:
     assert lab.exec("web", "id", "-u") == "0\n"
     eventually(lambda: lab.ps()["web-1"]["Health"] == "healthy")
     assert "hello" in lab.exec("client", "wget", "-qO-", "http://web/index.html")
-    assert "hello" in lab.machine.sh("wget -qO- http://127.0.0.1:18080/index.html")
+    assert "hello" in lab.machine.sh("busybox wget -qO- http://127.0.0.1:18080/index.html")
     assert lab.exec("web", "cat", "/data/from-image") == "image\n"
     lab.exec("web", "sh", "-c", "echo x > /data/ours; chown 1000:1000 /data/ours; echo y > /etc/mine")
     assert lab.exec("client", "stat", "-c", "%u:%g", "/data/ours", "/data/from-image") == "1000:1000\n0:0\n"

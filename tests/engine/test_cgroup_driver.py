@@ -165,6 +165,7 @@ def test_what_runs_real_time_keeps_its_budget(host: Host, found: layout.Layout) 
     assert host.driver.read(paths, limits) == limits
 
 
+@pytest.mark.key("services.mem_limit", "services.memswap_limit")
 def test_a_process_that_needs_more_memory_than_its_limit_is_killed_and_counted(host: Host) -> None:
     paths = host.create(Limits(memory_bytes=32 * MB, memswap_bytes=32 * MB))
     assert host.driver.oom_kills(paths) == 0
@@ -182,6 +183,7 @@ def test_memory_without_more_words_allows_as_much_swap_again(host: Host) -> None
     assert int(both) == (128 * MB if host.layout.v1_of("memory") else 64 * MB)
 
 
+@pytest.mark.key("services.pids_limit")
 def test_no_more_processes_than_the_limit(host: Host) -> None:
     paths = host.create(Limits(pids=5))
     child = host.python(
@@ -194,6 +196,7 @@ def test_no_more_processes_than_the_limit(host: Host) -> None:
     host.driver.kill(paths)
 
 
+@pytest.mark.key("services.cpus")
 def test_cpu_time_is_throttled(host: Host) -> None:
     paths = host.create(Limits(cpus=0.2))
     host.run(paths, "import time\nend = time.monotonic() + 0.7\nwhile time.monotonic() < end: pass")
@@ -202,6 +205,7 @@ def test_cpu_time_is_throttled(host: Host) -> None:
     assert host.text(paths, "cpu.cfs_quota_us", "cpu.max").split()[0] == "20000"
 
 
+@pytest.mark.key("services.cpu_shares")
 def test_cpu_shares_keep_their_default_on_both_scales(host: Host) -> None:
     on_v2 = "cpu" in host.layout.v2_controllers
     default, half = host.create(), host.create(Limits(cpu_shares=512))
@@ -250,6 +254,7 @@ def test_any_device_may_be_made_but_not_opened(host: Host, tmp_path: Path) -> No
     assert (code, output) == (0, "denied\n")
 
 
+@pytest.mark.key("services.device_cgroup_rules")
 def test_devices_change_under_a_running_process(host: Host) -> None:
     paths = host.create()
     child = host.python(

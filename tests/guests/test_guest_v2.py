@@ -95,6 +95,7 @@ def test_a_delegated_container_cannot_lift_its_own_limit() -> None:
     subject.remove(paths)
 
 
+@pytest.mark.key("services.mem_reservation", "services.cpu_period", "services.cpu_quota")
 def test_reservation_period_and_quota_are_in_force_and_read_back() -> None:
     subject = driver.Driver(layout.detect(), "corral/0a1b")
     limits = Limits(memory_bytes=1 << 24, reservation_bytes=1 << 23, cpu_period_us=50_000, cpu_quota_us=20_000)
@@ -111,6 +112,7 @@ def test_reservation_period_and_quota_are_in_force_and_read_back() -> None:
         subject.remove(paths)
 
 
+@pytest.mark.key("services.mem_swappiness", "services.oom_kill_disable")
 @pytest.mark.parametrize("limits", [Limits(swappiness=7), Limits(oom_kill_disable=True)])
 def test_what_only_v1_has_is_refused_by_name(limits: Limits) -> None:
     subject = driver.Driver(layout.detect(), "corral/0a1b")

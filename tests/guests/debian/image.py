@@ -22,7 +22,7 @@ TOP = Path(__file__).resolve().parents[3]
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 SYSTEM = ("systemd", "systemd-sysv", "dbus", "python3", "kmod", "procps", "iproute2", "iptables", "busybox-static")
-TOOLS = ("iputils-ping", "nftables", "socat", "binutils")
+TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server")
 OTHERS = ("docker.io", "podman", "containernetworking-plugins", "ufw", "firewalld")
 """Who corral lives beside; none of them starts by itself."""
 
@@ -54,6 +54,12 @@ ALSO_QUIET = (
     "podman-auto-update.service",
     "podman-auto-update.timer",
     "e2scrub_reap.service",
+    "nfs-server.service",
+    "nfs-client.target",
+    "nfs-blkmap.service",
+    "rpcbind.service",
+    "rpcbind.socket",
+    "rpc-statd-notify.service",
 )
 COMMAND = """#!/bin/sh
 exec /usr/bin/python3 -m orchestrator "$@"

@@ -107,6 +107,9 @@ def test_the_scope_ended_by_hand_ends_all_and_the_daemon_brings_it_back(guest: G
     guest.sh(f"test ! -d /proc/{before}")
     guest.eventually(ASK, "web")
     assert properties(guest.sh(SCOPE))["ActiveState"] == "active"
+    assert "timed out" not in guest.sh("journalctl -b -o cat -u 'corral-*.scope'"), (
+        "nobody came into it while it was going"
+    )
 
 
 def test_two_corrals_are_two_units(guest: Guest, lab: str) -> None:

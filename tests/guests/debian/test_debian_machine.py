@@ -1,0 +1,93 @@
+"""What containers use of the machine's: its journal as a log driver, and a share of its NFS server's."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guests.debian.guest import Guest
+
+JOURNAL = "/srv/journal"
+WRITES = """
+services:
+  a:
+    image: host
+    init: true
+    command: [sh, -c, "echo first; echo bad >&2; printf '%s' unfinished; exec sleep 10000"]
+    labels: {team-name: red, other: x}
+    environment: {STAGE: one}
+    logging: {driver: journald, options: {tag: "{{.Name}}", labels: team-name, env: STAGE}}
+"""
+
+SHARE = "/srv/share"
+SHARES = """
+services:
+  a: {image: host, init: true, command: sleep 10000, network_mode: none, volumes: ["share:/s"]}
+  b: {image: host, init: true, command: sleep 10000, volumes: ["share:/s:ro"]}
+volumes: {share: {driver_opts: {type: nfs4, device: ":/srv/export", o: "addr=127.0.0.1,vers=4.2,noatime"}}}
+"""
+
+
+def entries(guest: Guest, *matches: str) -> dict[str, dict[str, str]]:
+    """Mapping from message to the entry of the journal, of those that match."""
+    said = guest.sh(f"journalctl -o json --no-pager {' '.join(matches)}")
+    return {entry["MESSAGE"]: entry for entry in map(json.loads, said.splitlines()) if "MESSAGE" in entry}
+
+
+@pytest.mark.key("services.logging", "services.logging.driver", "services.logging.options")
+@pytest.mark.key("services.logging.options.tag", "services.logging.options.labels", "services.logging.options.env")
+def test_the_journal_has_each_line_with_its_fields(guest: Guest) -> None:
+    guest.sh(f"mkdir -p {JOURNAL} && cat >{JOURNAL}/compose.yaml", stdin=WRITES)
+    guest.sh("corral up -d", directory=JOURNAL)
+    guest.eventually("journalctl -o cat --no-pager CONTAINER_NAME=journal-a-1", "bad\n")
+    found = entries(guest, "CONTAINER_NAME=journal-a-1")
+    uid = json.loads(guest.sh("corral ps --format json", directory=JOURNAL))["ID"]
+    assert (found["first"]["PRIORITY"], found["bad"]["PRIORITY"]) == ("6", "3")
+    for entry in (found["first"], found["bad"]):
+        assert (entry["CONTAINER_TAG"], entry["SYSLOG_IDENTIFIER"]) == ("journal-a-1", "journal-a-1")
+        assert entry["CONTAINER_ID"] == uid
+        assert entry["CONTAINER_ID_FULL"].startswith(uid)
+        assert entry["IMAGE_NAME"] == "host"
+        assert (entry["TEAM_NAME"], entry["STAGE"]) == ("red", "one")
+        assert "OTHER" not in entry
+        assert entry["_TRANSPORT"] == "journal"
+    assert entries(guest, f"CONTAINER_ID={uid}").keys() >= {"first", "bad"}
+    assert "first" in guest.sh("corral logs", directory=JOURNAL), "and corral shows it, too"
+
+
+def test_what_was_written_while_no_daemon_ran_comes_later_and_what_is_removed_has_been_sent(guest: Guest) -> None:
+    guest.sh("corral daemon stop")
+    pid = guest.sh("pgrep -xf 'sleep 10000'").split()[0]
+    guest.sh(f"echo ' while nobody looked' >/proc/{pid}/fd/1")
+    assert "nobody looked" not in guest.sh("journalctl -o cat --no-pager CONTAINER_NAME=journal-a-1")
+    guest.sh("corral ps", directory=JOURNAL)
+    guest.eventually("journalctl -o cat --no-pager CONTAINER_NAME=journal-a-1", "nobody looked")
+    guest.sh("corral exec -T a sh -c 'echo last >/proc/1/fd/1'; corral down -t 1", directory=JOURNAL)
+    found = guest.sh("journalctl -o cat --no-pager CONTAINER_NAME=journal-a-1").splitlines()
+    assert [found.count(line) for line in ("first", "bad", "last")] == [1, 1, 1]
+
+
+@pytest.fixture
+def server(guest: Guest) -> Iterator[None]:
+    """An NFS server for nobody but the machine itself."""
+    guest.sh("mkdir -p /srv/export && echo shared >/srv/export/file")
+    guest.sh("echo '/srv/export 127.0.0.1(rw,no_root_squash,no_subtree_check)' >/etc/exports")
+    guest.sh("systemctl start nfs-server && exportfs -v | grep -q /srv/export")
+    yield
+    guest.sh("systemctl stop nfs-server")
+
+
+@pytest.mark.key("volumes.driver_opts")
+def test_a_volume_may_be_a_share_of_a_server_that_only_the_machine_reaches(guest: Guest, server: None) -> None:
+    guest.sh(f"mkdir -p {SHARE} && cat >{SHARE}/compose.yaml", stdin=SHARES)
+    guest.sh("corral up -d", directory=SHARE)
+    for service in ("a", "b"):
+        assert guest.sh(f"corral exec -T {service} cat /s/file", directory=SHARE) == "shared\n"
+    mounts = guest.sh("corral exec -T a grep ' /s ' /proc/self/mounts", directory=SHARE)
+    assert mounts.startswith(":/srv/export /s nfs4 rw,")
+    assert "noatime" in mounts
+    guest.sh("corral exec -T a touch /s/from-a && test -e /srv/export/from-a", directory=SHARE)
+    guest.sh("corral exec -T b touch /s/from-b", directory=SHARE, code=1)
+    assert "nfs4" not in guest.sh("cat /proc/mounts"), "it is mounted in the containers alone"
+    guest.sh("corral down -v -t 1", directory=SHARE)
+    assert guest.sh("ls /srv/export") == "file\nfrom-a\n", "what is the server's stays"
