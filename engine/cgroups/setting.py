@@ -57,7 +57,7 @@ def write_each(path: str, texts: Sequence[str]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         for text in texts:
-            os.write(descriptor, text.encode("ascii"))
+            os.write(descriptor, text.encode("ascii") or b"\n")  # nothing at all would not reach the kernel
     finally:
         os.close(descriptor)
 

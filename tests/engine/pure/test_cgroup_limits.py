@@ -324,3 +324,11 @@ def test_the_curve_goes_through_its_three_points() -> None:
 def test_lists_of_cpus(cpus: frozenset[int]) -> None:
     assert setting.cpus_of(setting.cpus_text(cpus)) == cpus
     assert setting.cpus_text(frozenset({0, 1, 2, 5, 7, 8})) == "0-2,5,7-8"
+
+
+def test_an_empty_text_is_written_too(tmp_path: Path) -> None:
+    """The kernel hears nothing of a write of no bytes, and a cpuset is taken back by an empty text."""
+    file = tmp_path / "cpuset.cpus"
+    file.write_text("1\n")
+    setting.write(str(file), "")
+    assert file.read_text() == "\n"
