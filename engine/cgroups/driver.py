@@ -126,7 +126,7 @@ class Driver:
             self._budgets.make_room(paths.path, limits)
             for directory, wanted in self._settings(paths, limits):
                 if wanted.is_asked:
-                    setting.put(directory, wanted)
+                    _put(paths, directory, wanted)
             self.set_devices(paths, rules)
             if has_block_io:
                 self._put_block_io(paths, block_io)
@@ -148,11 +148,11 @@ class Driver:
                 if now == wanted.text or (now is None and wanted.optional):
                     continue
                 self._refuse(directory, wanted)
-                setting.put(directory, wanted)
+                _put(paths, directory, wanted)
                 done.append((directory, replace(wanted, text=now if now is not None else wanted.default)))
         except EngineError:
             for directory, before in reversed(done):
-                setting.put(directory, before)
+                _put(paths, directory, before)
             raise
         finally:
             self._budgets.give_back(paths.path)
@@ -342,11 +342,17 @@ def _check_values(limits: Limits) -> None:
         raise TerminalEngineError(f"cannot set cpuset to {limits.cpuset!r}: not a list like 0-2,4") from None
 
 
+def _put(paths: Paths, directory: str, wanted: Setting) -> None:
+    put = v2.put if directory == paths.v2_directory else setting.put
+    put(directory, wanted)
+
+
 def _now(paths: Paths, directory: str, wanted: Setting) -> str | None:
     """What the file says, in the form of the setting's text; None where there is no such file."""
-    canonical = v2.canonical if directory == paths.v2_directory else v1.canonical
     try:
-        return canonical(wanted.file, setting.read(f"{directory}/{wanted.file}"))
+        if directory == paths.v2_directory:
+            return v2.read(directory, wanted)
+        return v1.canonical(wanted.file, setting.read(f"{directory}/{wanted.file}"))
     except FileNotFoundError:
         if not os.path.isdir(directory):
             raise EngineError(f"cannot read {wanted.field}: cgroup {directory} is gone") from None

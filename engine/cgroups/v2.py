@@ -8,7 +8,7 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.cgroups import setting, signals
 from engine.cgroups.setting import Setting
@@ -19,6 +19,7 @@ from engine.types.parts import Limits
 CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 """Those whose limits we set; others are not switched on for our sake."""
 
+CPUS = "cpuset.cpus"
 PERIOD_US = 100_000  # the kernel's default; Docker's too
 OOM_KEY = "oom_kill"
 
@@ -88,13 +89,37 @@ def _settings_of(limits: Limits) -> Iterator[Setting]:
     period = limits.cpu_period_us or PERIOD_US
     yield Setting(setting.cpu_fields(limits)[1], "cpu", "cpu.max", f"{quota} {period}", f"max {PERIOD_US}")
     yield Setting("cpu_shares", "cpu", "cpu.weight", str(weight_of(limits.cpu_shares)), "100")
-    yield Setting("cpuset", "cpuset", "cpuset.cpus", setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
+    yield Setting("cpuset", "cpuset", CPUS, setting.cpus_text(setting.cpus_of(limits.cpuset)), "")
     yield Setting("pids", "pids", "pids.max", str(limits.pids or "max"), "max")
+
+
+def read(directory: str, wanted: Setting) -> str:
+    """What the file says, in the form of the setting's text. Raises OSError."""
+    text = canonical(wanted.file, setting.read(f"{directory}/{wanted.file}"))
+    return "" if _asks_for_all(wanted) and text == _cpus_above(directory) else text
+
+
+def put(directory: str, wanted: Setting) -> None:
+    """As `setting.put`. The kernel takes no CPUs back where processes run on some: all that are above say the same."""
+    try:
+        has_some = _asks_for_all(wanted) and read(directory, wanted)
+        wanted = replace(wanted, text=_cpus_above(directory)) if has_some else wanted
+    except OSError as error:
+        raise EngineError(f"cannot take back {wanted.field} of {directory}: {error.strerror}") from error
+    setting.put(directory, wanted)
+
+
+def _asks_for_all(wanted: Setting) -> bool:
+    return wanted.file == CPUS and not wanted.text
+
+
+def _cpus_above(directory: str) -> str:
+    return canonical(CPUS, setting.read(os.path.join(os.path.dirname(directory), "cpuset.cpus.effective")))
 
 
 def canonical(file: str, text: str) -> str:
     """The kernel's text in the one form that `settings` uses."""
-    if file == "cpuset.cpus":
+    if file == CPUS:
         return setting.cpus_text(setting.cpus_of(text))
     return text
 

@@ -332,3 +332,19 @@ def test_an_empty_text_is_written_too(tmp_path: Path) -> None:
     file.write_text("1\n")
     setting.write(str(file), "")
     assert file.read_text() == "\n"
+
+
+def test_a_cpuset_is_taken_back_by_giving_all_that_is_above(tmp_path: Path) -> None:
+    """The kernel refuses an empty set where processes run (ENOSPC)."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "cpuset.cpus.effective").write_text("0-3\n")
+    file = tmp_path / "a" / "cpuset.cpus"
+    file.write_text("1\n")
+    wanted = setting.Setting("cpuset", "cpuset", "cpuset.cpus", "", "")
+    v2.put(str(tmp_path / "a"), wanted)
+    assert file.read_text() == "0-3"
+    assert v2.read(str(tmp_path / "a"), wanted) == ""
+    asked = setting.Setting("cpuset", "cpuset", "cpuset.cpus", "0-3", "")
+    assert v2.read(str(tmp_path / "a"), asked) == "0-3"
+    with pytest.raises(EngineError, match="cannot take back cpuset"):
+        v2.put(str(tmp_path / "b"), wanted)
