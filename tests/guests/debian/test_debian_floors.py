@@ -43,7 +43,7 @@ def shared_out() -> list[list[str]]:
     lanes: list[list[str]] = [[] for _ in range(LANES)]
     for file in sorted(floors.chosen(), key=lambda file: -len(floors.tests_of(file))):
         min(lanes, key=slow_ones).extend(floors.tests_of(file))
-    return lanes
+    return [lane for lane in lanes if lane]
 
 
 def slow_ones(tests: list[str]) -> int:
