@@ -106,8 +106,14 @@ def test_a_replica_that_comes_back_finds_its_data(lab: Lab) -> None:
     assert lab.out("volume", "ls", "-q").split() == names
     lab.corral("volume", "prune", "-f")
     assert lab.out("volume", "ls", "-q").split() == names, "it is kept for whoever comes back"
+    assert "declared by project" in lab.refusal("volume", "rm", names[1])
     lab.up(ENSEMBLE)
     assert pathlib.Path(f"/proc/{pid(lab, 3)}/root/data/zk/myid").read_text() == "3"
+    lab.up(ENSEMBLE.replace("scale: 3", "scale: 2"))
+    lab.corral("volume", "rm", names[2])
+    assert lab.out("volume", "ls", "-q").split() == names[:2], "whoever names it means it"
+    lab.up(ENSEMBLE)
+    assert not pathlib.Path(f"/proc/{pid(lab, 3)}/root/data/zk/myid").exists()
     lab.up(ENSEMBLE.replace("scale: 3", "scale: 1"))
     lab.corral("down", "-v")
     assert lab.out("volume", "ls", "-q").split() == []
