@@ -10,7 +10,7 @@ from functools import cached_property
 import networkx
 
 from reconciler.errors import Conflict, Ring
-from reconciler.resource import Depth, Edge, Resource
+from reconciler.resource import Edge, Resource
 
 Graph = networkx.DiGraph
 
@@ -56,8 +56,7 @@ class DesiredState:
         graph = Graph()
         graph.add_nodes_from(self.wanted)
         for resource_id, want in self.wanted.items():
-            if want.depth < Depth.GONE:  # what is to go waits for nobody
-                graph.add_edges_from((resource_id, edge.to) for edge in want.edges)
+            graph.add_edges_from((resource_id, edge.to) for edge in want.edges)
         return graph
 
     @cached_property
