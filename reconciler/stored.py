@@ -12,7 +12,7 @@ from reconciler.errors import DeclareError
 from reconciler.leases import Leases
 from reconciler.overlay import UPDATABLE, Json, Overlay, key_of
 from reconciler.resource import Depth, Edge, Gates, Needs
-from specs import namespaces
+from specs import bodies, namespaces
 
 MACHINE = "_machine"
 """The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
@@ -174,7 +174,9 @@ class Stored:
     def _is_joined(self, service: str, network: str) -> bool:
         refuse_unknown(self.canonical(), (service,))
         wanted = self.overlay.over(self.canonical())
-        return key_of(wanted, network) in wanted["services"][service].get("networks", {})
+        said = wanted["services"][service]
+        every = (said, *said.get("replicas", {}).values())
+        return any(key_of(wanted, network) in body.get("networks", {}) for body in every)
 
     def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
         """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""
@@ -259,8 +261,12 @@ def _needed(service: Json) -> set[str]:
 
 def without_needing(service: Json, unsaid: Set[str]) -> Json:
     """The service, not waiting for any of these: they are in the file, but nobody asked for them."""
-    if unsaid.isdisjoint(_needed(service)):
-        return service
-    depends_on = {name: how for name, how in service.get("depends_on", {}).items() if name not in unsaid}
-    links = [text for text in service.get("links", ()) if text.partition(":")[0] not in unsaid]
-    return {**service, "depends_on": depends_on, "links": links}
+
+    def without(body: Json) -> Json:
+        if unsaid.isdisjoint(_needed(body)):
+            return body
+        depends_on = {name: how for name, how in body.get("depends_on", {}).items() if name not in unsaid}
+        links = [text for text in body.get("links", ()) if text.partition(":")[0] not in unsaid]
+        return {**body, "depends_on": depends_on, "links": links}
+
+    return bodies.changed(service, without)

@@ -54,7 +54,18 @@ def _short(number: float) -> str:
 
 
 def _service(service: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _FORMS[key](service[key]) if key in _FORMS else service[key] for key in sorted(service)}
+    """Without what follows from the rest: what each replica is."""
+    shown = sorted(service.keys() - {"replicas"})
+    return {key: _FORMS[key](service[key]) if key in _FORMS else service[key] for key in shown}
+
+
+def _only_ours(value: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _sorted(value)
+    if len(templates := shown.get("replica", ())) == 1:
+        shown["replica"] = templates[0]
+    if "leave" in shown:
+        shown["leave"] = {key: duration(item) if key == "timeout" else item for key, item in shown["leave"].items()}
+    return shown
 
 
 def _healthcheck(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +115,7 @@ _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "sysctls": _sorted,
     "ulimits": _sorted,
     "volumes": _volumes,
+    "x-corral": _only_ours,
 }
 
 

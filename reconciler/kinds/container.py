@@ -10,7 +10,7 @@ from math import inf
 
 from engine.types.configs import Config, ContainerConfig
 from engine.types.infos import ContainerInfo, Joined, Look, State
-from engine.types.parts import VolumeMount
+from engine.types.parts import Leave, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart, sharing
 from reconciler.kind import Things
@@ -72,23 +72,28 @@ def declare(wish: Wish) -> Iterator[Resource]:
         )
         if service.pre_start:
             yield from init_steps.declare(wish, slot, service, edges)
+    for config, edges in wish.leaving:
+        leave = wish.project.services[config.service].x_corral.leave
+        if leave is not None:
+            said = Leave(container_config.hook_of(leave), leave.timeout)
+            yield Resource(id_of(config.slot), config, edges, Depth.GONE, leave=said)
 
 
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
     yield Edge(image.id_of(service.image))
-    keys = volume.keys_of(wish)
+    keys = volume.keys_of(wish, {1, slot.number})
     mounts = container_mounts.mounts_of(wish, slot)
     used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
     yield from (Edge(volume.id_of(key)) for key in sorted(used))
     owner = sharing.owner_of(wish, slot, "network_mode")
     yield Edge(sandbox.id_of(owner.name), gates=Gates.START, rigid=Depth.STOP)
-    for key in sorted(wish.project.services[owner.service].networks):
+    for key in sorted(wish.service_of(owner).networks):
         yield Edge(endpoint.id_of(owner.name, key), gates=Gates.START)
     needed = sharing.namespaces_of(wish, slot, service).others
     yield from (Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP) for name in needed)
     yield from map(init_steps.edge_to, init_steps.steps_before(wish, slot, service, len(service.pre_start)))
-    for other, dependency in sorted(dependencies_of(service).items()):
+    for other, dependency in sorted(dependencies_of(wish.project.services[slot.service]).items()):
         for target in wish.slots.get(other, ()):
             if not (dependency.implied and target.name in needed):
                 yield edge_to(target, dependency)

@@ -530,6 +530,18 @@ SERVICE = (
         "`c 1:3 rwm`; `a` is both kinds, `*` any number",
         {"device_cgroup_rules": ["c 1:3 r"]},
     ),
+    Row("services.x-corral", "what only corral knows of a service", {}),
+    Row(
+        "services.x-corral.replica",
+        "a partial service, laid over it for each of its replicas: [Replicas that differ](#replicas-that-differ)",
+        {},
+    ),
+    Row(
+        "services.x-corral.leave",
+        "a command that runs in a replica that goes because of a smaller scale, before it is stopped: [Hooks](#hooks)",
+        {"x-corral": {"leave": {"command": ["true"]}}},
+    ),
+    Row("services.x-corral.leave.timeout", "10 minutes unless given", {}),
 )
 
 NETWORK = (
@@ -594,6 +606,12 @@ VOLUME = (
     ),
     Row("volumes.external", "one that a command or another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
+    Row("volumes.x-corral", "what only corral knows of a volume", {}),
+    Row(
+        "volumes.x-corral.each",
+        "`replica`: one volume for each replica of the services that mount it: [Replicas that differ](#replicas-that-differ)",
+        {"x-corral": {"each": "replica"}},
+    ),
 )
 CONTENT = (
     Row("configs.name", "kept, means nothing", {"name": "n"}),
