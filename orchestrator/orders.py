@@ -14,7 +14,7 @@ import anyio
 from engine import errors as engine_errors
 from engine.api import Command, Copying
 from engine.types.infos import ContainerInfo, Look, State
-from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
+from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records, urls
 from orchestrator.projects import Projects
 from reconciler import claims, forecast, render
 from reconciler.actual import ActualState
@@ -293,10 +293,18 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
     records.check_name(name)
     look = await projects.engine.look(name)
     try:
-        again = projects.known(name).restarting()
+        kept = projects.known(name)
     except (errors.NotFound, errors.Damaged):
-        again = []
-    return listing.rows_of(look, name, health=projects.monitor.records(), restarting=again, now=projects.clock())
+        return listing.rows_of(look, name, health=projects.monitor.records(), now=projects.clock())
+    pages = urls.of_look(look, kept.stored.canonical(), named=False)
+    return listing.rows_of(
+        look,
+        name,
+        health=projects.monitor.records(),
+        pages=pages,
+        restarting=kept.restarting(),
+        now=projects.clock(),
+    )
 
 
 async def containers(projects: Projects, name: str) -> protocol.Containers:

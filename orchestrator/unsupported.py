@@ -50,6 +50,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "start": "",
         "restart": "",
         "kill": "--remove-orphans",
+        "urls": "",
         "port": "",
         "pause": "",
         "unpause": "",

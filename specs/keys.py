@@ -142,6 +142,9 @@ LOGGING = Keys({"driver": TEXT, "options": Keys(dict.fromkeys(_LOG_OPTIONS.split
 ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 
 HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
+ONLY_OURS = Keys({"pages": Entries(_INTEGER_OR_TEXT)})
+"""What only corral knows of a service."""
+
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
 _SERVICE_LATER = """
@@ -253,6 +256,7 @@ SERVICE = Keys(
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
         "working_dir": TEXT,
+        "x-corral": ONLY_OURS,
     },
     later=frozenset(_SERVICE_LATER.split()),
 )

@@ -174,6 +174,12 @@ class InitStep(strict.Model):
     per_replica: bool = False
 
 
+class OnlyOurs(strict.Model):
+    """What only corral knows of a service. `pages`: by title "PORT" or "PORT/PATH", see `specs.pages`."""
+
+    pages: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
 class Service(strict.Model):
     """One service.
 
@@ -266,6 +272,7 @@ class Service(strict.Model):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opt: tuple[str, ...] = ()
+    x_corral: OnlyOurs = pydantic.Field(OnlyOurs(), alias="x-corral")
 
 
 def slot_names(service_name: str, scale: int | None) -> tuple[str, ...]:

@@ -532,6 +532,15 @@ SERVICE = (
     ),
 )
 
+ONLY_OURS = (
+    Row("services.x-corral", "what only corral knows", {"x-corral": {}}),
+    Row(
+        "services.x-corral.pages",
+        'what it serves to browsers, by title: a port of the container, or `"PORT/PATH"`: [Pages](#pages)',
+        {"x-corral": {"pages": {"Status": 80}}},
+    ),
+)
+
 NETWORK = (
     Row("networks.name", "`PROJECT_KEY` unless given", {"name": "n"}),
     Row(
@@ -619,5 +628,5 @@ TOP = (
     Row("configs", "", {}),
     Row("secrets", "", {}),
 )
-ROWS = (*SERVICE, *NETWORK, *VOLUME, *CONTENT, *TOP)
+ROWS = (*SERVICE, *ONLY_OURS, *NETWORK, *VOLUME, *CONTENT, *TOP)
 BY_PATH = {row.path: row for row in ROWS}
