@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what `up` would do and why; change nothing",
     "ps": "List the project's containers",
     "urls": "List the pages that a browser can open",
+    "hosts": "Let this machine's own programs find the containers by name",
     "port": "Show which port of this machine reaches a container's",
     "top": "Show the processes of containers",
     "stats": "Show what containers use: CPU, memory, network, disk",

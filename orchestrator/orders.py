@@ -180,6 +180,37 @@ async def disconnect(projects: Projects, network: str, request: protocol.Connect
     return await _change(projects, project, lambda stored: stored.disconnect(service, network))
 
 
+async def hosts(projects: Projects, name: str, request: protocol.Hosts) -> dict[str, Any]:
+    """This machine's own programs find the project's containers by name, or do not any more; how it is then. What cannot be done
+    is not kept either."""
+    kept = projects.known(name)
+    async with kept.lock:
+        kept = projects.known(name)
+        before = kept.stored
+        _keep(kept, kept.stored.hosts(request.on))
+        try:
+            await projects.name_on_machine()
+        except engine_errors.EngineError as error:
+            _keep(kept, before)
+            projects.wished()
+            raise errors.Refused(str(error)) from error
+    return machine_names(projects, name)
+
+
+def _keep(kept: keeper.Keeper, stored: Stored) -> None:
+    """What changes nothing that is wanted of the loop."""
+    kept.save(stored)
+    kept.stored = stored
+
+
+def machine_names(projects: Projects, name: str) -> dict[str, Any]:
+    """How this machine finds the project's containers by name: see `engine.types.infos.MachineNames`."""
+    on = projects.known(name).stored.overlay.hosts
+    found = projects.engine.machine_names(name)
+    lines = [{"address": address, "names": list(words)} for address, words in found.lines]
+    return {"on": on, "way": found.way, "place": found.place, "lines": lines, "problem": found.problem}
+
+
 async def owner_of(projects: Projects, target: str, project: str) -> tuple[str, str]:
     """(project, service) of a service of this project, or of a container by its name. Raises NotFound, Refused."""
     for kept in projects.keepers():
@@ -296,7 +327,7 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
         kept = projects.known(name)
     except (errors.NotFound, errors.Damaged):
         return listing.rows_of(look, name, health=projects.monitor.records(), now=projects.clock())
-    pages = urls.of_look(look, kept.stored.canonical(), named=False)
+    pages = urls.of_look(look, kept.stored.canonical(), named=kept.stored.overlay.hosts)
     return listing.rows_of(
         look,
         name,

@@ -51,6 +51,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "restart": "",
         "kill": "--remove-orphans",
         "urls": "",
+        "hosts": "",
         "port": "",
         "pause": "",
         "unpause": "",

@@ -171,6 +171,10 @@ class Stored:
             raise DeclareError(f"service {service} is not in network {network}")
         return replace(self, overlay=self.overlay.with_connection(service, network, None))
 
+    def hosts(self, on: bool) -> "Stored":
+        """`hosts on` and `off`: this machine's own programs find the containers by name, until `off` or `down`."""
+        return replace(self, overlay=replace(self.overlay, hosts=on))
+
     def _is_joined(self, service: str, network: str) -> bool:
         refuse_unknown(self.canonical(), (service,))
         wanted = self.overlay.over(self.canonical())
