@@ -147,6 +147,10 @@ class Engine(Protocol):
         """How that is, of one project."""
         ...
 
+    def memory_bytes(self) -> int:
+        """How much memory all containers together can have at most: the machine's, or the limit of what they are all in."""
+        ...
+
     def log_path(self, config: ContainerConfig) -> str:
         """Where `engine.process.logs` keeps this container's output; "" where nothing is kept."""
         ...

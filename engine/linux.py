@@ -24,7 +24,7 @@ import anyio.to_thread
 from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Updatable
 from engine.batch import together
-from engine.cgroups import census
+from engine.cgroups import capacity, census
 from engine.container import Container
 from engine.container_records import Running
 from engine.containers import Containers
@@ -283,6 +283,9 @@ class LinuxEngine:
 
     def machine_names(self, project: str) -> MachineNames:
         return self._wiring.hosts.of(project)
+
+    def memory_bytes(self) -> int:
+        return capacity.memory_bytes(self._machine.cgroups.layout, metering.MACHINE_BYTES)
 
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)

@@ -16,8 +16,9 @@ from engine.api import Command, Copying
 from engine.types.infos import ContainerInfo, Look, State
 from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records, urls
 from orchestrator.projects import Projects
-from reconciler import claims, forecast, render
+from reconciler import claims, forecast, memory, render
 from reconciler.actual import ActualState
+from reconciler.declaration import Declaration
 from reconciler.overlay import key_of
 from reconciler.resource import Verb
 from reconciler.stored import Stored, refuse_unknown
@@ -36,6 +37,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
         kept = projects.known_or_new(name)  # it may have been taken down while we waited
         stored = _after_up(kept, request, projects.userns)
         declared = await kept.declare(stored, refuse_taken=True)
+        _refuse_memory(projects, name, declared)
         kept.save(declared.stored)
         kept.watch.grace_s = request.timeout_s
         feed = kept.follow(containers=request.attach)
@@ -54,12 +56,22 @@ async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str,
     kept = projects.known_or_new(name)
     wanted = _after_up(kept, request, projects.userns)
     declared = await kept.declare(wanted, refuse_taken=True)
+    _refuse_memory(projects, name, declared)
     look, taken = await projects.engine.look(name), await projects.engine.taken(name)
     things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
     elsewhere = claims.elsewhere(taken, look, name)
     found = forecast.preview(declared.desired, things, now=projects.clock(), elsewhere=elsewhere)
     found = forecast.attributed(found, said_by_commands(kept.stored, wanted, look))
     return {**render.json(found), "text": render.text(found)}
+
+
+def _refuse_memory(projects: Projects, name: str, declared: Declaration) -> None:
+    """Raises Invalid where more memory is to be guaranteed than is there. Nothing may come between this and its being wanted."""
+    others = (kept for kept in projects.keepers() if kept.name != name)
+    guaranteed = [kept for kept in others if memory.is_guaranteed(kept.stored.canonical())]
+    theirs = [(kept.name, memory.total_bytes(kept.loop.desired)) for kept in guaranteed]
+    with keeper.refusals():
+        memory.refuse(declared.project, declared.desired, projects.engine.memory_bytes(), theirs)
 
 
 def said_by_commands(before: Stored, after: Stored, look: Look) -> dict[str, dict[str, str]]:
@@ -121,6 +133,7 @@ async def start(projects: Projects, name: str, request: protocol.Start) -> feeds
         lambda stored: stored.start(request.services, now),
         wait=request.wait,
         timeout_s=request.wait_timeout_s,
+        takes_memory=True,
     )
 
 
@@ -137,6 +150,7 @@ async def restart(projects: Projects, name: str, request: protocol.Stop) -> feed
         lambda stored: stored.stop(request.services),
         grace_s=request.timeout_s,
         then=lambda stored: stored.start(request.services, now),
+        takes_memory=True,
     )
 
 
@@ -163,7 +177,8 @@ async def update(projects: Projects, name: str, request: protocol.Update) -> fee
     """Other limits than the file's, for containers that go on running."""
     if not request.services or not request.changes:
         raise errors.Invalid("cannot update nothing: name a service, and what is to change")
-    return await _change(projects, name, lambda stored: stored.update(request.services, request.changes))
+    changes = request.changes
+    return await _change(projects, name, lambda stored: stored.update(request.services, changes), takes_memory=True)
 
 
 async def connect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:
@@ -244,8 +259,9 @@ async def _change(
     wait: bool = False,
     timeout_s: float | None = None,
     revive: bool = False,
+    takes_memory: bool = False,
 ) -> feeds.Feed:
-    """`revive`: a project that is not up will do; it may have left something."""
+    """`revive`: a project that is not up will do; it may have left something. `takes_memory`: more of it may be wanted then."""
     find = projects.known_or_new if revive else projects.known
     kept = find(name)
     async with kept.lock:
@@ -254,6 +270,9 @@ async def _change(
             stored = change(kept.stored)
             after = then(stored) if then else None
         declared = await kept.declare(stored)
+        last = await kept.declare(after) if after else declared
+        if takes_memory:
+            _refuse_memory(projects, name, last)
         kept.save(after or declared.stored)
         kept.watch.grace_s = grace_s
         feed = kept.follow()

@@ -90,6 +90,9 @@ class Watch:
     def machine_names(self, project: str) -> MachineNames:
         return self._engine.machine_names(project)
 
+    def memory_bytes(self) -> int:
+        return self._engine.memory_bytes()
+
     def log_path(self, config: ContainerConfig) -> str:
         return self._engine.log_path(config)
 

@@ -103,6 +103,7 @@ class FakeEngine:
         self.strangers = Taken()
         self.damaged: tuple[Damage, ...] = ()
         self.named: tuple[Set[str], Set[str]] = (frozenset(), frozenset())  # on this machine; and not known
+        self.machine_bytes = 64 << 30
         self.used: dict[str, Usage] = {}  # by uid: what `usage` says
         self.done: list[tuple[str, Verb]] = []
         self.doubled: list[str] = []  # what was refused because somebody else has it
@@ -434,6 +435,9 @@ class FakeEngine:
         mine = [each.config for each in self.infos.values() if isinstance(each, EndpointInfo)]
         lines = tuple((each.address, (each.fqdn,)) for each in mine if each.project == project)
         return MachineNames("hosts" if project in self.named[0] else "", "/nowhere/hosts", lines)
+
+    def memory_bytes(self) -> int:
+        return self.machine_bytes
 
     def log_path(self, config: ContainerConfig) -> str:
         return f"/nowhere/{config.project}/{config.slot}.log"

@@ -17,6 +17,7 @@ from specs import namespaces
 MACHINE = "_machine"
 """The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
 
+ONLY_OURS = "x-corral"
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
 
@@ -54,7 +55,8 @@ class Stored:
             union[section] = {
                 key: value for part in self.parts for key, value in part.canonical.get(section, {}).items()
             }
-        return union
+        said = {key: value for part in self.parts for key, value in part.canonical.get(ONLY_OURS, {}).items()}
+        return {**union, ONLY_OURS: said} if said else union
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -305,7 +305,7 @@ DOCUMENT = Keys(
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
-        "x-corral": Keys({"userns": TEXT}),
+        "x-corral": Keys({"userns": TEXT, "memory": TEXT}),
     },
     later=frozenset({"include", "models"}),
 )

@@ -1,5 +1,7 @@
 """A project: what the user wrote, validated, canonical, frozen."""
 
+from typing import Literal
+
 import pydantic
 
 from specs import strict
@@ -7,6 +9,12 @@ from specs.content import Content
 from specs.network import Network
 from specs.service import Service
 from specs.volume import Volume
+
+
+class OnlyOurs(strict.Model):
+    """What only corral knows of a project, beside what its services were given. `memory`: see `specs.memory`."""
+
+    memory: Literal["guaranteed"] | None = None
 
 
 class Project(strict.Model):
@@ -19,3 +27,4 @@ class Project(strict.Model):
     volumes: dict[str, Volume] = pydantic.Field(default_factory=dict)
     configs: dict[str, Content] = pydantic.Field(default_factory=dict)
     secrets: dict[str, Content] = pydantic.Field(default_factory=dict)
+    x_corral: OnlyOurs = pydantic.Field(OnlyOurs(), alias="x-corral")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, consistency, endpoints, names, namespaces, pages, published, stand_ins
+from specs import addresses, consistency, endpoints, memory, names, namespaces, pages, published, stand_ins
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -26,6 +26,7 @@ def project(canonical: dict[str, Any]) -> Project:
         *endpoints.problems(found),
         *published.problems(found),
         *pages.problems(found),
+        *memory.problems(found),
     ]
     if problems:
         raise SpecErrors(problems)

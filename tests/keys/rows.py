@@ -621,6 +621,11 @@ TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
     Row("version", "noted, means nothing", {}),
     Row("x-corral", "what only corral knows", {}),
+    Row(
+        "x-corral.memory",
+        "`guaranteed`: `up` is refused where the `mem_limit`s of what would run do not fit into the machine: [Memory](#memory)",
+        {},
+    ),
     Row("x-corral.userns", "`userns_mode` of the services that say nothing", {}),
     Row("services", "", {}),
     Row("networks", "those that no active service uses are not made", {}),
