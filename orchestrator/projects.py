@@ -46,7 +46,8 @@ class Projects:
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._named: tuple[frozenset[str], frozenset[str]] | None = None  # as the engine was last told
+        self._named: tuple[frozenset[str], frozenset[str]] | None = None  # as the engine was last told, and could do
+        self._naming = anyio.Lock()
         self._has_wished = anyio.Event()
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -90,11 +91,13 @@ class Projects:
     async def name_on_machine(self) -> None:
         """Return when this machine has the names of the projects that were said to (`corral hosts on`). What is broken may be one
         of them. Raises EngineError."""
-        projects = frozenset(name for name, kept in self._keepers.items() if kept.stored.overlay.hosts)
-        now = projects, frozenset(self._broken)
-        if now != self._named:
-            self._named = now
-            await self.engine.name_on_machine(*now)
+        async with self._naming:
+            projects = frozenset(name for name, kept in self._keepers.items() if kept.stored.overlay.hosts)
+            now = projects, frozenset(self._broken)
+            if now != self._named:
+                self._named = None
+                await self.engine.name_on_machine(*now)
+                self._named = now
 
     async def _mend(self) -> None:
         """What is broken may have been put back."""

@@ -55,14 +55,14 @@ class Keeping:
             raise errors.EngineError(self._problem)
 
     async def put(self) -> None:
-        """See that it is so. Never raises `EngineError`: what is wrong is told by `of`, and tried again."""
+        """See that it is so. What is wrong is not raised, but told by `of`, and tried again: nobody's start depends on it."""
         if self._wanted is None or self._has_nothing:
             return
         async with self._lock:
             problem, wanted = "", self._wanted
             try:
                 await self._put(self._look(), wanted)
-            except errors.EngineError as error:
+            except (errors.EngineError, OSError) as error:
                 problem = str(error)
             if problem and problem != self._problem:
                 log.warning("%s", problem)
