@@ -6,12 +6,12 @@ incarnation: it raises `Superseded`. All verbs raise `EngineError`; `TerminalEng
 Verbs on different things may run concurrently; the caller runs at most one at a time on one thing.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.types.configs import Config, ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
-from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
+from engine.types.infos import Damage, Look, MachineNames, ProcessInfo, Taken, Usage
 from engine.types.parts import Leave, PortMap
 
 Said = Callable[[str], None]
@@ -141,6 +141,21 @@ class Engine(Protocol):
         """Begin to copy to or from a container, whether it runs or not. Returns the file descriptor of a connected socket (the
         caller closes it) on which `engine.process.wire` messages bring a pipe for the tar stream, and how it ended. One of a
         container that does not run ends when that is started."""
+        ...
+
+    # ------------------------------------------------------------- this machine
+    async def name_on_machine(self, projects: Set[str], unknown: Set[str] = frozenset()) -> None:
+        """Let the programs of this machine itself find the containers of exactly these projects by name, from now on, as they
+        come and go; what there is of `unknown` ones stays as it is. Returns when it is so. Before the first call nothing is
+        changed."""
+        ...
+
+    def machine_names(self, project: str) -> MachineNames:
+        """How that is, of one project."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """How much memory all containers together can have at most: the machine's, or the limit of what they are all in."""
         ...
 
     def log_path(self, config: ContainerConfig) -> str:

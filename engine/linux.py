@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence, Set
 from dataclasses import replace
 from functools import wraps
 from types import TracebackType
@@ -24,7 +24,7 @@ import anyio.to_thread
 from engine import damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Said, Updatable, nobody
 from engine.batch import Batch, together
-from engine.cgroups import census
+from engine.cgroups import capacity, census
 from engine.container import Container
 from engine.container_records import Running
 from engine.containers import Containers
@@ -49,7 +49,7 @@ from engine.types.configs import (
     SandboxConfig,
     VolumeConfig,
 )
-from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
+from engine.types.infos import Damage, Look, MachineNames, ProcessInfo, Taken, Usage
 from engine.types.parts import IdRange, Leave, PortMap, VolumeMount
 from engine.volumes import Volumes
 from engine.wiring import Wiring
@@ -79,9 +79,13 @@ def verb(act: Callable[Given, Coroutine[Any, Any, Result]]) -> Callable[Given, C
 
 
 class LinuxEngine:
-    """See `engine.api.Engine` for what every verb guarantees. `cgroup_root` is where the cgroup trees are mounted."""
+    """See `engine.api.Engine` for what every verb guarantees. `cgroup_root` is where the cgroup trees are mounted,
+    `hosts_file` what the machine's programs read."""
 
-    def __init__(self, root: str, run: str, *, cgroup_root: str = "/sys/fs/cgroup") -> None:
+    def __init__(
+        self, root: str, run: str, *, cgroup_root: str = "/sys/fs/cgroup", hosts_file: str = "/etc/hosts"
+    ) -> None:
+        self._hosts_file = hosts_file
         self._root, self._run, self._cgroup_root = os.path.abspath(root), os.path.abspath(run), cgroup_root
         self._stack = contextlib.AsyncExitStack()
         self._changed: set[str] = set()
@@ -131,7 +135,12 @@ class LinuxEngine:
             on_death=self._on_death,
         )
         self._wiring = Wiring(
-            self._machine, networks=self.networks, sandboxes=self.sandboxes, containers=self.containers, run=self._run
+            self._machine,
+            networks=self.networks,
+            sandboxes=self.sandboxes,
+            containers=self.containers,
+            run=self._run,
+            hosts_file=self._hosts_file,
         )
         self._hooks = Hooks(self._tasks, self.containers, self._note)
         self._forwarding = Forwarding(self._tasks, self.containers)
@@ -267,6 +276,16 @@ class LinuxEngine:
             changed, self._changed = self._changed, set()
             for project in sorted(changed):
                 yield project
+
+    @verb
+    async def name_on_machine(self, projects: Set[str], unknown: Set[str] = frozenset()) -> None:
+        await self._wiring.hosts.want(projects, unknown)
+
+    def machine_names(self, project: str) -> MachineNames:
+        return self._wiring.hosts.of(project)
+
+    def memory_bytes(self) -> int:
+        return capacity.memory_bytes(self._machine.cgroups.layout, metering.MACHINE_BYTES)
 
     def log_path(self, config: ContainerConfig) -> str:
         return self.containers.log_path(config)
@@ -526,6 +545,7 @@ class LinuxEngine:
             await anyio.sleep(SLOW_LOOK_S)
             await self._quietly(self._wiring.mend())
             await self._quietly(self._mend_filter())
+            await self._quietly(self._wiring.hosts.put())
 
     async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -16,6 +16,8 @@ from engine.batch import Batch
 from engine.containers import Containers
 from engine.dns import names
 from engine.dns.process import DnsProcess
+from engine.hosts import file as hosts_file
+from engine.hosts.keeping import Joined, Keeping
 from engine.machine import Machine
 from engine.network import conntrack, ports
 from engine.network.firewall import Firewall, Rules
@@ -33,11 +35,19 @@ BOUND_IS_FRESH_S = 30.0
 
 class Wiring:
     def __init__(
-        self, machine: Machine, *, networks: Networks, sandboxes: Sandboxes, containers: Containers, run: str
+        self,
+        machine: Machine,
+        *,
+        networks: Networks,
+        sandboxes: Sandboxes,
+        containers: Containers,
+        run: str,
+        hosts_file: str = hosts_file.PATH,
     ) -> None:
         self._networks, self._sandboxes, self._containers = networks, sandboxes, containers
         self._dns = DnsProcess(run, hold=machine.hold)
         self._relay = Relay(run, hold=machine.hold)
+        self.hosts = Keeping(machine.instance, self._joined, hosts_file)
         self._firewall = Firewall(instance=machine.instance, run_directory=run, dns_port=self._dns.port)
         self._names = Batch(self._publish_names, gather_s=0.002)
         self._forgotten = Batch(self._forget_together, gather_s=0.002)
@@ -94,7 +104,17 @@ class Wiring:
             await self._dns.stop()
 
     async def _publish_names(self, _: Sequence[None]) -> None:
-        await self._dns.publish(self._tables())
+        try:
+            await self._dns.publish(self._tables())
+        finally:
+            await self.hosts.put()
+
+    def _joined(self) -> Joined:
+        return Joined(
+            [(record.bridge, record.config) for record in self._networks.whole()],
+            [record.config for record in self._networks.endpoints() if record.whole],
+            self._dns.port,
+        )
 
     def _tables(self) -> dict[str, str]:
         return names.tables(

@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "up": "Make what runs equal to the compose file: create, change, start",
     "plan": "Show what `up` would do and why; change nothing",
     "ps": "List the project's containers",
+    "urls": "List the pages that a browser can open",
+    "hosts": "Let this machine's own programs find the containers by name",
     "port": "Show which port of this machine reaches a container's",
     "top": "Show the processes of containers",
     "stats": "Show what containers use: CPU, memory, network, disk",

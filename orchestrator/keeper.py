@@ -31,7 +31,7 @@ LEFT_BY_DOWN = ("volume", "image")
 
 class Keeper:
     """One project. `save` keeps a Stored durably. Its `loop` runs in a task; a project that is `gone` needs no keeper any
-    more. Who changes what is wanted holds `lock`. `wish` is the number of the present one."""
+    more. Who changes what is wanted holds `lock`. `wish` is the number of the present one; `wished` is told of each."""
 
     def __init__(
         self,
@@ -43,8 +43,9 @@ class Keeper:
         *,
         clock: Callable[[], float],
         leased: Callable[[str], watch.IdsHad] = lambda name: (),
+        wished: Callable[[], None] = lambda: None,
     ) -> None:
-        self.chronicle = told
+        self.chronicle, self._wished = told, wished
         self.name, self.stored, self.engine, self.save, self.clock = stored.name, stored, engine, save, clock
         self.lock = anyio.Lock()
         self.gone = anyio.Event()
@@ -93,6 +94,7 @@ class Keeper:
         """Want it of the loop; the wish's number. Whoever promised it to somebody has saved it before."""
         self.stored = declared.stored
         self.wish = self.loop.want(declared.desired, forgive=forgive)
+        self._wished()
         return self.wish
 
     def _redeclare(self, look: Look, taken: Taken) -> DesiredState:

@@ -1,7 +1,8 @@
-"""A container as `ps` shows it: the keys of `docker compose ps --format json`, and `Pid`, `Addresses` and `LastProbe`. Pure."""
+"""A container in `ps`: the keys of `docker compose ps --format json`, and some of ours (`Pid` … `Pages`). Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine.types.configs import ContainerConfig
@@ -15,19 +16,33 @@ ID_LENGTH = 12
 COMMAND_LENGTH = 20
 STEP = 0  # the number of a step of `pre_start`
 MOUNT_LENGTH = 15
+NO_PAGES: Mapping[str, Sequence[Mapping[str, str]]] = MappingProxyType({})
 RUNNING_STATES = ("running", "paused", "restarting")
 """What `ps` shows without -a."""
 
 
 def rows_of(
-    look: Look, project: str, *, health: Mapping[str, "Record"], restarting: Iterable[str] = (), now: float
+    look: Look,
+    project: str,
+    *,
+    health: Mapping[str, "Record"],
+    pages: Mapping[str, Sequence[Mapping[str, str]]] = NO_PAGES,
+    restarting: Iterable[str] = (),
+    now: float,
 ) -> list[dict[str, Any]]:
-    """One row a container of the project, by name, but for steps that are done. `health`: by uid. `restarting`: slots that the
-    planner is about to start again."""
+    """One row a container of the project, by name, but for steps that are done. `health` and `pages` (of orchestrator.urls): by
+    uid. `restarting`: slots that the planner is about to start again."""
     again = frozenset(restarting)
     return sorted(
         (
-            row_of(info, look.endpoints, record=health.get(info.uid), restarting=info.config.slot in again, now=now)
+            row_of(
+                info,
+                look.endpoints,
+                record=health.get(info.uid),
+                pages=pages.get(info.uid, ()),
+                restarting=info.config.slot in again,
+                now=now,
+            )
             for info in look.containers
             if info.config.project == project and not is_done(info)
         ),
@@ -40,6 +55,7 @@ def row_of(
     endpoints: Iterable[EndpointInfo],
     *,
     record: "Record | None" = None,
+    pages: Sequence[Mapping[str, str]] = (),
     restarting: bool = False,
     now: float,
 ) -> dict[str, Any]:
@@ -75,6 +91,7 @@ def row_of(
         "Size": "0B",
         "Pid": info.pid if is_up else 0,
         "LastProbe": probe_of(record) if is_up and record else {},
+        "Pages": [*pages],
     }
 
 

@@ -14,10 +14,11 @@ import anyio
 from engine import errors as engine_errors
 from engine.api import Command, Copying
 from engine.types.infos import ContainerInfo, Look, State
-from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records
+from orchestrator import errors, feeds, happenings, keeper, listing, protocol, records, urls
 from orchestrator.projects import Projects
-from reconciler import claims, forecast, render
+from reconciler import claims, forecast, memory, render
 from reconciler.actual import ActualState
+from reconciler.declaration import Declaration
 from reconciler.overlay import key_of
 from reconciler.resource import Verb
 from reconciler.stored import Stored, refuse_unknown
@@ -36,6 +37,7 @@ async def up(projects: Projects, name: str, request: protocol.Up) -> feeds.Feed:
         kept = projects.known_or_new(name)  # it may have been taken down while we waited
         stored = _after_up(kept, request, projects.userns)
         declared = await kept.declare(stored, refuse_taken=True)
+        _refuse_memory(projects, name, declared)
         kept.save(declared.stored)
         kept.watch.grace_s = request.timeout_s
         feed = kept.follow(containers=request.attach)
@@ -54,12 +56,22 @@ async def plan(projects: Projects, name: str, request: protocol.Up) -> dict[str,
     kept = projects.known_or_new(name)
     wanted = _after_up(kept, request, projects.userns)
     declared = await kept.declare(wanted, refuse_taken=True)
+    _refuse_memory(projects, name, declared)
     look, taken = await projects.engine.look(name), await projects.engine.taken(name)
     things = ActualState.of(look, declared.desired, projects.monitor.statuses()).things
     elsewhere = claims.elsewhere(taken, look, name)
     found = forecast.preview(declared.desired, things, now=projects.clock(), elsewhere=elsewhere)
     found = forecast.attributed(found, said_by_commands(kept.stored, wanted, look))
     return {**render.json(found), "text": render.text(found)}
+
+
+def _refuse_memory(projects: Projects, name: str, declared: Declaration) -> None:
+    """Raises Invalid where more memory is to be guaranteed than is there. Nothing may come between this and its being wanted."""
+    others = (kept for kept in projects.keepers() if kept.name != name)
+    guaranteed = [kept for kept in others if memory.is_guaranteed(kept.stored.canonical())]
+    theirs = [(kept.name, memory.total_bytes(kept.loop.desired)) for kept in guaranteed]
+    with keeper.refusals():
+        memory.refuse(declared.project, declared.desired, projects.engine.memory_bytes(), theirs)
 
 
 def said_by_commands(before: Stored, after: Stored, look: Look) -> dict[str, dict[str, str]]:
@@ -121,6 +133,7 @@ async def start(projects: Projects, name: str, request: protocol.Start) -> feeds
         lambda stored: stored.start(request.services, now),
         wait=request.wait,
         timeout_s=request.wait_timeout_s,
+        takes_memory=True,
     )
 
 
@@ -137,6 +150,7 @@ async def restart(projects: Projects, name: str, request: protocol.Stop) -> feed
         lambda stored: stored.stop(request.services),
         grace_s=request.timeout_s,
         then=lambda stored: stored.start(request.services, now),
+        takes_memory=True,
     )
 
 
@@ -163,7 +177,8 @@ async def update(projects: Projects, name: str, request: protocol.Update) -> fee
     """Other limits than the file's, for containers that go on running."""
     if not request.services or not request.changes:
         raise errors.Invalid("cannot update nothing: name a service, and what is to change")
-    return await _change(projects, name, lambda stored: stored.update(request.services, request.changes))
+    changes = request.changes
+    return await _change(projects, name, lambda stored: stored.update(request.services, changes), takes_memory=True)
 
 
 async def connect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:
@@ -178,6 +193,37 @@ async def disconnect(projects: Projects, network: str, request: protocol.Connect
     """Take a service out of the network of this full name, whatever the file says."""
     project, service = await owner_of(projects, request.target, request.project)
     return await _change(projects, project, lambda stored: stored.disconnect(service, network))
+
+
+async def hosts(projects: Projects, name: str, request: protocol.Hosts) -> dict[str, Any]:
+    """This machine's own programs find the project's containers by name, or do not any more; how it is then. What cannot be done
+    is not kept either."""
+    kept = projects.known(name)
+    async with kept.lock:
+        kept = projects.known(name)
+        before = kept.stored
+        _keep(kept, kept.stored.hosts(request.on))
+        try:
+            await projects.name_on_machine()
+        except engine_errors.EngineError as error:
+            _keep(kept, before)
+            projects.wished()
+            raise errors.Refused(str(error)) from error
+    return machine_names(projects, name)
+
+
+def _keep(kept: keeper.Keeper, stored: Stored) -> None:
+    """What changes nothing that is wanted of the loop."""
+    kept.save(stored)
+    kept.stored = stored
+
+
+def machine_names(projects: Projects, name: str) -> dict[str, Any]:
+    """How this machine finds the project's containers by name: see `engine.types.infos.MachineNames`."""
+    on = projects.known(name).stored.overlay.hosts
+    found = projects.engine.machine_names(name)
+    lines = [{"address": address, "names": list(words)} for address, words in found.lines]
+    return {"on": on, "way": found.way, "place": found.place, "lines": lines, "problem": found.problem}
 
 
 async def owner_of(projects: Projects, target: str, project: str) -> tuple[str, str]:
@@ -213,8 +259,9 @@ async def _change(
     wait: bool = False,
     timeout_s: float | None = None,
     revive: bool = False,
+    takes_memory: bool = False,
 ) -> feeds.Feed:
-    """`revive`: a project that is not up will do; it may have left something."""
+    """`revive`: a project that is not up will do; it may have left something. `takes_memory`: more of it may be wanted then."""
     find = projects.known_or_new if revive else projects.known
     kept = find(name)
     async with kept.lock:
@@ -223,6 +270,9 @@ async def _change(
             stored = change(kept.stored)
             after = then(stored) if then else None
         declared = await kept.declare(stored)
+        last = await kept.declare(after) if after else declared
+        if takes_memory:
+            _refuse_memory(projects, name, last)
         kept.save(after or declared.stored)
         kept.watch.grace_s = grace_s
         feed = kept.follow()
@@ -293,10 +343,18 @@ async def rows(projects: Projects, name: str) -> list[dict[str, Any]]:
     records.check_name(name)
     look = await projects.engine.look(name)
     try:
-        again = projects.known(name).restarting()
+        kept = projects.known(name)
     except (errors.NotFound, errors.Damaged):
-        again = []
-    return listing.rows_of(look, name, health=projects.monitor.records(), restarting=again, now=projects.clock())
+        return listing.rows_of(look, name, health=projects.monitor.records(), now=projects.clock())
+    pages = urls.of_look(look, kept.stored.canonical(), named=kept.stored.overlay.hosts)
+    return listing.rows_of(
+        look,
+        name,
+        health=projects.monitor.records(),
+        pages=pages,
+        restarting=kept.restarting(),
+        now=projects.clock(),
+    )
 
 
 async def containers(projects: Projects, name: str) -> protocol.Containers:

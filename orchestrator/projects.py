@@ -46,6 +46,9 @@ class Projects:
         self._keepers: dict[str, keeper.Keeper] = {}
         self._broken: dict[str, str] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._named: tuple[frozenset[str], frozenset[str]] | None = None  # as the engine was last told, and could do
+        self._naming = anyio.Lock()
+        self._has_wished = anyio.Event()
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Restore what is stored, then keep every project until cancelled."""
@@ -55,6 +58,8 @@ class Projects:
                 await self._restore(name)
             task_status.started()
             tasks.start_soon(self._mend)
+            tasks.start_soon(self._keep_named)
+            self.wished()
             async for name in self.engine.changes():
                 self.wake(name)
 
@@ -68,6 +73,31 @@ class Projects:
         for kept in self._keepers.values():
             if name in ("", kept.name):
                 kept.loop.wake()
+
+    def wished(self) -> None:
+        """Something else may be wanted now."""
+        self._has_wished.set()
+
+    async def _keep_named(self) -> None:
+        """Whenever somebody wants something else, it may be that this machine is to have other names."""
+        while True:
+            await self._has_wished.wait()
+            self._has_wished = anyio.Event()
+            try:
+                await self.name_on_machine()
+            except engine_errors.EngineError:
+                log.info("the engine tries again by itself to name containers on this machine")
+
+    async def name_on_machine(self) -> None:
+        """Return when this machine has the names of the projects that were said to (`corral hosts on`). What is broken may be one
+        of them. Raises EngineError."""
+        async with self._naming:
+            projects = frozenset(name for name, kept in self._keepers.items() if kept.stored.overlay.hosts)
+            now = projects, frozenset(self._broken)
+            if now != self._named:
+                self._named = None
+                await self.engine.name_on_machine(*now)
+                self._named = now
 
     async def _mend(self) -> None:
         """What is broken may have been put back."""
@@ -84,6 +114,7 @@ class Projects:
             number = kept.want(await kept.declare(kept.stored), forgive=False)
         except FileNotFoundError:  # moved away while it was broken
             del self._broken[name]
+            self.wished()
         except (errors.Refused, engine_errors.EngineError) as error:
             told = [f"{'.'.join(map(str, each.path))}: {each.message}" for each in getattr(error, "problems", ())]
             self._note_broken(name, "; ".join([str(error), *(each.removeprefix(": ") for each in told)]))
@@ -103,6 +134,7 @@ class Projects:
         if self._broken.get(name) != words:
             log.error("%s; nothing of it is touched", words)
         self._broken[name] = words
+        self.wished()
 
     async def _stored(self, name: str) -> Stored:
         stored = self._records.read(name)
@@ -147,7 +179,14 @@ class Projects:
     def _keeper_of(self, stored: Stored) -> keeper.Keeper:
         told = self.chronicles.of(stored.name)
         return keeper.Keeper(
-            self.engine, stored, self.monitor, told, self._records.write, clock=self.clock, leased=self._leased
+            self.engine,
+            stored,
+            self.monitor,
+            told,
+            self._records.write,
+            clock=self.clock,
+            leased=self._leased,
+            wished=self.wished,
         )
 
     def _leased(self, name: str) -> watch.IdsHad:
@@ -163,6 +202,7 @@ class Projects:
         """Run its loop, until nothing is wanted of it any more and nothing is left. Already kept: nothing."""
         if self._keepers.get(kept.name) is not kept:
             self._keepers[kept.name] = kept
+            self.wished()
             self.start_soon(lambda: self._run(kept))
 
     async def _run(self, kept: keeper.Keeper) -> None:
@@ -182,6 +222,7 @@ class Projects:
         self._records.remove(kept.name)
         self.monitor.show(kept.name, ())
         del self._keepers[kept.name]
+        self.wished()
 
     # ------------------------------------------------------------------------------------------------- reading
 

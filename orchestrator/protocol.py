@@ -9,6 +9,8 @@
     POST /v1/projects/NAME/pause     Chosen   -> 200, events
     POST /v1/projects/NAME/unpause   Chosen   -> 200, events
     POST /v1/projects/NAME/update    Update   -> 200, events
+    POST /v1/projects/NAME/hosts     Hosts    -> 200, {"on", "way", "place", "lines": [{"address", "names"}, …], "problem"}
+    GET  /v1/projects/NAME/hosts              -> 200, the same
     POST /v1/projects/NAME/kill      Kill     -> 200, {"signalled": [container name, …]}
     POST /v1/projects/NAME/exec      Exec     -> 200, {}; with the answer's first byte comes a descriptor (SCM_RIGHTS):
                                                  a connected socket that speaks engine.process.wire
@@ -116,6 +118,12 @@ class Events(NamedTuple):
 
     since: float | None = None
     until: float | None = None
+
+
+class Hosts(NamedTuple):
+    """Whether this machine's own programs find the containers by name."""
+
+    on: bool
 
 
 class Kill(NamedTuple):
@@ -293,7 +301,22 @@ class Settled(NamedTuple):
 
 
 Request = (
-    Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Attach | Copy | Make | Remove | Prune | Connect
+    Up
+    | Down
+    | Stop
+    | Start
+    | Chosen
+    | Update
+    | Hosts
+    | Events
+    | Kill
+    | Exec
+    | Attach
+    | Copy
+    | Make
+    | Remove
+    | Prune
+    | Connect
 )
 Event = Planned | Begun | Said | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {

@@ -65,6 +65,7 @@ class Overlay(pydantic.BaseModel):
     paused: list[str] = []
     updates: dict[str, dict[str, Any]] = {}
     connections: dict[str, dict[str, Any]] = {}
+    hosts: bool = False
 
 
 class Leases(pydantic.BaseModel):

@@ -47,6 +47,10 @@ async def _update(projects: Projects, name: str, request: protocol.Update) -> se
     return server.Stream(await orders.update(projects, name, request))
 
 
+async def _hosts(projects: Projects, name: str, request: protocol.Hosts) -> server.Answer:
+    return await orders.hosts(projects, name, request)
+
+
 async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server.Answer:
     return {"signalled": await orders.kill(projects, name, request)}
 
@@ -85,6 +89,7 @@ ORDERS: dict[str, tuple[type[Any], Order]] = {
     "pause": (protocol.Chosen, _pause),
     "unpause": (protocol.Chosen, _unpause),
     "update": (protocol.Update, _update),
+    "hosts": (protocol.Hosts, _hosts),
     "kill": (protocol.Kill, _kill),
     "exec": (protocol.Exec, _exec),
     "attach": (protocol.Attach, _attach),
@@ -139,6 +144,8 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
                 return await shared_act(projects, section, protocol.parse(form, request.body))
             case "GET", ["", "v1", "projects", name, "containers"]:
                 return {"containers": await orders.rows(projects, name), "damage": projects.words_of_damage(name)}
+            case "GET", ["", "v1", "projects", name, "hosts"]:
+                return orders.machine_names(projects, name)
             case "GET", ["", "v1", "projects", name, "logs"]:
                 return dict(protocol.to_json(await orders.containers(projects, name)))
             case "POST", ["", "v1", "projects", name, "logs", "follow"]:

@@ -50,6 +50,8 @@ FLAGS: dict[str, frozenset[str]] = {
         "start": "",
         "restart": "",
         "kill": "--remove-orphans",
+        "urls": "",
+        "hosts": "",
         "port": "",
         "pause": "",
         "unpause": "",

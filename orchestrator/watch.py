@@ -5,12 +5,12 @@ Only what the loop does goes through here. A grace said by a command (`stop -t 3
 stopped, by an update in place; the loop then finds it different from what is declared and puts it back.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import replace
 
 from engine.api import Command, Copying, Ended, Engine, Said, Updatable, nobody
 from engine.types.configs import Config, ContainerConfig
-from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
+from engine.types.infos import Damage, Look, MachineNames, ProcessInfo, Taken, Usage
 from engine.types.parts import IdRange, Leave, PortMap
 
 IdsHad = tuple[tuple[IdRange, str], ...]
@@ -83,6 +83,15 @@ class Watch:
 
     async def copy(self, uid: str, copying: Copying) -> int:
         return await self._engine.copy(uid, copying)
+
+    async def name_on_machine(self, projects: Set[str], unknown: Set[str] = frozenset()) -> None:
+        await self._engine.name_on_machine(projects, unknown)
+
+    def machine_names(self, project: str) -> MachineNames:
+        return self._engine.machine_names(project)
+
+    def memory_bytes(self) -> int:
+        return self._engine.memory_bytes()
 
     def log_path(self, config: ContainerConfig) -> str:
         return self._engine.log_path(config)

@@ -10,7 +10,7 @@ Time is the caller's `clock`. What is to happen later (`at`) happens when somebo
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import replace
 from itertools import count
 
@@ -35,6 +35,7 @@ from engine.types.infos import (
     Info,
     Joined,
     Look,
+    MachineNames,
     NetworkInfo,
     ProcessInfo,
     SandboxInfo,
@@ -101,6 +102,8 @@ class FakeEngine:
         self.frail: dict[str, float] = {}  # resource id -> how often it vanishes just after it was made
         self.strangers = Taken()
         self.damaged: tuple[Damage, ...] = ()
+        self.named: tuple[Set[str], Set[str]] = (frozenset(), frozenset())  # on this machine; and not known
+        self.machine_bytes = 64 << 30
         self.used: dict[str, Usage] = {}  # by uid: what `usage` says
         self.done: list[tuple[str, Verb]] = []
         self.doubled: list[str] = []  # what was refused because somebody else has it
@@ -426,6 +429,17 @@ class FakeEngine:
 
     async def copy(self, uid: str, copying: Copying) -> int:
         raise EngineError(f"cannot copy {copying.path} of {uid}: there are no files here")
+
+    async def name_on_machine(self, projects: Set[str], unknown: Set[str] = frozenset()) -> None:
+        self.named = frozenset(projects), frozenset(unknown)
+
+    def machine_names(self, project: str) -> MachineNames:
+        mine = [each.config for each in self.infos.values() if isinstance(each, EndpointInfo)]
+        lines = tuple((each.address, (each.fqdn,)) for each in mine if each.project == project)
+        return MachineNames("hosts" if project in self.named[0] else "", "/nowhere/hosts", lines)
+
+    def memory_bytes(self) -> int:
+        return self.machine_bytes
 
     def log_path(self, config: ContainerConfig) -> str:
         return f"/nowhere/{config.project}/{config.slot}.log"

@@ -24,7 +24,8 @@ class Overlay:
     """By service name. `scale`: how many replicas, whatever the file says; `stopped`: wanted, but not running; `paused`:
     running, but standing still; `nonce`: a number that changes to force new containers; `updates`: canonical values that
     count instead of the file's, None for no limit; `connections`: by the network's full name how the service is joined to it,
-    None: not at all, whatever the file says. Gone after `down`."""
+    None: not at all, whatever the file says. `hosts`: this machine's own programs are to find the containers by name. Gone after
+    `down`."""
 
     scale: Mapping[str, int] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
@@ -32,6 +33,7 @@ class Overlay:
     paused: frozenset[str] = frozenset()
     updates: Mapping[str, Json] = field(default_factory=dict)
     connections: Mapping[str, Mapping[str, Json | None]] = field(default_factory=dict)
+    hosts: bool = False
 
     def over(self, canonical: Json) -> Json:
         """The document as the commands want it."""
@@ -112,6 +114,7 @@ class Overlay:
             "paused": sorted(self.paused),
             "updates": {name: dict(changes) for name, changes in self.updates.items()},
             "connections": {name: dict(said) for name, said in self.connections.items()},
+            "hosts": self.hosts,
         }
 
     @classmethod
@@ -119,7 +122,10 @@ class Overlay:
         paused = frozenset(value.get("paused", ()))
         updates = {name: dict(changes) for name, changes in value.get("updates", {}).items()}
         said = {name: dict(each) for name, each in value.get("connections", {}).items()}
-        return cls(dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said)
+        hosts = value.get("hosts", False)
+        return cls(
+            dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said, hosts
+        )
 
 
 def key_of(canonical: Json, network: str) -> str:

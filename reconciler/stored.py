@@ -17,6 +17,7 @@ from specs import bodies, namespaces
 MACHINE = "_machine"
 """The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
 
+ONLY_OURS = "x-corral"
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
 
 
@@ -54,7 +55,8 @@ class Stored:
             union[section] = {
                 key: value for part in self.parts for key, value in part.canonical.get(section, {}).items()
             }
-        return union
+        said = {key: value for part in self.parts for key, value in part.canonical.get(ONLY_OURS, {}).items()}
+        return {**union, ONLY_OURS: said} if said else union
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -170,6 +172,10 @@ class Stored:
         if not self._is_joined(service, network):
             raise DeclareError(f"service {service} is not in network {network}")
         return replace(self, overlay=self.overlay.with_connection(service, network, None))
+
+    def hosts(self, on: bool) -> "Stored":
+        """`hosts on` and `off`: this machine's own programs find the containers by name, until `off` or `down`."""
+        return replace(self, overlay=replace(self.overlay, hosts=on))
 
     def _is_joined(self, service: str, network: str) -> bool:
         refuse_unknown(self.canonical(), (service,))

@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, deployment, folds, namespaces, replicas, user_namespace, values, volume_options
+from specs import contents, deployment, folds, memory, namespaces, replicas, user_namespace, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -42,6 +42,7 @@ def canonical(document: Node, context: Context) -> Node:
             "networks": document.with_value(networks),
             "volumes": document.with_value(volumes),
             **handed,
+            **({"x-corral": said} if (said := memory.canonical(document, context)) else {}),
         }
     )
 

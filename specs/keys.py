@@ -146,7 +146,7 @@ HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
 LEAVE = Keys({**HOOK.known, "timeout": TEXT})
-ONLY_OURS = Keys({"leave": LEAVE, "replica": Either((Unread(), Items(Unread())))})
+ONLY_OURS = Keys({"leave": LEAVE, "pages": Entries(_INTEGER_OR_TEXT), "replica": Either((Unread(), Items(Unread())))})
 """What only corral knows of a service. A list of replica's: laid over each other, as of several files."""
 
 _SERVICE_LATER = """
@@ -308,7 +308,7 @@ DOCUMENT = Keys(
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
-        "x-corral": Keys({"userns": TEXT}),
+        "x-corral": Keys({"userns": TEXT, "memory": TEXT}),
     },
     later=frozenset({"include", "models"}),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from specs import hooks
+from specs import hooks, pages
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
@@ -16,6 +16,7 @@ def _as_written(node: Node, path: Path, context: Context) -> Node | None:
 
 _CONVERT: Mapping[str, Callable[[Node, Path, Context], Node | None]] = {
     "leave": hooks.canonical_leave,
+    "pages": pages.canonical,
     "replica": _as_written,
 }
 

@@ -1,7 +1,7 @@
 """A project: what the user wrote, validated, canonical, frozen."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pydantic
 
@@ -22,6 +22,12 @@ class Body(NamedTuple):
     number: int = 0
 
 
+class OnlyOurs(strict.Model):
+    """What only corral knows of a project, beside what its services were given. `memory`: see `specs.memory`."""
+
+    memory: Literal["guaranteed"] | None = None
+
+
 class Project(strict.Model):
     """All services that are active (by their profiles), and what they use of networks, volumes, configs and secrets, by the
     file's keys."""
@@ -32,6 +38,7 @@ class Project(strict.Model):
     volumes: dict[str, Volume] = pydantic.Field(default_factory=dict)
     configs: dict[str, Content] = pydantic.Field(default_factory=dict)
     secrets: dict[str, Content] = pydantic.Field(default_factory=dict)
+    x_corral: OnlyOurs = pydantic.Field(OnlyOurs(), alias="x-corral")
 
     def bodies(self) -> Iterator[Body]:
         """Every service; one whose replicas differ once for each of these, in place of itself."""

@@ -35,6 +35,8 @@ def document(canonical: Mapping[str, Any]) -> dict[str, Any]:
                 name: {k: v for k, v in fields.items() if k != "data"} for name, fields in canonical[section].items()
             }
             sections[section] = {name: _sorted(shown[name]) for name in sorted(shown)}
+    if canonical.get("x-corral"):
+        sections["x-corral"] = canonical["x-corral"]
     return {key: _escaped(value) for key, value in sections.items()}
 
 

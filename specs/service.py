@@ -181,9 +181,11 @@ class Leave(Hook):
 
 
 class OnlyOurs(strict.Model):
-    """What only corral knows of a service. `replica`: as it is written, see `specs.replicas`."""
+    """What only corral knows of a service. `pages`: by title "PORT" or "PORT/PATH", see `specs.pages`; `replica`: as it is
+    written, see `specs.replicas`."""
 
     leave: Leave | None = None
+    pages: dict[str, str] = pydantic.Field(default_factory=dict)
     replica: tuple[dict[str, Any], ...] = ()
 
 

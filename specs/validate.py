@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, bodies, consistency, endpoints, names, namespaces, published, stand_ins
+from specs import addresses, bodies, consistency, endpoints, memory, names, namespaces, pages, published, stand_ins
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -25,6 +25,8 @@ def project(canonical: dict[str, Any]) -> Project:
         *addresses.problems(found),
         *endpoints.problems(found),
         *published.problems(found),
+        *pages.problems(found),
+        *memory.problems(found),
     ]
     if problems:
         raise SpecErrors(bodies.told_once(problems))

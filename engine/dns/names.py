@@ -2,7 +2,7 @@
 
 One table a network; what the dns process makes of it is told in `engine.dns.tables`:
 
-    {"network": "lab_default", "gateways": ["10.10.0.1"], "subnets": ["10.10.0.0/24"], "internal": false,
+    {"network": "lab_default", "project": "lab", "gateways": ["10.10.0.1"], "subnets": ["10.10.0.0/24"], "internal": false,
      "members": [{"addresses": ["10.10.0.2"], "project": "lab", "sandbox": "web", "fqdn": "web.lab", "names": ["web"],
                   "domains": ["lab"], "links": {"db": ["postgres"]}, "aliases": {"theirs": "other-db-1"}, "servers": []}]}
 """
@@ -136,6 +136,7 @@ def _table(network: NetworkConfig, members: list[dict[str, object]]) -> str:
     """One line a member. (`indent` would cost ten times as much: json has no fast way to it.)"""
     head = {
         "network": network.name,
+        "project": network.project,
         "gateways": [gateway for gateway in (network.gateway, network.gateway6) if gateway],
         "subnets": [subnet for subnet in (network.subnet, network.subnet6) if subnet],
         "internal": network.internal,

@@ -10,6 +10,9 @@ networks that the sandbox is in, the asked one first, and its own links before t
     unknown     in the domain of its project, in a subnet of its networks, or where none of its networks may reach
                 outside: there is no such name. Else: somebody else may know, ask the servers
     not a member    refused; and no answer at all to who is not in the subnet of the network
+    this machine    asks from the gateway's own address, and is a member of nothing. It is told the names of the network, of all
+                    that its members are in, and of all of the same project. It is never helped with anything else: it may be its
+                    resolver that asks, whom we would ask in turn
 
 A name that is known has addresses and nothing else: other types are answered with nothing, so nobody asks outside for them.
 
@@ -40,13 +43,16 @@ class Answer:
 class Network:
     """One table. Raises ValueError where the text is none."""
 
-    __slots__ = ("gateways", "internal", "members", "name", "names", "subnets", "turn")
+    __slots__ = ("domains", "gateways", "internal", "members", "name", "names", "own", "project", "subnets", "turn")
 
     def __init__(self, text: str) -> None:
         try:
             content = json.loads(text)
             self.name = str(content["network"])
+            self.project = str(content.get("project", ""))  # none: a table of an older daemon
+            self.domains = tuple(f".{domain}" for domain in _domains(self.project)) if self.project else ()
             self.gateways = _texts(content["gateways"])
+            self.own = {packed(gateway) for gateway in self.gateways}
             self.subnets = [_subnet(text) for text in _texts(content["subnets"])]
             self.internal = bool(content["internal"])
             self.members: dict[bytes, Member] = {}
@@ -80,8 +86,7 @@ class Member:
         self.servers = _texts(content["servers"])
         self.links = {alias.lower(): set(_texts(targets)) for alias, targets in _items(content["links"])}
         self.aliases = {alias.lower(): str(name).lower() for alias, name in _items(content["aliases"])}
-        project = self.sandbox[0].lower()
-        self.projects = (project, project.replace("_", "-"))
+        self.projects = _domains(self.sandbox[0])
 
     def all_names(self) -> Iterable[str]:
         short = [name.lower() for name in self.names]
@@ -105,7 +110,7 @@ class Tables:
             return None
         member = asked.members.get(source)
         if member is None:
-            return Answer(packets.REFUSED)
+            return self._to_machine(asked, question) if source in asked.own else Answer(packets.REFUSED)
         networks = self._of_sandbox[member.sandbox]
         networks = [asked, *(network for network in networks if network is not asked)]
         name = question.name
@@ -119,6 +124,17 @@ class Tables:
         if not outside or name.endswith(tuple(f".{project}" for project in member.projects)):
             return Answer(packets.NXDOMAIN)
         return Answer(packets.NOERROR, forward=True, servers=member.servers)
+
+    def _to_machine(self, asked: Network, question: packets.Question) -> Answer:
+        joined = (network for member in asked.members.values() for network in self._of_sandbox[member.sandbox])
+        alike = (network for network in self._networks if asked.project and network.project == asked.project)
+        networks = list(dict.fromkeys((asked, *joined, *alike)))
+        if found := self._named(networks, question.name):
+            return Answer(packets.NOERROR, _of_kind(found, question.kind))
+        address = packets.reverse_address(question.name)
+        if address is not None and any(network.has(address) for network in networks):
+            return self._reverse(networks, address, question.kind)
+        return Answer(packets.NXDOMAIN if question.name.endswith(asked.domains) else packets.REFUSED)
 
     def _linked(self, member: Member, networks: list[Network], name: str) -> list[bytes]:
         label, _, domain = name.partition(".")
@@ -152,6 +168,10 @@ class Tables:
             if member is not None and member.fqdn:
                 return Answer(packets.NOERROR, [packets.encode(member.fqdn)] if kind == packets.PTR else ())
         return Answer(packets.NXDOMAIN)
+
+
+def _domains(project: str) -> tuple[str, str]:
+    return project.lower(), project.lower().replace("_", "-")
 
 
 def _items(value: object) -> Iterable[tuple[str, object]]:

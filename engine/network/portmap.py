@@ -6,7 +6,7 @@ several corrals live side by side. What a packet meets, in this order:
     raw     …-RAW   PREROUTING   the guard: nothing from outside to 127.0.0.0/8 or straight to a container's address; then …-FROM
             …-FROM               out of a network: under an address of a network of ours, or not at all
     nat     …-PRE   PREROUTING   names: a network's gateway, port 53 → the dns process; then …-DNAT
-            …-OUT   OUTPUT       ports bound to 127.0.0.0/8, then …-DNAT
+            …-OUT   OUTPUT       names, asked by this machine itself; ports bound to 127.0.0.0/8; then …-DNAT
             …-DNAT               ports bound to any or another address
     filter  …-FWD   FORWARD      per network: what belongs to a connection, what was published, among members; then …-LEAVE
             …-LEAVE              out of a network: not into another of ours, else yes
@@ -136,6 +136,7 @@ def render(
         "nat": {
             "PRE": [*_names(members, dns_port, family), "-m addrtype --dst-type LOCAL -j DNAT"],
             "OUT": [
+                *_own_names(members, dns_port, family),
                 *([f"-d {RELAYED}/{family.bits} -j RETURN"] if family is IPV6 else []),
                 *_to(ports, family, loopback=True),
                 "-m addrtype --dst-type LOCAL -j DNAT",
@@ -252,6 +253,16 @@ def _names(members: list[Member], dns_port: int, family: Family) -> list[str]:
     ]
 
 
+def _own_names(members: list[Member], dns_port: int, family: Family) -> list[str]:
+    """REDIRECT would lead this machine's own questions to its loopback."""
+    return [
+        f"-d {member.gateway}/{family.bits} -p {protocol} -m {protocol} --dport 53"
+        f" -j DNAT --to-destination {f'[{member.gateway}]' if family is IPV6 else member.gateway}:{dns_port}"
+        for member in members
+        for protocol in ("udp", "tcp")
+    ]
+
+
 def _to(ports: list[Published], family: Family, *, loopback: bool) -> list[str]:
     rules = []
     for published in ports:
@@ -273,7 +284,7 @@ RELAYED = "::1"
 
 
 def _masquerade(members: list[Member], family: Family) -> list[str]:
-    rules = []
+    rules = ["-o lo -j RETURN"] if members else []  # names, asked by this machine: by whom is known by the address
     for member in members:
         if not member.internal:
             if family is IPV4:  # from this machine's 127.0.0.1: no container could answer to that

@@ -176,6 +176,18 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineNames:
+    """How the programs of this machine itself find the containers of a project by name. `way`: "hosts" or "systemd-resolved";
+    "": not at all. `place`: the file, or the servers that are asked. `lines`: (address, its names) pairs, also where it does not
+    find them. `problem`: why it is not so, in words."""
+
+    way: str = ""
+    place: str = ""
+    lines: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What is had outside of one project: by other projects of this corral, by the machine, by strangers' processes.
 

@@ -2,8 +2,11 @@
 
 corral ps                  those that run
 corral ps -a               also those that have ended
-corral ps --format json    one JSON object a line, for programs (the keys of docker compose, and Pid, Addresses and LastProbe)
+corral ps --format json    one JSON object a line, for programs (the keys of docker compose, and Pid, Addresses,
+                           LastProbe and Pages)
 corral ps -q web           only the ids of the service web
+
+`corral urls` lists the pages that they serve to browsers.
 """
 
 import argparse

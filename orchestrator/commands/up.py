@@ -82,12 +82,22 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
             shown = shown_of(loaded.canonical, tuple(arguments.services))
             return attached.run(called, events, url, arguments=arguments, shown=shown, since=since)
-        return invocation.report(called, invocation.show(events, called.display("up")))
+        code = invocation.report(called, invocation.show(events, called.display("up")))
+        if code == 0 and arguments.wait and has_pages(loaded.canonical):
+            from orchestrator.commands import urls
+
+            urls.tell(called, loaded.project_name)
+        return code
     except KeyboardInterrupt:
         called.note("the daemon goes on with it; `corral down` takes it back")
         raise
     finally:
         events.close()
+
+
+def has_pages(canonical: Mapping[str, Any]) -> bool:
+    """Whether a service of the file says which pages it serves."""
+    return any("pages" in service.get("x-corral", {}) for service in canonical["services"].values())
 
 
 def shown_of(canonical: Mapping[str, Any], named: tuple[str, ...]) -> tuple[str, ...]:

@@ -530,7 +530,10 @@ SERVICE = (
         "`c 1:3 rwm`; `a` is both kinds, `*` any number",
         {"device_cgroup_rules": ["c 1:3 r"]},
     ),
-    Row("services.x-corral", "what only corral knows of a service", {}),
+)
+
+ONLY_OURS = (
+    Row("services.x-corral", "what only corral knows of a service", {"x-corral": {}}),
     Row(
         "services.x-corral.replica",
         "a partial service, laid over it for each of its replicas: [Replicas that differ](#replicas-that-differ)",
@@ -542,6 +545,11 @@ SERVICE = (
         {"x-corral": {"leave": {"command": ["true"]}}},
     ),
     Row("services.x-corral.leave.timeout", "10 minutes unless given", {}),
+    Row(
+        "services.x-corral.pages",
+        'what it serves to browsers, by title: a port of the container, or `"PORT/PATH"`: [Pages](#pages)',
+        {"x-corral": {"pages": {"Status": 80}}},
+    ),
 )
 
 NETWORK = (
@@ -630,6 +638,11 @@ TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
     Row("version", "noted, means nothing", {}),
     Row("x-corral", "what only corral knows", {}),
+    Row(
+        "x-corral.memory",
+        "`guaranteed`: `up` is refused where the `mem_limit`s of what would run do not fit into the machine: [Memory](#memory)",
+        {},
+    ),
     Row("x-corral.userns", "`userns_mode` of the services that say nothing", {}),
     Row("services", "", {}),
     Row("networks", "those that no active service uses are not made", {}),
@@ -637,5 +650,5 @@ TOP = (
     Row("configs", "", {}),
     Row("secrets", "", {}),
 )
-ROWS = (*SERVICE, *NETWORK, *VOLUME, *CONTENT, *TOP)
+ROWS = (*SERVICE, *ONLY_OURS, *NETWORK, *VOLUME, *CONTENT, *TOP)
 BY_PATH = {row.path: row for row in ROWS}

@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "kill": {"services": ["web"], "signal": "HUP"},
     "exec": {"service": "web", "argv": ["true"], "number": 1, "environment": ["A=b"], "user": "root", "tty": False},
     "update": {"services": ["web"], "changes": {"mem_limit": 1 << 30, "cpus": 0.5, "restart": "always"}},
+    "hosts": {"on": True},
     "attach": {"service": "web", "number": 1},
     "copy": {"service": "web", "path": "/tmp", "inward": False, "number": 1, "follow": False, "base": "x"},
     "top": {"services": ["web"]},

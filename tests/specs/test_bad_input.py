@@ -446,6 +446,36 @@ services:
             "compose.yaml:5:5: services.a.userns_mode: 'keep-id' is not supported: auto (a user namespace of its own) or host (none)",
         ],
     ),
+    "pages that nobody could open": (
+        """services:
+  a:
+    image: host
+    x-corral:
+      page: 1
+      pages: {NameNode: 0, Logs: "80/a b", " ": 80, Not: true, Empty: , List: [80]}
+""",
+        [
+            "compose.yaml:5:7: services.a.x-corral.page: unknown key 'page' (did you mean pages?)",
+            """compose.yaml:6:53: services.a.x-corral.pages.Not: must be a whole number or text, true is a boolean (write "true")""",
+            "compose.yaml:6:64: services.a.x-corral.pages.Empty: is empty: give it a port",
+            "compose.yaml:6:73: services.a.x-corral.pages.List: must be a whole number or text, this is a list",
+        ],
+    ),
+    "pages whose ports are none": (
+        """services:
+  a:
+    image: host
+    network_mode: none
+    x-corral:
+      pages: {NameNode: 0, Logs: "80/a b", " ": 80}
+""",
+        [
+            "compose.yaml:6:7: services.a.x-corral.pages: no page can be opened with network_mode none",
+            "compose.yaml:6:15: services.a.x-corral.pages.NameNode: '0' is not a port (1 to 65535), nor PORT/PATH",
+            "compose.yaml:6:28: services.a.x-corral.pages.Logs: 'a b' is not the path of a page: spaces, and what is not ASCII, are written as %XX",
+            "compose.yaml:6:44: services.a.x-corral.pages. : a page needs a title",
+        ],
+    ),
     "what needs the machine's root in a user namespace": (
         """x-corral: {userns: auto}
 services:

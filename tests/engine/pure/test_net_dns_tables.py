@@ -164,3 +164,40 @@ def test_replicas_are_all_told_in_turn() -> None:
 def test_what_is_no_table(text: str) -> None:
     with pytest.raises(ValueError):
         dns_tables.Network(text)
+
+
+# --------------------------------------------------------------------------------------------------- the machine itself
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("web.lab", packets.A, ["10.10.0.2"]),
+        ("web", packets.A, ["10.10.0.2"]),
+        ("sql.lab", packets.A, ["10.11.0.3"]),  # in another network of the same project
+        ("app.cluster.example", packets.A, ["10.10.0.20"]),
+        ("web.lab", packets.AAAA, []),
+        ("2.0.10.10.in-addr.arpa", packets.PTR, [packets.encode("web.lab")]),
+        ("3.0.11.10.in-addr.arpa", packets.PTR, [packets.encode("sql.lab")]),
+        ("99.0.10.10.in-addr.arpa", packets.PTR, packets.NXDOMAIN),
+        ("nobody.lab", packets.A, packets.NXDOMAIN),
+        ("example.org", packets.A, packets.REFUSED),  # never passed on: it may be a resolver that we would ask
+        ("1.1.1.1.in-addr.arpa", packets.PTR, packets.REFUSED),
+        ("db", packets.A, packets.REFUSED),  # a link of web's alone
+    ],
+)
+def test_the_machine_asks_from_the_gateways_own_address(name: str, kind: int, expected: object) -> None:
+    assert said(name, "10.10.0.1", kind=kind) == expected
+
+
+def test_by_another_gateway_it_is_told_the_same() -> None:
+    assert said("web.lab", "10.11.0.1", network="lab_back") == ["10.11.0.2"]
+    assert said("web.lab", "10.10.0.1", network="lab_back") is None, "that is not its address there"
+
+
+def test_a_table_of_an_older_daemon_has_no_project() -> None:
+    texts = names.tables(ENDPOINTS, SANDBOXES, (LAB,)).values()
+    networks = [dns_tables.Network(text.replace('"project": "lab", "gateways"', '"gateways"')) for text in texts]
+    tables = dns_tables.Tables(networks)
+    assert tables.answer(networks[0], socket.inet_aton("10.10.0.1"), asked("web.lab")).code == packets.NOERROR  # type: ignore[union-attr]
+    assert tables.answer(networks[0], socket.inet_aton("10.10.0.1"), asked("no.lab")).code == packets.REFUSED  # type: ignore[union-attr]
