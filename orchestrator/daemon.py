@@ -50,10 +50,6 @@ THREADS_WAIT_S = 0.0005
 """So long a thread that is back from the kernel waits for the event loop to let it go on. Python's own 5 ms add up where one
 system call follows the other."""
 
-COLLECTIONS = 20_000, 10, 10
-"""Thresholds of Python's collector of cycles, of which a round of ours makes few: by its own (700, 10, 10) it looks 300 times
-through what an `up` of 100 has just made, for a twentieth of the time."""
-
 LAST_WORDS_S = 0.05
 """So long the answers under way have to go out."""
 
@@ -156,7 +152,6 @@ async def live(factory: Factory, places: settings.Places, access: settings.Acces
     """Serve until `ending` is set; what only we keep goes with us, where there are no projects."""
     async with factory(places, access) as engine:
         gc.collect()
-        gc.set_threshold(*COLLECTIONS)
         gc.freeze()  # all modules live as long as we do: to look through them again would stop everything for 50 ms at a time
         has_projects = await serve(engine, places, access, ending)
     if not has_projects:

@@ -178,10 +178,12 @@ class Keeper:
                 self.chronicle.tell(happenings.killed(info, info.config.stop_signal, self.clock()))
 
     def is_gone(self) -> bool:
-        """Nothing is wanted, nothing is under way, and nothing is left but volumes that are to stay."""
+        """Nothing is wanted, nothing is under way, and nothing is left but volumes that are to stay. Not before the loop knows
+        what is wanted: whoever wants it waits to hear how it ends."""
         plan, wanted = self.loop.plan, self.loop.desired.wanted
         if (
             self.stored.parts
+            or not self.loop.is_planned
             or self.loop.busy
             or plan.ready
             or plan.blocked

@@ -116,6 +116,11 @@ class Loop:
             if want is None or want.leave is None:
                 scope.cancel()
 
+    @property
+    def is_planned(self) -> bool:
+        """`plan` is one for what is wanted now."""
+        return self._planned_number == self._wish_number
+
     def wake(self) -> None:
         """Something may have changed: look again soon."""
         self._woken.set()
@@ -189,7 +194,7 @@ class Loop:
         self._foreign = foreign
 
     def _plan_anew(self) -> None:
-        before = self.plan
+        before, is_first = self.plan, not self.is_planned
         self.plan = plan.plan(
             self.desired,
             self.actual.things,
@@ -201,7 +206,7 @@ class Loop:
         self._planned_number = self._wish_number
         if (self.plan.changes, self.plan.blocked) != (before.changes, before.blocked):
             self._publish(events.PlanChanged(self.plan))
-        if not self.plan.ready and not self.busy and self.plan != before:
+        if not self.plan.ready and not self.busy and (is_first or self.plan != before):
             self._publish(events.Settled(self.plan, self.plan.blocked))
         self._changed.set()
         self._changed = anyio.Event()

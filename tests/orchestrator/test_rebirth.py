@@ -1,14 +1,18 @@
 """The daemon may die at any moment: what was promised is kept, what is stored wrongly is left alone."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
+import threading
 
+import anyio
 import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types.infos import ContainerInfo, State
-from orchestrator import errors, records
+from orchestrator import errors, keeper, records
+from reconciler import declaration
 from reconciler.resource import Verb
 from reconciler.stored import Stored
 
@@ -149,3 +153,31 @@ def test_a_record_survives_the_round_trip_and_names_are_checked(tmp_path: pathli
     for name in ("", "A", "../x", "a/b", "-a", "x" * 64, "a.b"):
         with pytest.raises(errors.Invalid, match="project name"):
             records.check_name(name)
+
+
+def test_a_second_down_that_comes_while_the_first_ends_is_answered(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare = keeper.Keeper.declare
+
+    async def declare_until_the_first_has_ended(
+        kept: keeper.Keeper, stored: Stored, *, refuse_taken: bool = False
+    ) -> declaration.Declaration:
+        declared = await declare(kept, stored, refuse_taken=refuse_taken)
+        if not kept.stored.parts:
+            second.set()
+            with anyio.move_on_after(5):
+                await kept.gone.wait()
+        return declared
+
+    second = threading.Event()
+    lab.write(TWO)
+    lab.corral("up", "-d")
+    monkeypatch.setattr(keeper.Keeper, "declare", declare_until_the_first_has_ended)
+    lab.engine.delay_s = lambda resource_id, verb: 0.3
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        first = threads.submit(lab.corral, "down")
+        eventually(lambda: not records.Records(lab.places.projects).read("demo").parts)
+        later = threads.submit(lab.corral, "down")
+        assert second.wait(5)
+        first.result(10)
+        later.result(10)
+    eventually(lambda: os.listdir(lab.places.projects) == [])
