@@ -12,8 +12,8 @@ ENSEMBLE = """
 services:
   zk:
     image: IMAGE
-    init: true
     command: sleep 1000
+    stop_signal: SIGKILL
     scale: 3
     environment: {ALL: "1"}
     volumes: ["zk:/data/zk"]
