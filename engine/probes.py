@@ -26,7 +26,7 @@ def spec_of(uid: str, command: Command) -> wire.ExecSpec:
 
 
 async def finish(session: Session, timeout_s: float | None, said: Said = nobody) -> Ended:
-    """Wait for the end of a command and keep the end of what it wrote; `said` hears the last line of it, whenever there is more.
+    """Wait for the end of a command and keep the end of what it wrote; `said` hears the last line of it, as it may have changed.
     TimeoutError: it took longer, and was killed."""
     with session:
         _, *streams = session.descriptors
@@ -40,6 +40,7 @@ async def finish(session: Session, timeout_s: float | None, said: Said = nobody)
                     readers.cancel_scope.cancel()
             for stream in streams:
                 _drain(stream, output)
+            _tell(output, said)
         except TimeoutError:
             with contextlib.suppress(OSError):
                 await session.signal(KILL)
@@ -53,8 +54,12 @@ async def _collect(stream: int, output: bytearray, said: Said) -> None:
         await anyio.wait_readable(stream)
         if not _drain(stream, output):
             return
-        if lines := output.decode(errors="replace").strip().splitlines():
-            said(lines[-1])
+        _tell(output, said)
+
+
+def _tell(output: bytearray, said: Said) -> None:
+    if lines := output.decode(errors="replace").strip().splitlines():
+        said(lines[-1])
 
 
 def _drain(stream: int, output: bytearray) -> bool:

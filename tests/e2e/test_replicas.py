@@ -5,15 +5,15 @@ import pathlib
 
 import pytest
 
-from tests.e2e import machine
+from tests.e2e import dns, machine
 from tests.e2e.lab import Lab, eventually
 
 ENSEMBLE = """
 services:
   zk:
     image: IMAGE
-    init: true
     command: sleep 1000
+    stop_signal: SIGKILL
     scale: 3
     environment: {ALL: "1"}
     volumes: ["zk:/data/zk"]
@@ -28,6 +28,7 @@ networks: {default: {ipam: {config: [{subnet: 10.213.7.0/24}]}}}
 volumes: {zk: {x-corral: {each: replica}}}
 """
 NUMBERS = (1, 2, 3)
+SERVER = "10.213.7.1"
 
 
 def pid(lab: Lab, number: int) -> int:
@@ -77,12 +78,12 @@ def test_each_replica_is_what_its_template_says(lab: Lab) -> None:
 
 def test_names_lead_there_and_back(lab: Lab) -> None:
     lab.up(ENSEMBLE)
+    place = machine.Place(pid(lab, 1))
     for number in NUMBERS:
-        full = f"zk{number}.{lab.project}"
-        found = lab.exec("zk", "nslookup", f"zk{number}")
-        assert f"10.213.7.{number + 10}" in found
-        back = lab.exec("zk", "nslookup", f"10.213.7.{number + 10}")
-        assert f"name = {full}" in back
+        address_ = f"10.213.7.{number + 10}"
+        assert dns.ask(place, f"zk{number}", server=SERVER).records == (address_,)
+        assert dns.reverse(place, address_, server=SERVER) == (f"zk{number}.{lab.project}",)
+        assert lab.exec("--index", str(number), "zk", "hostname", "-f") == f"zk{number}.{lab.project}\n"
 
 
 def test_an_edit_of_the_template_touches_the_replicas_that_it_changes(lab: Lab) -> None:
@@ -164,6 +165,11 @@ def kept(lab: Lab) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def gateway(lab: Lab) -> str:
+    routes = json.loads(lab.place("dn-1").sh("ip -j -4 route show default"))
+    return str(routes[0]["gateway"])
+
+
 LOG = "echo leave $$(hostname) $$(ip -4 addr show eth0 | grep -c inet) >> /kept/kept"
 
 
@@ -200,7 +206,7 @@ def test_who_cannot_leave_runs_on_and_up_says_why(lab: Lab) -> None:
     assert "dn-2 cannot leave, and runs on: leave (sh -c echo 7 blocks" in said
     assert "exited 4: 7 blocks have no other home (`up -t 0`, `stop` and `down` do without it)" in said
     assert lab.pid("dn-2") == pid_
-    assert lab.exec("dn", "wget", "-q", "-O", "/dev/null", f"http://{lab.address('dn-2')}", code=1) == ""
+    assert dns.ask(lab.place("dn-1"), "dn-2", server=gateway(lab)).records == (lab.address("dn-2"),), "all of it"
     lab.up(drained(1, "exit 0"))
     assert list(lab.states()) == ["dn-1"]
 
@@ -243,6 +249,7 @@ def test_another_command_ends_a_leaving_that_nobody_wants_any_more(lab: Lab) -> 
         lab.up(drained(2, WAITS))
         up.wait(20)
     assert lab.pid("dn-2") == pid_
+    eventually(lambda: not any("begun" in line for line in machine.in_cgroups(lab.owner.instance).values()))
     lab.write(drained(1, WAITS))
     with lab.popen("up", "-d") as up:
         eventually(lambda: kept(lab) == ["begun", "begun"])
