@@ -9,6 +9,7 @@ nobody else for them; for everything else it asks whom it asked before.
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -85,8 +86,11 @@ def has_been_told(bridge: str, run: str = RUN) -> bool:
 
 
 def _index(bridge: str) -> str:
-    """ "": there is no such interface."""
-    return _text(f"/sys/class/net/{bridge}/ifindex").strip()
+    """Its number as text, "" where there is no such interface. (/sys may show those of another network namespace.)"""
+    try:
+        return str(socket.if_nametoindex(bridge))
+    except OSError:
+        return ""
 
 
 async def tell(resolvectl: str, link: Link) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e import dns, machine
 from tests.e2e.lab import Lab, eventually
+from tests.e2e.test_pages import opened
 
 CLUSTER = """
 services:
@@ -116,7 +117,7 @@ def test_its_programs_find_every_container_both_ways_and_pages_open_by_name(host
         f"http://worker-2.{lab.project}:80/",
     ]
     for row in rows:
-        assert "hello" in hosts.sh(f"/bin/busybox wget -T 5 -qO- {row['URL']}")
+        assert "hello" in opened(lab, row["URL"])
     assert hosts.text.startswith(USERS)
     lab.corral("hosts", "off")
     assert hosts.text == USERS
@@ -186,7 +187,7 @@ def test_a_project_that_nobody_can_read_keeps_its_names_until_it_is_back(hosts: 
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 def test_our_dns_answers_the_machine_itself_both_ways(lab: Lab, tcp: bool) -> None:
     lab.up(CLUSTER)
-    gateways = {lab.address("namenode").rpartition(".")[0] + ".1", lab.address("deep").rpartition(".")[0] + ".1"}
+    gateways = {lab.address("worker-1").rpartition(".")[0] + ".1", lab.address("deep").rpartition(".")[0] + ".1"}
     assert len(gateways) == 2
     for gateway in gateways:
         for name in ("worker-1", "worker-2", "deep"):
@@ -202,7 +203,7 @@ def test_our_dns_answers_the_machine_itself_both_ways(lab: Lab, tcp: bool) -> No
 
 RESOLVECTL = """#!/bin/sh
 echo "$@" >> /run/told
-link=/run/systemd/resolve/netif/$(cat /sys/class/net/$2/ifindex)
+link=/run/systemd/resolve/netif/$(ip -o link show $2 | cut -d: -f1)
 case $1 in
   dns) shift 2; echo "SERVERS=$*" > $link;;
   domain) shift 2; echo "DOMAINS=$*" >> $link;;
@@ -242,7 +243,8 @@ def test_where_resolved_is_asked_it_is_told_of_the_bridges_and_no_file_is_touche
     said = lab.corral("hosts", "on").stderr
     port = (lab.run_folder / "dns.port").read_text()
     gateway = lab.address("worker-1").rpartition(".")[0] + ".1"
-    assert f"systemd-resolved asks {gateway}:{port}" in said or f" {gateway}:{port}" in said
+    assert "systemd-resolved asks" in said
+    assert f" {gateway}:{port}" in said
     told = resolved.sh("cat /run/told").splitlines()
     bridges = {line.split()[1] for line in told}
     assert len(bridges) == 2

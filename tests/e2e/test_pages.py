@@ -1,9 +1,11 @@
 """The pages of a project, opened from the machine where `corral urls` says they are."""
 
 import json
+import sys
 
 import pytest
 
+from tests.e2e import machine
 from tests.e2e.lab import Lab
 
 PAGES = """
@@ -34,8 +36,12 @@ networks:
 """
 
 
+OPEN = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())"
+
+
 def opened(lab: Lab, url: str) -> str:
-    return lab.machine.sh(f"/bin/busybox wget -T 5 -qO- '{url}'")
+    """What a program of the machine's gets, which sees its files and its network."""
+    return machine.run("nsenter", "-t", str(lab.machine.pid), "-n", "-m", sys.executable, "-Ic", OPEN, url)
 
 
 @pytest.mark.key("services.x-corral", "services.x-corral.pages")
