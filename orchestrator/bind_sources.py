@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specs import errors
+from specs import bodies, errors
 
 Path = tuple[str | int, ...]
 
@@ -25,11 +25,11 @@ def refusals(canonical: Mapping[str, Any], *, make: bool) -> list[errors.SpecErr
 
 def sources(canonical: Mapping[str, Any]) -> Iterator[tuple[Path, str, bool]]:
     """(path in the document, source, whether it may be made) of each bind, and of what volumes are made of."""
-    for service, said in canonical.get("services", {}).items():
+    for path, said in bodies.of_document(canonical):
         for index, volume in enumerate(said.get("volumes", ())):
             if volume.get("type") == "bind":
                 may_make = bool(volume.get("bind", {}).get("create_host_path"))
-                yield ("services", service, "volumes", index), volume["source"], may_make
+                yield (*path, "volumes", index), volume["source"], may_make
     for name, said in canonical.get("volumes", {}).items():
         options = said.get("driver_opts", {})
         if options.get("device", "").startswith("/"):

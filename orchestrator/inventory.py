@@ -1,6 +1,6 @@
 """The networks and volumes of all projects, and of none: whose each is, who declares it, who uses it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from engine.types.configs import NetworkConfig, VolumeConfig
@@ -78,8 +78,15 @@ async def network_named(projects: Projects, text: str, project: str) -> str:
 
 def _declaring(projects: Projects, section: str, name: str) -> Iterable[str]:
     for kept in projects.keepers():
-        if any(each.get("name") == name for each in kept.stored.canonical()[section].values()):
+        if any(_is_called(each, name) for each in kept.stored.canonical()[section].values()):
             yield kept.name
+
+
+def _is_called(said: Mapping[str, Any], name: str) -> bool:
+    """A volume that each replica has for itself stands for those of all replicas, also of those that are gone."""
+    own = str(said.get("name"))
+    is_each = bool((said.get("x-corral") or {}).get("each"))
+    return name == own if not is_each else name.startswith(f"{own}-") and name.removeprefix(f"{own}-").isdecimal()
 
 
 def _members(

@@ -21,8 +21,11 @@ class Invocation(NamedTuple):
 
     # ----------------------------------------------------------------------------------------------- the project
 
-    def load(self, services: tuple[str, ...] = (), *, any_image: bool = False) -> "loader.Loaded":
-        """The compose files, canonical. Notes go to standard error. Raises InvalidFiles."""
+    def load(
+        self, services: tuple[str, ...] = (), *, any_image: bool = False, scale: Mapping[str, int] | None = None
+    ) -> "loader.Loaded":
+        """The compose files, canonical, for as many replicas as `scale` asks for. Notes go to standard error. Raises
+        InvalidFiles."""
         from specs import errors as spec_errors
         from specs import loader
 
@@ -36,6 +39,7 @@ class Invocation(NamedTuple):
             services=services,
             any_image=any_image,
             environment=self.environ,
+            scale=scale or {},
         )
         try:
             loaded = loader.load(options)

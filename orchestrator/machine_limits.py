@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specs import errors
+from specs import bodies, errors
 
 REAL_TIME = ("cpu_rt_runtime", "cpu_rt_period")
 WAY_OUT = "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}, without a budget of its own"
@@ -11,10 +11,10 @@ WAY_OUT = "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}, without a budget of it
 
 def refusals(canonical: Mapping[str, Any]) -> Iterator[errors.SpecError]:
     """What cannot be had, with its path in the document."""
-    asked = [(name, key) for name, said in canonical.get("services", {}).items() for key in REAL_TIME if said.get(key)]
+    asked = [(*path, key) for path, said in bodies.of_document(canonical) for key in REAL_TIME if said.get(key)]
     if asked and (why := why_no_real_time()):
-        for name, key in asked:
-            yield errors.SpecError(("services", name, key), why, hint=WAY_OUT)
+        for path in asked:
+            yield errors.SpecError(path, why, hint=WAY_OUT)
 
 
 def why_no_real_time() -> str:

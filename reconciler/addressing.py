@@ -15,7 +15,9 @@ from engine.types.infos import Look
 from reconciler import claims
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
+from reconciler.slots import bodies as slot_bodies
 from specs import addresses as rules
+from specs.errors import Path
 from specs.network import Network, Pool
 from specs.project import Project
 from specs.service import ServiceNetwork
@@ -188,12 +190,12 @@ def _range_of(
     return _Range(key, family, whole, dynamic, gateway_of(subnet, pool.gateway), reserved)
 
 
-def members(project: Project, slots: Slots, key: str) -> Iterator[tuple[str, Slot, ServiceNetwork]]:
-    """Service and slot of all that join the network, and how."""
-    for name, service in project.services.items():
-        if key in service.networks:
-            for slot in slots[name]:
-                yield name, slot, service.networks[key]
+def members(project: Project, slots: Slots, key: str) -> Iterator[tuple[Path, Slot, ServiceNetwork]]:
+    """The slots of all that join the network, and how; with the path to it in the document."""
+    for body, its_slots in slot_bodies(project, slots):
+        if key in body.service.networks:
+            for slot in its_slots:
+                yield (*body.path, "networks", key), slot, body.service.networks[key]
 
 
 def endpoint_id(slot: Slot, network_key: str) -> str:
@@ -203,11 +205,11 @@ def endpoint_id(slot: Slot, network_key: str) -> str:
 def _statics(project: Project, slots: Slots, place: _Range) -> dict[str, str]:
     statics: dict[str, str] = {}
     owner: dict[str, str] = {place.gateway: "the gateway"}
-    for name, slot, joined in members(project, slots, place.key):
+    for where, slot, joined in members(project, slots, place.key):
         static = place.family.static(joined)
         if static is None:
             continue
-        path = ("services", name, "networks", place.key, place.family.word())
+        path = (*where, place.family.word())
         if ip_address(static) not in place.subnet:
             raise Conflict(f"{static} is not in {place.subnet} (network {place.key})", path)
         if (other := owner.setdefault(static, slot.name)) != slot.name:
@@ -220,21 +222,20 @@ def _dynamics(project: Project, slots: Slots, place: _Range, before: Chosen, cho
     suffix = f"/{place.key}"
     had = {chosen[resource_id] for resource_id in chosen if resource_id.endswith(suffix)}
     had |= {place.gateway, *place.reserved, *place.elsewhere}
-    waiting: list[tuple[str, str]] = []
+    waiting: list[tuple[str, Path]] = []
     dynamics: dict[str, str] = {}
-    for name, slot, joined in members(project, slots, place.key):
+    for path, slot, joined in members(project, slots, place.key):
         resource_id, static = endpoint_id(slot, place.key), place.family.static(joined)
         kept = before.get(resource_id)
         if static is None and kept and kept not in had and ip_address(kept) in place.dynamic:
             dynamics[resource_id] = kept
             had.add(kept)
         elif static is None:
-            waiting.append((resource_id, name))
+            waiting.append((resource_id, path))
     freed = [address for resource_id, address in before.items() if resource_id.endswith(suffix) and address not in had]
     free = chain(_free_addresses(place, had | set(freed)), (a for a in freed if ip_address(a) in place.dynamic))
-    for resource_id, name in waiting:
+    for resource_id, path in waiting:
         if (address := next(free, None)) is None:
-            path = ("services", name, "networks", place.key)
             raise Conflict(f"no address of {place.dynamic} is free (network {place.key})", path)
         dynamics[resource_id] = address
     return dynamics

@@ -8,6 +8,8 @@ from engine.types.parts import PortMap
 from reconciler import addressing, claims, routing
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
+from reconciler.slots import bodies as slot_bodies
+from specs.errors import Path
 from specs.project import Project
 from specs.service import Port, Service
 
@@ -15,7 +17,7 @@ OUR_PORTS = (49000, 49900)
 """First and last host port that we choose where the file leaves it to us."""
 
 Slots = Mapping[str, tuple[Slot, ...]]
-Asked = tuple[Slot, Port, tuple[str, ...], tuple[str, ...]]
+Asked = tuple[Slot, Port, Path, tuple[str, ...]]
 """Who publishes what, its path in the file, and the host addresses."""
 
 
@@ -44,14 +46,14 @@ def port_maps(port: Port, hosts: tuple[str, ...], host_port: int) -> tuple[PortM
 
 def published(project: Project, slots: Slots, made: routing.Made) -> Iterator[Asked]:
     """Every port that is published. Raises Conflict."""
-    for name, service in project.services.items():
-        for index, port in enumerate(service.ports):
-            path = ("services", name, "ports")
+    for body, its_slots in slot_bodies(project, slots):
+        for index, port in enumerate(body.service.ports):
+            path = (*body.path, "ports")
             try:
-                hosts = host_ips(project, service, port, made)
+                hosts = host_ips(project, body.service, port, made)
             except Conflict as error:
                 raise Conflict(error.message, (*path, index), hint=error.hint) from None
-            for slot in slots[name]:
+            for slot in its_slots:
                 yield slot, port, path, hosts
 
 
@@ -82,7 +84,7 @@ def choose(
 
 
 def _take(
-    had: claims.Index, slot: Slot, port: Port, hosts: tuple[str, ...], number: int, path: tuple[str, ...], slots: Slots
+    had: claims.Index, slot: Slot, port: Port, hosts: tuple[str, ...], number: int, path: Path, slots: Slots
 ) -> None:
     for each in port_maps(port, hosts, number):
         claim = claims.host_port(each)

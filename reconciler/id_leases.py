@@ -11,6 +11,7 @@ from engine.types.infos import Look, Taken
 from engine.types.parts import IdRange
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
+from reconciler.slots import bodies as slot_bodies
 from specs import isolation
 from specs.project import Project
 
@@ -51,10 +52,10 @@ def range_of(first: int) -> IdRange:
 
 
 def _wanting(project: Project, slots: Mapping[str, tuple[Slot, ...]]) -> Iterator[tuple[str, Slot]]:
-    for name, service in project.services.items():
-        if isolation.has_user_namespace(service):
-            for slot in slots[name]:
-                yield name, slot
+    for body, its_slots in slot_bodies(project, slots):
+        if isolation.has_user_namespace(body.service):
+            for slot in its_slots:
+                yield body.name, slot
 
 
 def _all_from(seed: str) -> Iterator[int]:

@@ -108,11 +108,11 @@ def refuse_taken(project: Project, slots: Slots, leases: Leases, taken: Taken, l
             raise Conflict(f"network {network.name} is external, and nobody has made it", ("networks", key), hint=hint)
     index = claims.elsewhere(taken)
     for key, network in project.networks.items():
-        for name, _, joined in addressing.members(project, slots, key):
+        for path, _, joined in addressing.members(project, slots, key):
             for family in addressing.FAMILIES:
                 static = family.static(joined)
                 for who in sorted(index.meeting(claims.address(network.name, static or ""))):
-                    where = ("services", name, "networks", key, family.word())
+                    where = (*path, family.word())
                     raise Conflict(f"{static} is already the address of {who} (network {network.name})", where)
     theirs = {info.config.name: info.config for info in look.networks if info.config.project != project.name}
     for slot, port, path, hosts in host_ports.published(project, slots, theirs):

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
+
+from specs import bodies
 
 Json = Mapping[str, Any]
 
@@ -35,7 +38,7 @@ class Overlay:
         services = canonical.get("services", {})
         changed = {name: changes for name, changes in self.updates.items() if name in services}
         if changed:
-            updated = {name: _over(services[name], changed[name]) for name in changed}
+            updated = {name: bodies.changed(services[name], partial(_over, changes=changed[name])) for name in changed}
             canonical = {**canonical, "services": {**services, **updated}}
         for service, said in self.connections.items():
             for network, joined in said.items() if service in services else ():
@@ -130,16 +133,15 @@ def key_of(canonical: Json, network: str) -> str:
 
 def _connected(canonical: Json, service: str, network: str, joined: Json | None) -> Json:
     key, networks, said = key_of(canonical, network), canonical.get("networks", {}), canonical["services"][service]
-    if joined is None:
-        joins = _without(said.get("networks", {}), {key})
-    else:
-        joins = {**said.get("networks", {}), key: joined}
+
+    def connected(body: Json) -> Json:
+        joins = _without(body.get("networks", {}), {key})
+        return {**body, "networks": joins if joined is None else {**joins, key: joined}}
+
+    if joined is not None:
         networks = {key: {"name": network, "external": True}, **networks}
-    return {
-        **canonical,
-        "networks": networks,
-        "services": {**canonical["services"], service: {**said, "networks": joins}},
-    }
+    services = {**canonical["services"], service: bodies.changed(said, connected)}
+    return {**canonical, "networks": networks, "services": services}
 
 
 def _over(service: Json, changes: Json) -> Json:

@@ -33,7 +33,7 @@ def namespaces_of(wish: Wish, slot: Slot, service: Service) -> Namespaces:
 def ids_of(wish: Wish, slot: Slot, service: Service) -> IdRange | None:
     """The user ids of the sandbox that the slot's container runs in. Raises DeclareError where the service wants it otherwise."""
     owner = owner_of(wish, slot, "network_mode")
-    ids = wish.ids_of(owner, wish.project.services[owner.service])
+    ids = wish.ids_of(owner, wish.service_of(owner))
     path = ("services", slot.service, "network_mode")
     if ids and (service.privileged or service.userns_mode == user_namespace.HOST):
         message = f"{owner.service} has a user namespace, and this service is to be the machine's root"
@@ -47,7 +47,7 @@ def ids_of(wish: Wish, slot: Slot, service: Service) -> IdRange | None:
 def owner_of(wish: Wish, slot: Slot, key: str) -> Slot:
     """Who has the namespace that `key` of the slot's service leads to. Raises DeclareError."""
     seen = [slot.service]
-    while namespaces.is_joined(said := getattr(wish.project.services[slot.service], key)):
+    while namespaces.is_joined(said := getattr(wish.service_of(slot), key)):
         path = ("services", slot.service, key)
         slot = named(wish, said, path)
         if slot.service in seen:
@@ -75,14 +75,12 @@ def named(wish: Wish, said: str, path: tuple[str, ...]) -> Slot:
 
 def _scope_of(wish: Wish, slot: Slot, key: str) -> Scope | Of:
     owner = owner_of(wish, slot, key)
-    said = getattr(wish.project.services[owner.service], key)
+    said = getattr(wish.service_of(owner), key)
     if owner == slot:
         return {"host": Scope.HOST, "none": Scope.NONE}.get(said, Scope.OWN)
     if said == "host":
         return Scope.HOST
-    if ids_of(wish, slot, wish.project.services[slot.service]) != ids_of(
-        wish, owner, wish.project.services[owner.service]
-    ):
+    if ids_of(wish, slot, wish.service_of(slot)) != ids_of(wish, owner, wish.service_of(owner)):
         message = f"{owner.service} has another user namespace"
         hint = f"share its network too (network_mode: service:{owner.service}), or say userns_mode: host at both"
         raise DeclareError(message, ("services", slot.service, key), hint)

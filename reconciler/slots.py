@@ -3,14 +3,14 @@
 One slot has the service's own name. NAME-1 … NAME-n where the file gives `scale` or `replicas`. A `--scale` that
 the file does not foresee leaves the first as it is and adds NAME-2 …, so that nothing that runs is made anew."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import Conflict
-from specs.project import Project
+from specs import replicas
+from specs.project import Body, Project
 
-REPLICAS_MAX = 4096
-"""Of one service: more than a machine has room for, and nobody means it."""
+REPLICAS_MAX = replicas.MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ def of_project(project: Project, scale: Mapping[str, int]) -> dict[str, tuple[Sl
     for name, service in project.services.items():
         if max(scale.get(name, 0), service.scale or 0) > REPLICAS_MAX:
             raise Conflict(f"more than {REPLICAS_MAX} replicas", ("services", name))
+        if service.replicas and scale.get(name, 0) > len(service.replicas):
+            message = f"what replica {len(service.replicas) + 1} of it is has not been said"
+            raise Conflict(message, ("services", name), hint=f"`corral up --scale {name}={scale[name]}` says it")
     slots = {name: of_service(name, service.scale, scale.get(name)) for name, service in project.services.items()}
     owner: dict[str, str] = {}
     for slot in (slot for each in slots.values() for slot in each):
@@ -45,3 +48,12 @@ def of_project(project: Project, scale: Mapping[str, int]) -> dict[str, tuple[Sl
                 hint="rename one of the two services",
             )
     return slots
+
+
+def bodies(project: Project, slots: Mapping[str, tuple[Slot, ...]]) -> Iterator[tuple[Body, tuple[Slot, ...]]]:
+    """What runs of each service, and the slots that it runs in: all of the service, or one where the replicas differ."""
+    for name, service in project.services.items():
+        if service.replicas:
+            yield from ((project.body(name, slot.number), (slot,)) for slot in slots[name])
+        else:
+            yield project.body(name, 1), slots[name]

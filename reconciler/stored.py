@@ -12,7 +12,7 @@ from reconciler.errors import DeclareError
 from reconciler.leases import Leases
 from reconciler.overlay import UPDATABLE, Json, Overlay, key_of
 from reconciler.resource import Depth, Edge, Gates, Needs
-from specs import namespaces
+from specs import bodies, namespaces
 
 MACHINE = "_machine"
 """The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
@@ -259,8 +259,12 @@ def _needed(service: Json) -> set[str]:
 
 def without_needing(service: Json, unsaid: Set[str]) -> Json:
     """The service, not waiting for any of these: they are in the file, but nobody asked for them."""
-    if unsaid.isdisjoint(_needed(service)):
-        return service
-    depends_on = {name: how for name, how in service.get("depends_on", {}).items() if name not in unsaid}
-    links = [text for text in service.get("links", ()) if text.partition(":")[0] not in unsaid]
-    return {**service, "depends_on": depends_on, "links": links}
+
+    def without(body: Json) -> Json:
+        if unsaid.isdisjoint(_needed(body)):
+            return body
+        depends_on = {name: how for name, how in body.get("depends_on", {}).items() if name not in unsaid}
+        links = [text for text in body.get("links", ()) if text.partition(":")[0] not in unsaid]
+        return {**body, "depends_on": depends_on, "links": links}
+
+    return bodies.changed(service, without)

@@ -6,6 +6,7 @@ from itertools import count
 
 from engine.types.infos import Look
 from reconciler.slots import Slot
+from reconciler.slots import bodies as slot_bodies
 from specs.project import Project
 
 
@@ -19,9 +20,9 @@ def assign(
     """What a container had is its successor's, too; but after a `down` nobody is one, and the new ones are empty."""
     standing = {info.config.name for info in look.volumes} | {volume.name for volume in project.volumes.values()}
     chosen = {key: volume for key, volume in before.items() if volume in standing}
-    for name, service in project.services.items():
-        for slot in slots[name]:
-            for mount in service.volumes:
+    for body, its_slots in slot_bodies(project, slots):
+        for slot in its_slots:
+            for mount in body.service.volumes:
                 key = volume_key(slot, mount.target)
                 if mount.type == "volume" and not mount.source and key not in chosen:
                     free = _free_name(f"{project.name}_{slot.name}", key, standing | set(chosen.values()))

@@ -29,10 +29,14 @@ class Wish:
     also_unused: bool = False
 
     def members(self) -> Iterator[tuple[Slot, Service]]:
-        """Every slot with its service."""
-        for name, service in self.project.services.items():
+        """Every slot with what it is to be."""
+        for name in self.project.services:
             for slot in self.slots[name]:
-                yield slot, service
+                yield slot, self.service_of(slot)
+
+    def service_of(self, slot: Slot) -> Service:
+        """What this slot is to be: all slots of a service are alike, unless its replicas differ."""
+        return self.project.replica(slot.service, slot.number)
 
     def ids_of(self, slot: Slot, service: Service) -> IdRange | None:
         """Of the slot's user namespace, where it has one."""

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
-from specs.errors import Path, SpecError
+from specs.errors import Path, SpecError, dotted
 from specs.network import Network, Pool
 from specs.project import Project
 from specs.service import Service
@@ -26,8 +26,8 @@ def problems(project: Project) -> Iterator[SpecError]:
         for index, pool in enumerate(network.ipam.config):
             yield from _pool(key, pool, ("networks", key, "ipam", "config", index), subnets)
     yield from _static(project, subnets)
-    for name, service in project.services.items():
-        yield from _plain(service, ("services", name))
+    for body in project.bodies():
+        yield from _plain(body.service, body.path)
 
 
 def _families(network: Network, path: Path) -> Iterator[SpecError]:
@@ -119,21 +119,21 @@ def edges(subnet: IPNetwork) -> tuple[IPAddress, ...]:
 
 def _static(project: Project, subnets: Subnets) -> Iterator[SpecError]:
     taken: dict[tuple[str, IPAddress], str] = {}
-    for name, service in project.services.items():
-        for key, joined in service.networks.items():
+    for body in project.bodies():
+        for key, joined in body.service.networks.items():
             for version, word in ((4, "ipv4_address"), (6, "ipv6_address")):
                 text, network = getattr(joined, word), project.networks.get(key)
                 if text is None or network is None:
                     continue
-                path = ("services", name, "networks", key, word)
+                path = (*body.path, "networks", key, word)
                 address = _address(text)
                 if address is None or address.version != version:
                     yield SpecError(path, f"'{text}' is not an address" + (" of IPv6" if version == 6 else ""))
                     continue
                 yield from _one_static(address, key, network, subnets.get((key, version)), path)
-                owner = taken.setdefault((key, address), name)
-                if owner != name:
-                    yield SpecError(path, f"{address} is taken already, by services.{owner} (network {key})")
+                owner = taken.setdefault((key, address), dotted(body.path))
+                if owner != dotted(body.path):
+                    yield SpecError(path, f"{address} is taken already, by {owner} (network {key})")
 
 
 def _one_static(

@@ -6,7 +6,7 @@ depend on are filled in, names are full. It is what the daemon validates.
 
 from __future__ import annotations
 
-from specs import contents, deployment, folds, namespaces, user_namespace, values, volume_options
+from specs import contents, deployment, folds, namespaces, replicas, user_namespace, values, volume_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -17,11 +17,12 @@ def canonical(document: Node, context: Context) -> Node:
     services: dict[str, Node] = {}
     userns = user_namespace.default(document, context)
     for name, node in _section(document, "services", context).items():
-        services[name] = _service(node, ("services", name), context, userns)
+        services[name] = _service_and_replicas(node, ("services", name), context, userns)
     networks: dict[str, Node] = {}
     for name, node in _section(document, "networks", context).items():
         networks[name] = _network(name, node, ("networks", name), context)
-    joined = [service.get("networks", "default") for service in services.values()]
+    bodies = [body for service in services.values() for body in replicas.bodies(service)]
+    joined = [body.get("networks", "default") for body in bodies]
     if "default" not in networks and any(node is not None for node in joined):
         place = next(node for node in joined if node is not None)
         networks["default"] = _network("default", place.with_value(None), ("networks", "default"), context)
@@ -50,6 +51,17 @@ def _section(document: Node, key: str, context: Context) -> dict[str, Node]:
     if section is not None and section.value is None:
         context.findings.error(section, (key,), "is empty: give it a value or remove it")
     return section.mapping() if section is not None else {}
+
+
+def _service_and_replicas(node: Node, path: Path, context: Context, userns: Node | None) -> Node:
+    """The service, with what each of its replicas is where these differ."""
+
+    def canonical_of(body: Node, where: Path, own: Context) -> Node:
+        return _service(body, where, own, userns)
+
+    service = _service(node, path, context, userns)
+    found = replicas.expanded(node, service, path, context, canonical_of)
+    return replicas.joined(service, found) if found else service
 
 
 def _service(node: Node, path: Path, context: Context, userns: Node | None) -> Node:
@@ -113,6 +125,7 @@ def _volume(name: str, node: Node, path: Path, context: Context) -> Node:
     _only(fields, "driver", "local", path, context)
     if (options := fields.get("driver_opts")) is not None:
         fields["driver_opts"] = volume_options.canonical(options, (*path, "driver_opts"), context)
+    replicas.check_each(fields, path, context)
     return node.with_value(fields)
 
 

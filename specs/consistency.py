@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from specs import content, mounts
 from specs.errors import Path, SpecError
-from specs.project import Project
+from specs.project import Body, Project
 from specs.service import Service, slot_names
 
 ID_MAX = 2**32 - 2  # linux/uidgid.h: the last one is nobody's
@@ -13,11 +13,12 @@ ID_MAX = 2**32 - 2  # linux/uidgid.h: the last one is nobody's
 def problems(project: Project) -> Iterator[SpecError]:
     """Every contradiction between parts of the project."""
     for name, service in project.services.items():
-        path = ("services", name)
+        yield from _dependencies(service, project, ("services", name))
+    for _, service, path, number in project.bodies():
         yield from _references(service, project, path)
         yield from _network_mode(service, path)
         yield from _targets(service, path)
-        yield from _replicas(service, path)
+        yield from _replicas(service, path) if not number else ()
     for section, entries in (("networks", project.networks), ("volumes", project.volumes)):
         for key, resource in entries.items():
             given = resource.model_fields_set - {"name", "external"}
@@ -48,18 +49,22 @@ def _references(service: Service, project: Project, path: Path) -> Iterator[Spec
             for key, text in (("uid", use.uid), ("gid", use.gid)):
                 if not text.isdecimal() or int(text) > ID_MAX:
                     yield SpecError((*where, key), f"'{text}' is not a number of a user or group")
-    for dependency, how in service.depends_on.items():
-        if dependency not in project.services and not how.implied:
-            yield SpecError((*path, "depends_on", dependency), f"there is no service {dependency}")
     for key, entries in (("links", service.links), ("volumes_from", service.volumes_from)):
         for index, text in enumerate(entries):
             if text.partition(":")[0] not in project.services:
                 yield SpecError((*path, key, index), f"there is no service {text.partition(':')[0]}")
+
+
+def _dependencies(service: Service, project: Project, path: Path) -> Iterator[SpecError]:
     for dependency, how in service.depends_on.items():
-        target = project.services.get(dependency)
-        if how.condition == "service_healthy" and target is not None and target.healthcheck is None:
-            where = (*path, "depends_on", dependency, "condition")
-            yield SpecError(where, f"{dependency} has no healthcheck, so it never is healthy")
+        where = (*path, "depends_on", dependency)
+        if dependency not in project.services:
+            if not how.implied:
+                yield SpecError(where, f"there is no service {dependency}")
+        elif how.condition == "service_healthy" and any(
+            body.service.healthcheck is None for body in project.bodies_of(dependency)
+        ):
+            yield SpecError((*where, "condition"), f"{dependency} has no healthcheck, so it never is healthy")
 
 
 def _network_mode(service: Service, path: Path) -> Iterator[SpecError]:
@@ -115,14 +120,17 @@ def _slots(project: Project) -> Iterator[SpecError]:
 
 
 def _container_names(project: Project) -> Iterator[SpecError]:
-    taken: dict[str, str] = {}
+    taken: dict[str, Body] = {}
     for name, service in project.services.items():
-        numbers = range(1, (1 if service.scale is None else service.scale) + 1)
-        default = [f"{project.name}-{name}-{number}" for number in numbers]
-        for container in [service.container_name] if service.container_name is not None else default:
-            if taken.setdefault(container, name) != name:
-                where = ("services", name, *(("container_name",) if service.container_name is not None else ()))
-                yield SpecError(where, f"the container name '{container}' is that of the service {taken[container]}")
+        for number in range(1, (1 if service.scale is None else service.scale) + 1):
+            body = project.body(name, number)
+            given = body.service.container_name
+            container = given or f"{project.name}-{name}-{number}"
+            if (other := taken.setdefault(container, body)).path != body.path:
+                where = (*body.path, *(("container_name",) if given is not None else ()))
+                owner = f"the service {other.name}" if other.name != name else f"replica {other.number}"
+                hint = "write {index} in it" if other.name == name else ""
+                yield SpecError(where, f"the container name '{container}' is that of {owner}", hint=hint)
 
 
 def _cycles(project: Project) -> Iterator[SpecError]:

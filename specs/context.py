@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from specs.errors import Path
@@ -10,13 +11,15 @@ from specs.node import Node
 
 
 class Context(NamedTuple):
-    """`directory` is absolute: relative paths begin there. `variables`: the shell's and those of the env files."""
+    """`directory` is absolute: relative paths begin there. `variables`: the shell's and those of the env files. `scale`: how many
+    replicas the command line asks for, by service."""
 
     project_name: str
     directory: str
     variables: Mapping[str, str]
     findings: Findings
     any_image: bool = False
+    scale: Mapping[str, int] = MappingProxyType({})
 
     def absolute(self, path: str) -> str:
         """The path from the project's directory on, with ~ expanded."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from specs import bridge_options
-from specs.errors import Path, SpecError
+from specs.errors import Path, SpecError, dotted
 from specs.network import Network
 from specs.project import Project
 from specs.service import Service, ServiceNetwork
@@ -18,18 +18,17 @@ def problems(project: Project) -> Iterator[SpecError]:
     """Every link that cannot be had."""
     yield from _networks(project)
     macs: dict[tuple[str, str], str] = {}
-    for name, service in project.services.items():
-        path = ("services", name)
-        yield from _service_mac(service, path)
+    for _, service, path, number in project.bodies():
+        yield from _service_mac(service, path, is_one=bool(number))
         yield from _interfaces(service, path)
         for key, joined in service.networks.items():
             where = (*path, "networks", key)
             yield from _link(joined, where)
             yield from _link_locals(joined, project.networks.get(key), where)
             mac = mac_of(service, key)
-            owner = macs.setdefault((key, mac), name) if mac else name
-            if owner != name:
-                yield SpecError((*where, "mac_address"), f"{mac} is that of services.{owner} already (network {key})")
+            owner = macs.setdefault((key, mac), dotted(path)) if mac else dotted(path)
+            if owner != dotted(path):
+                yield SpecError((*where, "mac_address"), f"{mac} is that of {owner} already (network {key})")
 
 
 def _networks(project: Project) -> Iterator[SpecError]:
@@ -70,12 +69,12 @@ def interface_of(joined: ServiceNetwork) -> str:
     return joined.interface_name or joined.driver_opts.get(bridge_options.INTERFACE_NAME, "")
 
 
-def _service_mac(service: Service, path: Path) -> Iterator[SpecError]:
+def _service_mac(service: Service, path: Path, *, is_one: bool) -> Iterator[SpecError]:
     mac = service.mac_address
     if mac is None:
         return
     where = (*path, "mac_address")
-    if problem := _mac_problem(mac, service):
+    if problem := _mac_problem(mac, None if is_one else service):
         yield SpecError(where, problem)
     elif not service.networks:
         yield SpecError(where, f"there is no interface to give it to with network_mode {service.network_mode}")

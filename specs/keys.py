@@ -21,6 +21,7 @@ from specs.shapes import (
     Items,
     Keys,
     Single,
+    Unread,
 )
 
 NAME = re.compile(r"[a-zA-Z0-9._-]+")  # patternProperties of services, networks and volumes
@@ -144,6 +145,9 @@ ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
+ONLY_OURS = Keys({"replica": Either((Unread(), Items(Unread())))})
+"""What only corral knows of a service. A list of replica's: laid over each other, as of several files."""
+
 _SERVICE_LATER = """
 build develop extends models provider pull_refresh_after
 """
@@ -253,6 +257,7 @@ SERVICE = Keys(
         "volumes": Items(Either((TEXT, MOUNT))),
         "volumes_from": Items(TEXT, unique=True),
         "working_dir": TEXT,
+        "x-corral": ONLY_OURS,
     },
     later=frozenset(_SERVICE_LATER.split()),
 )
@@ -283,6 +288,7 @@ VOLUME = Keys(
         "driver_opts": Entries(_INTEGER_OR_TEXT),
         "external": _EXTERNAL,
         "labels": PAIRS,
+        "x-corral": Keys({"each": TEXT}),
     }
 )
 

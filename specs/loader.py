@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from specs import (
@@ -29,6 +30,7 @@ from specs import (
     keys,
     merge,
     node,
+    replicas,
     scalars,
     selection,
     shapes,
@@ -45,7 +47,7 @@ from specs.node import Node, Place
 class LoadOptions(NamedTuple):
     """What the command line says. `files` may hold "-", standard input. `services` are those that were named: their
     profiles become active. `any_image`: also images that cannot be run yet. `environment` and `cwd`: by default those of
-    this process."""
+    this process. `scale`: of so many replicas it is said what each is, where that is more than the files ask for."""
 
     files: tuple[str, ...] = ()
     project_name: str = ""
@@ -56,6 +58,7 @@ class LoadOptions(NamedTuple):
     any_image: bool = False
     environment: Mapping[str, str] | None = None
     cwd: str = ""
+    scale: Mapping[str, int] = MappingProxyType({})
 
 
 class Loaded(NamedTuple):
@@ -95,7 +98,7 @@ def load(options: LoadOptions) -> Loaded:
     name = surroundings.project_name(options.project_name, _written_name(documents, around.variables), around)
     variables = {**around.variables, "COMPOSE_PROJECT_NAME": name}
     merged = _merged(documents, variables, findings)
-    context = Context(name, around.directory, variables, findings, options.any_image)
+    context = Context(name, around.directory, variables, findings, options.any_image, options.scale)
     full = canonical.canonical(merged, context)
     findings.raise_errors()
     profiles = surroundings.profiles(options.profiles, variables)
@@ -159,6 +162,7 @@ def _merged(documents: list[Node], variables: Mapping[str, str], findings: Findi
     ready: list[tuple[Node, list[Path]]] = []
     for document in documents:
         written, dropped = merge.without_resets(document)
+        replicas.refuse_resets(document, dropped, findings)
         filled = interpolation.interpolate(written, variables, findings)
         findings.next_step()
         fitting = shapes.fit(filled, keys.DOCUMENT, findings)

@@ -8,6 +8,7 @@ from specs import block_io, confinement, devices, isolation, log_options, ports,
 from specs.errors import Path, SpecError
 from specs.project import Project
 from specs.service import Service
+from specs.volume import Volume
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # compose-spec 04-version-and-name.md
 _KEY = re.compile(r"[a-zA-Z0-9._-]+")  # compose-spec.schema.json
@@ -38,10 +39,11 @@ def problems(project: Project) -> Iterator[SpecError]:
         for key in entries:
             if not _KEY.fullmatch(key):
                 yield SpecError((section, key), f"'{key}' is not a name: letters, digits, '.', '_' and '-' only")
-    for name, service in project.services.items():
+    for name in project.services:
         if not _SERVICE.fullmatch(name):
             yield SpecError(("services", name), f"'{name}' does not begin with a letter, a digit or '_'")
-        yield from _service(name, service, ("services", name))
+    for body in project.bodies():
+        yield from _service(body.name, body.service, body.path)
     yield from _full_names(project)
 
 
@@ -169,6 +171,17 @@ def _full_names(project: Project) -> Iterator[SpecError]:
                 yield SpecError((section, key, "name"), f"'{name}' is not a name")
             elif first.setdefault(name, key) != key:
                 yield SpecError((section, key), f"has the name '{name}', as {section}.{first[name]} has")
+    for key, volume in project.volumes.items():
+        yield from _names_for_replicas(project, key, volume) if volume.of_each_replica else ()
+
+
+def _names_for_replicas(project: Project, key: str, volume: Volume) -> Iterator[SpecError]:
+    """Other volumes that are called like one replica's, whichever that is."""
+    for other, named in project.volumes.items():
+        for own, theirs in ((key, other), (volume.name, named.name)):
+            if theirs.startswith(f"{own}-") and theirs.removeprefix(f"{own}-").isdecimal():
+                yield SpecError(("volumes", other), f"'{theirs}' is what a replica's volume of volumes.{key} is called")
+                break
 
 
 def _is_host(text: str) -> bool:

@@ -70,8 +70,7 @@ def parent_parts(parent: str) -> tuple[str, ...]:
 
 def problems(project: Project) -> Iterator[SpecError]:
     """Every word that is none, every name of nobody, and every other key that cannot be had together with it."""
-    for name, service in project.services.items():
-        path = ("services", name)
+    for _, service, path, _ in project.bodies():
         for key in _WORDS:
             yield from _word(project, key, getattr(service, key), (*path, key))
         yield from _of_the_network(service, path)
@@ -117,7 +116,8 @@ def _ipc(project: Project, service: Service, path: Path) -> Iterator[SpecError]:
         if sysctls.of_ipc(name):
             message = f"{name} cannot be set with ipc {service.ipc}: the ipc namespace is another's"
             yield SpecError((*path, "sysctls", name), message)
-    donor = project.services.get(service_of(service.ipc))
+    name = service_of(service.ipc)
+    donor = project.replica(name, 1) if name in project.services else None
     if donor is not None and donor.ipc in (None, "private", "none"):
         message = f"{service_of(service.ipc)} does not share its ipc namespace"
         yield SpecError((*path, "ipc"), message, hint=f"say ipc: shareable at {service_of(service.ipc)}")

@@ -1,12 +1,25 @@
 """A project: what the user wrote, validated, canonical, frozen."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import pydantic
 
 from specs import strict
 from specs.content import Content
+from specs.errors import Path
 from specs.network import Network
 from specs.service import Service
 from specs.volume import Volume
+
+
+class Body(NamedTuple):
+    """What runs of a service: `number` is that of the replica, 0 where all are alike. `path` leads to it in the document."""
+
+    name: str
+    service: Service
+    path: Path
+    number: int = 0
 
 
 class Project(strict.Model):
@@ -19,3 +32,22 @@ class Project(strict.Model):
     volumes: dict[str, Volume] = pydantic.Field(default_factory=dict)
     configs: dict[str, Content] = pydantic.Field(default_factory=dict)
     secrets: dict[str, Content] = pydantic.Field(default_factory=dict)
+
+    def bodies(self) -> Iterator[Body]:
+        """Every service; one whose replicas differ once for each of these, in place of itself."""
+        for name in self.services:
+            yield from self.bodies_of(name)
+
+    def bodies_of(self, name: str) -> tuple[Body, ...]:
+        service = self.services[name]
+        return tuple(self.body(name, int(number)) for number in service.replicas) or (self.body(name, 1),)
+
+    def body(self, name: str, number: int) -> Body:
+        """What the replica with this number is. Raises KeyError where the replicas differ and nothing says it of this one."""
+        service = self.services[name]
+        if not service.replicas:
+            return Body(name, service, ("services", name))
+        return Body(name, service.replicas[str(number)], ("services", name, "replicas", str(number)), number)
+
+    def replica(self, name: str, number: int) -> Service:
+        return self.body(name, number).service

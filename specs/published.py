@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from specs import ports
-from specs.errors import Path, SpecError
+from specs.errors import Path, SpecError, dotted
 from specs.project import Project
 from specs.service import Port
 
@@ -16,7 +16,6 @@ class _Claim(NamedTuple):
     """One host port, out of a range."""
 
     path: Path
-    service: str
     host_ip: str
     protocol: str
     first: int
@@ -26,16 +25,16 @@ class _Claim(NamedTuple):
 def problems(project: Project) -> Iterator[SpecError]:
     """Every host port that two want, or that is none."""
     claims: list[_Claim] = []
-    for name, service in project.services.items():
-        replicas = 1 if service.scale is None else service.scale
+    for _, service, where, number in project.bodies():
+        replicas = 1 if service.scale is None or number else service.scale
         for index, port in enumerate(service.ports):
-            path = ("services", name, "ports", index)
+            path = (*where, "ports", index)
             wrong = _problem(port)
             if wrong:
                 yield SpecError(path, wrong)
             elif (available := port.published_range()) is not None:
                 wanted = min(replicas, available[1] - available[0] + 1)
-                claims += [_Claim(path, name, port.host_ip, port.protocol, *available)] * wanted
+                claims += [_Claim(path, port.host_ip, port.protocol, *available)] * wanted
     yield from _collisions(claims)
 
 
@@ -84,5 +83,6 @@ def _same_address(one: str, other: str) -> bool:
 
 def _message(claim: _Claim, other: _Claim) -> str:
     port = str(claim.first) if claim.first == claim.last else f"{claim.first}-{claim.last}"
-    whose = "this service" if claim.service == other.service else f"services.{other.service}"
+    theirs = other.path[:-2]
+    whose = "this service" if claim.path[:-2] == theirs else dotted(theirs)
     return f"host port {port}/{claim.protocol} is taken already, by ports[{other.path[-1]}] of {whose}"

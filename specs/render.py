@@ -54,7 +54,16 @@ def _short(number: float) -> str:
 
 
 def _service(service: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _FORMS[key](service[key]) if key in _FORMS else service[key] for key in sorted(service)}
+    """Without what follows from the rest: what each replica is."""
+    shown = sorted(service.keys() - {"replicas"})
+    return {key: _FORMS[key](service[key]) if key in _FORMS else service[key] for key in shown}
+
+
+def _only_ours(value: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _sorted(value)
+    if len(templates := shown.get("replica", ())) == 1:
+        shown["replica"] = templates[0]
+    return shown
 
 
 def _healthcheck(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +113,7 @@ _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "sysctls": _sorted,
     "ulimits": _sorted,
     "volumes": _volumes,
+    "x-corral": _only_ours,
 }
 
 

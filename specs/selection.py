@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from specs import replicas
 from specs.errors import Path, SpecError
 from specs.findings import Findings
 from specs.node import Node
@@ -31,13 +32,14 @@ def select(
         name: _without_inactive(service, ("services", name), active, services, findings)
         for name, service in active.items()
     }
+    bodies = [body for service in kept.values() for body in replicas.bodies(service)]
     selected = {
         **document.mapping(),
         "services": document.with_value(kept),
-        "networks": document.with_value(_used(document, "networks", kept.values(), _network_keys)),
-        "volumes": document.with_value(_used(document, "volumes", kept.values(), _volume_keys)),
-        "configs": document.with_value(_used(document, "configs", kept.values(), _config_keys)),
-        "secrets": document.with_value(_used(document, "secrets", kept.values(), _secret_keys)),
+        "networks": document.with_value(_used(document, "networks", bodies, _network_keys)),
+        "volumes": document.with_value(_used(document, "volumes", bodies, _volume_keys)),
+        "configs": document.with_value(_used(document, "configs", bodies, _config_keys)),
+        "secrets": document.with_value(_used(document, "secrets", bodies, _secret_keys)),
     }
     return document.with_value(selected), tuple(name for name in services if name not in active)
 

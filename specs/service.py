@@ -4,7 +4,7 @@ Durations are seconds, sizes are bytes. Limits are in one place each: `deploy.re
 `cpus`, `mem_limit` and `pids_limit`, `deploy.replicas` into `scale`.
 """
 
-from typing import Literal
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -174,6 +174,12 @@ class InitStep(strict.Model):
     per_replica: bool = False
 
 
+class OnlyOurs(strict.Model):
+    """What only corral knows of a service. `replica`: as it is written, see `specs.replicas`."""
+
+    replica: tuple[dict[str, Any], ...] = ()
+
+
 class Service(strict.Model):
     """One service.
 
@@ -186,6 +192,7 @@ class Service(strict.Model):
     `cap_drop`: names without CAP_, and ALL. `security_opt`: see `specs.security_options`; `userns_mode`: see `specs.isolation`,
     None is host. `pull_policy`, `platform`, `runtime` and `isolation` are kept and mean nothing; `attach` False: `up` does not
     show its output. `shm_size` None: Docker's default. `scale` None: the file gives neither `scale` nor `deploy.replicas`.
+    `replicas`, by number from 1: what each is where they differ, without `depends_on`; empty: all are as the service says.
     """
 
     image: str
@@ -266,6 +273,17 @@ class Service(strict.Model):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opt: tuple[str, ...] = ()
+    replicas: dict[str, "Service"] = pydantic.Field(default_factory=dict)
+    x_corral: OnlyOurs = pydantic.Field(OnlyOurs(), alias="x-corral")
+
+    @pydantic.model_validator(mode="after")
+    def _has_all_replicas(self) -> Self:
+        numbers = [str(number) for number in range(1, len(self.replicas) + 1)]
+        if self.replicas and (sorted(self.replicas, key=len) != numbers or len(numbers) < (self.scale or 1)):
+            raise ValueError("replicas are not those from 1 to the scale")
+        if any(replica.replicas for replica in self.replicas.values()):
+            raise ValueError("a replica has no replicas")
+        return self
 
 
 def slot_names(service_name: str, scale: int | None) -> tuple[str, ...]:

@@ -53,7 +53,11 @@ class Either(NamedTuple):
     options: tuple[Shape, ...]
 
 
-Shape: TypeAlias = "Single | Items | Entries | Keys | Either"
+class Unread(NamedTuple):
+    """A mapping that is held against a shape of its own later, once its texts are known."""
+
+
+Shape: TypeAlias = "Single | Items | Entries | Keys | Either | Unread"
 
 
 def to_boolean(text: str) -> bool:

@@ -168,6 +168,13 @@ def _hooks(node: Node, path: Path, findings: Findings) -> Node:
     )
 
 
+def _only_ours(node: Node, path: Path, findings: Findings) -> Node:
+    replica = node.get("replica")
+    if replica is None or isinstance(replica.value, list):
+        return node
+    return node.with_value({**node.mapping(), "replica": replica.with_value([replica])})
+
+
 def _ports(node: Node, path: Path, findings: Findings) -> Node:
     items = _spelled(
         node, path, findings, lambda item: [_long_port(item)] if isinstance(item.value, dict) else _short_port(item)
@@ -322,5 +329,6 @@ _SERVICE: Mapping[str, Spell] = {
     "sysctls": _environment,
     "tmpfs": _texts,
     "volumes": _volumes,
+    "x-corral": _only_ours,
 }
 _RESOURCE: Mapping[str, Spell] = {"labels": _labels}

@@ -16,10 +16,10 @@ def problems(project: Project) -> Iterator[SpecError]:
         given_here = network.model_fields_set - _SAID if network.stands_for else frozenset()
         for word in sorted(given_here):
             yield SpecError(("networks", key, word), f"means nothing to the network {network.stands_for}")
-    for name, service in project.services.items():
-        modes = _modes(project, service)
-        for key, mode in modes.items():
-            where = ("services", name, "networks", key)
+    for body in project.bodies():
+        service = body.service
+        for key, mode in _modes(project, service).items():
+            where = (*body.path, "networks", key)
             if len(service.networks) > 1:
                 yield SpecError(where, f"who has the network {mode} can be in no other")
             elif given := service.networks[key].model_fields_set:
@@ -28,13 +28,19 @@ def problems(project: Project) -> Iterator[SpecError]:
 
 def resolved(project: Project) -> Project:
     """The project in which each service that joins one has its network mode instead. Nothing is mapped then."""
-    services = dict(project.services)
-    for name, service in project.services.items():
-        for mode in _modes(project, service).values():
-            services[name] = service.model_copy(update={"network_mode": mode, "networks": {}, "ports": ()})
-    if services == project.services:
+    services = {name: _resolved(project, service) for name, service in project.services.items()}
+    if all(services[name] is service for name, service in project.services.items()):
         return project
     return project.model_copy(update={"services": services})
+
+
+def _resolved(project: Project, service: Service) -> Service:
+    for mode in _modes(project, service).values():
+        service = service.model_copy(update={"network_mode": mode, "networks": {}, "ports": ()})
+    replicas = {number: _resolved(project, replica) for number, replica in service.replicas.items()}
+    if all(replicas[number] is replica for number, replica in service.replicas.items()):
+        return service
+    return service.model_copy(update={"replicas": replicas})
 
 
 def _modes(project: Project, service: Service) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specs import security_options
+from specs import bodies, security_options
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
@@ -40,8 +40,12 @@ def filled_in(canonical: Mapping[str, Any], userns: str) -> dict[str, Any]:
     services = canonical.get("services")
     if userns == HOST or not isinstance(services, dict):
         return dict(canonical)
-    said = {
-        name: {"userns_mode": userns, **service} if isinstance(service, dict) else service
+
+    def said(service: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"userns_mode": userns, **service}
+
+    filled = {
+        name: bodies.changed(service, said) if isinstance(service, dict) else service
         for name, service in services.items()
     }
-    return {**canonical, "services": said}
+    return {**canonical, "services": filled}

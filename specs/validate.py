@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, consistency, endpoints, names, namespaces, published, stand_ins
+from specs import addresses, bodies, consistency, endpoints, names, namespaces, published, stand_ins
 from specs.errors import SpecError, SpecErrors
 from specs.project import Project
 
@@ -27,10 +27,10 @@ def project(canonical: dict[str, Any]) -> Project:
         *published.problems(found),
     ]
     if problems:
-        raise SpecErrors(problems)
+        raise SpecErrors(bodies.told_once(problems))
     resolved = stand_ins.resolved(found)
     if resolved is not found and (problems := [*names.problems(resolved)]):
-        raise SpecErrors(problems)
+        raise SpecErrors(bodies.told_once(problems))
     return resolved
 
 

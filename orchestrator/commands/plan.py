@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    loaded = called.load(tuple(arguments.services))
+    loaded = called.load(tuple(arguments.services), scale=up.scale_of(arguments.scale))
     invocation.look_up_machine(loaded, make=False)
     try:
         answer = called.ask("POST", f"/v1/projects/{loaded.project_name}/plan", up.request_of(arguments, loaded))

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     import time
 
     attach = not (arguments.detach or arguments.wait)
-    loaded = called.load(tuple(arguments.services))
+    loaded = called.load(tuple(arguments.services), scale=scale_of(arguments.scale))
     invocation.look_up_machine(loaded, make=True)
     request = request_of(arguments, loaded)._replace(
         wait=arguments.wait,

@@ -77,18 +77,18 @@ def declare(wish: Wish) -> Iterator[Resource]:
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
     """What is made before it is leaves, or goes down with it, so that making before breaking cannot wait in a ring."""
     yield Edge(image.id_of(service.image))
-    keys = volume.keys_of(wish)
+    keys = volume.keys_of(wish, {1, slot.number})
     mounts = container_mounts.mounts_of(wish, slot)
     used = {keys[mount.volume] for mount in mounts if isinstance(mount, VolumeMount)}
     yield from (Edge(volume.id_of(key)) for key in sorted(used))
     owner = sharing.owner_of(wish, slot, "network_mode")
     yield Edge(sandbox.id_of(owner.name), gates=Gates.START, rigid=Depth.STOP)
-    for key in sorted(wish.project.services[owner.service].networks):
+    for key in sorted(wish.service_of(owner).networks):
         yield Edge(endpoint.id_of(owner.name, key), gates=Gates.START)
     needed = sharing.namespaces_of(wish, slot, service).others
     yield from (Edge(id_of(name), Needs.RUNNING, Gates.START, Depth.STOP) for name in needed)
     yield from map(init_steps.edge_to, init_steps.steps_before(wish, slot, service, len(service.pre_start)))
-    for other, dependency in sorted(dependencies_of(service).items()):
+    for other, dependency in sorted(dependencies_of(wish.project.services[slot.service]).items()):
         for target in wish.slots.get(other, ()):
             if not (dependency.implied and target.name in needed):
                 yield edge_to(target, dependency)

@@ -19,7 +19,7 @@ def mounts_of(wish: Wish, slot: Slot) -> tuple[Mount, ...]:
     by_target: dict[str, Mount] = {}
     for mount in inherited(wish, slot, frozenset({slot.service})):
         by_target[mount.target] = mount
-    for text in wish.project.services[slot.service].tmpfs:
+    for text in wish.service_of(slot).tmpfs:
         options = tmpfs.parse(text)
         by_target[options.target] = TmpfsMount(
             options.target,
@@ -36,7 +36,7 @@ def mounts_of(wish: Wish, slot: Slot) -> tuple[Mount, ...]:
 def inherited(wish: Wish, slot: Slot, above: frozenset[str]) -> Iterator[Mount]:
     """What `volumes_from` brings (of another service, what its first container has), and the service's own volumes. `above`:
     the services that inherit from this one."""
-    service = wish.project.services[slot.service]
+    service = wish.service_of(slot)
     for text in service.volumes_from:
         source, _, mode = text.partition(":")
         if source in above:
@@ -75,5 +75,5 @@ def mount_of(wish: Wish, slot: Slot, volume: ServiceVolume) -> Mount | None:
 def name_of(wish: Wish, slot: Slot, volume: ServiceVolume) -> str:
     """The full name of a volume."""
     if volume.source:
-        return wish.project.volumes[volume.source].name
+        return wish.project.volumes[volume.source].name_for(slot.number)
     return wish.leases.volumes.get(volume_leases.volume_key(slot, volume.target), "")

@@ -1,7 +1,7 @@
 """A volume. Its data is sacred: no plan removes it unless the user said so in that very command (PURGED), and one
 that differs is never replaced; containers do not start on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from engine.types.configs import Config, VolumeConfig
@@ -30,11 +30,12 @@ def id_of(key: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
-    used = {mount.source for _, service in wish.members() for mount in service.volumes if mount.type == "volume"}
-    for key in sorted(wish.project.volumes.keys() if wish.also_unused else used & wish.project.volumes.keys()):
-        volume = wish.project.volumes[key]
-        labels = tuple(sorted(volume.labels.items()))
-        config = VolumeConfig(volume.name, wish.project.name, key, labels, backing_of(key, volume))
+    used = set()
+    for source, number in sorted(wanted_of(wish)):
+        volume = wish.project.volumes[source]
+        key, labels = key_for(source, volume, number), tuple(sorted(volume.labels.items()))
+        used.add(key)
+        config = VolumeConfig(volume.name_for(number), wish.project.name, key, labels, backing_of(source, volume))
         yield Resource(id_of(key), config, external=volume.external)
     for config in anonymous(wish):
         used.add(config.key)
@@ -42,6 +43,25 @@ def declare(wish: Wish) -> Iterator[Resource]:
     for config in wish.purged:
         if config.key not in used:
             yield Resource(id_of(config.key), config, depth=Depth.PURGED)
+
+
+def wanted_of(wish: Wish) -> set[tuple[str, int]]:
+    """The keys of the file's volumes, each with the numbers of the replicas that have one for themselves; else with 0."""
+    if wish.also_unused:
+        return {(key, 0) for key in wish.project.volumes}
+    mounted = {
+        (mount.source, slot.number)
+        for slot, service in wish.members()
+        for mount in service.volumes
+        if mount.type == "volume" and mount.source
+    }
+    volumes = wish.project.volumes
+    return {(key, number if volumes[key].of_each_replica else 0) for key, number in mounted if key in volumes}
+
+
+def key_for(key: str, volume: Volume, number: int) -> str:
+    """What the volume of the replica with this number is called in its project."""
+    return f"{key}-{number}" if volume.of_each_replica else key
 
 
 def backing_of(key: str, volume: Volume) -> Backing:
@@ -67,9 +87,13 @@ def key_of(wish: Wish, name: str) -> str:
     return name.removeprefix(f"{wish.project.name}_")
 
 
-def keys_of(wish: Wish) -> dict[str, str]:
-    """The key of every volume, by full name."""
-    named = {volume.name: key for key, volume in wish.project.volumes.items()}
+def keys_of(wish: Wish, numbers: Collection[int]) -> dict[str, str]:
+    """The key of every volume that replicas with these numbers may have, by full name."""
+    named = {
+        volume.name_for(number): key_for(key, volume, number)
+        for key, volume in wish.project.volumes.items()
+        for number in numbers
+    }
     return {name: key_of(wish, name) for name in wish.leases.volumes.values()} | named
 
 

@@ -530,6 +530,12 @@ SERVICE = (
         "`c 1:3 rwm`; `a` is both kinds, `*` any number",
         {"device_cgroup_rules": ["c 1:3 r"]},
     ),
+    Row("services.x-corral", "what only corral knows of a service", {}),
+    Row(
+        "services.x-corral.replica",
+        "a partial service, laid over it for each of its replicas: [Replicas that differ](#replicas-that-differ)",
+        {},
+    ),
 )
 
 NETWORK = (
@@ -594,6 +600,12 @@ VOLUME = (
     ),
     Row("volumes.external", "one that a command or another project has made", {"external": True, "name": "there"}),
     Row("volumes.labels", "", {"labels": {"l": "1"}}),
+    Row("volumes.x-corral", "what only corral knows of a volume", {}),
+    Row(
+        "volumes.x-corral.each",
+        "`replica`: one volume for each replica of the services that mount it: [Replicas that differ](#replicas-that-differ)",
+        {"x-corral": {"each": "replica"}},
+    ),
 )
 CONTENT = (
     Row("configs.name", "kept, means nothing", {"name": "n"}),

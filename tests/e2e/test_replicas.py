@@ -1,0 +1,137 @@
+"""Replicas that differ, judged by the kernel: names, addresses, variables, data."""
+
+import json
+import pathlib
+
+import pytest
+
+from tests.e2e import machine
+from tests.e2e.lab import Lab
+
+ENSEMBLE = """
+services:
+  zk:
+    image: IMAGE
+    init: true
+    command: sleep 1000
+    scale: 3
+    environment: {ALL: "1"}
+    volumes: ["zk:/data/zk"]
+    x-corral:
+      replica:
+        hostname: "zk{index}"
+        container_name: "box-{index}"
+        environment: {MYID: "{index}"}
+        networks: {default: {ipv4_address: "10.213.7.{index+10}"}}
+        tmpfs: "/scratch:size={index}m"
+networks: {default: {ipam: {config: [{subnet: 10.213.7.0/24}]}}}
+volumes: {zk: {x-corral: {each: replica}}}
+"""
+NUMBERS = (1, 2, 3)
+
+
+def pid(lab: Lab, number: int) -> int:
+    found = lab.ps()[f"box-{number}"]["Pid"]
+    assert isinstance(found, int)
+    assert machine.is_alive(found)
+    return found
+
+
+def hostname(pid_: int) -> str:
+    return machine.run("nsenter", "--target", str(pid_), "--uts", "hostname").strip()
+
+
+def address(pid_: int) -> str:
+    found = json.loads(machine.Place(pid_).sh("ip -j -4 addr show dev eth0"))
+    return str(found[0]["addr_info"][0]["local"])
+
+
+def variables(pid_: int) -> dict[str, str]:
+    texts = pathlib.Path(f"/proc/{pid_}/environ").read_bytes().decode().split("\0")
+    return dict(text.split("=", 1) for text in texts if text)
+
+
+def mount_sources(pid_: int, target: str) -> tuple[str, str]:
+    """(root in its file system, super options) of what the kernel has there."""
+    for line in machine.read(f"/proc/{pid_}/mountinfo").splitlines():
+        fields = line.split()
+        if fields[4] == target:
+            return fields[3], fields[-1]
+    raise AssertionError(f"nothing is mounted at {target}")
+
+
+@pytest.mark.key("services.x-corral", "services.x-corral.replica", "volumes.x-corral", "volumes.x-corral.each")
+def test_each_replica_is_what_its_template_says(lab: Lab) -> None:
+    lab.up(ENSEMBLE)
+    pids = {number: pid(lab, number) for number in NUMBERS}
+    assert {number: hostname(each) for number, each in pids.items()} == {1: "zk1", 2: "zk2", 3: "zk3"}
+    assert {number: address(each) for number, each in pids.items()} == {
+        number: f"10.213.7.{number + 10}" for number in NUMBERS
+    }
+    assert {number: variables(each)["MYID"] for number, each in pids.items()} == {1: "1", 2: "2", 3: "3"}
+    assert all(variables(each)["ALL"] == "1" for each in pids.values())
+    for number, each in pids.items():
+        assert mount_sources(each, "/data/zk")[0].endswith(f"/volumes/{lab.project}_zk-{number}/_data")
+        assert f"size={number * 1024}k" in mount_sources(each, "/scratch")[1]
+
+
+def test_names_lead_there_and_back(lab: Lab) -> None:
+    lab.up(ENSEMBLE)
+    for number in NUMBERS:
+        full = f"zk{number}.{lab.project}"
+        found = lab.exec("zk", "nslookup", f"zk{number}")
+        assert f"10.213.7.{number + 10}" in found
+        back = lab.exec("zk", "nslookup", f"10.213.7.{number + 10}")
+        assert f"name = {full}" in back
+
+
+def test_an_edit_of_the_template_touches_the_replicas_that_it_changes(lab: Lab) -> None:
+    lab.up(ENSEMBLE)
+    before = {number: pid(lab, number) for number in NUMBERS}
+    lab.up(ENSEMBLE.replace('hostname: "zk{index}"', 'hostname: "node{index}"'))
+    assert {number: pid(lab, number) for number in NUMBERS} == before, "a host name changes while it runs"
+    assert hostname(before[2]) == "node2"
+    lab.up(ENSEMBLE.replace("scale: 3", "scale: 2"))
+    assert {number: pid(lab, number) for number in (1, 2)} == {number: before[number] for number in (1, 2)}
+
+
+def test_a_replica_that_comes_back_finds_its_data(lab: Lab) -> None:
+    lab.up(ENSEMBLE)
+    for number in NUMBERS:
+        root = pathlib.Path(f"/proc/{pid(lab, number)}/root/data/zk")
+        (root / "myid").write_text(str(number))
+    lab.up(ENSEMBLE.replace("scale: 3", "scale: 2"))
+    assert sorted(lab.ps()) == ["box-1", "box-2"]
+    names = [f"{lab.project}_zk-{number}" for number in NUMBERS]
+    assert lab.out("volume", "ls", "-q").split() == names
+    lab.corral("volume", "prune", "-f")
+    assert lab.out("volume", "ls", "-q").split() == names, "it is kept for whoever comes back"
+    lab.up(ENSEMBLE)
+    assert pathlib.Path(f"/proc/{pid(lab, 3)}/root/data/zk/myid").read_text() == "3"
+    lab.up(ENSEMBLE.replace("scale: 3", "scale: 1"))
+    lab.corral("down", "-v")
+    assert lab.out("volume", "ls", "-q").split() == []
+
+
+def test_more_than_the_file_asks_for(lab: Lab) -> None:
+    lab.up(ENSEMBLE, "--scale", "zk=5")
+    assert hostname(pid(lab, 5)) == "zk5"
+    assert address(pid(lab, 5)) == "10.213.7.15"
+    lab.kill("corral daemon")
+    lab.corral("up", "-d", "--scale", "zk=5")
+    assert variables(pid(lab, 5))["MYID"] == "5"
+    edited = ENSEMBLE.replace("{index+10}", "{index+250}")
+    lab.write(edited)
+    said = lab.refusal("up", "-d", "--scale", "zk=6")
+    assert "compose.yaml:15:30: services.zk.replicas.5.networks.default.ipv4_address: 10.213.7.255" in said
+    assert address(pid(lab, 5)) == "10.213.7.15", "before anything is touched"
+
+
+def test_what_config_prints_brings_up_the_same(lab: Lab) -> None:
+    lab.up(ENSEMBLE)
+    before = {number: pid(lab, number) for number in NUMBERS}
+    printed = lab.out("config")
+    lab.write(printed)
+    assert "as declared" in lab.out("plan")
+    lab.corral("up", "-d")
+    assert {number: pid(lab, number) for number in NUMBERS} == before
