@@ -30,9 +30,7 @@ def corral_aloud(*words: str) -> float:
     """Let `corral WORDS…` write to this terminal. Gives the seconds it took."""
     started = time.monotonic()
     words_of_command = [CORRAL, *words]
-    code = subprocess.run(
-        words_of_command, cwd=os.environ[FOLDER], stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    code = subprocess.run(words_of_command, cwd=os.environ[FOLDER], stdin=subprocess.DEVNULL, check=False).returncode
     if code:
         raise Failed(f"corral {' '.join(words)}: exit code {code}")
     return time.monotonic() - started

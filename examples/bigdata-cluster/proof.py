@@ -1,5 +1,6 @@
 """How a demo speaks: a step, what is seen, and what holds. What does not hold ends it."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +13,18 @@ class Failed(Exception):
 
 
 def step(title: str) -> None:
-    print(f"\n[{time.monotonic() - began:5.1f} s] {title}", flush=True)
+    _say(f"\n[{time.monotonic() - began:5.1f} s] {title}\n")
 
 
 def show(text: str) -> None:
-    print("".join(f"      {line}\n" for line in text.rstrip().splitlines()), end="", flush=True)
+    _say("".join(f"      {line}\n" for line in text.rstrip().splitlines()))
 
 
 def prove(true: Any, what: str) -> None:
     """Say that `what` holds; if it does not, that is the end of the demo."""
     if not true:
         raise Failed(what)
-    print(f"   ok {what}", flush=True)
+    _say(f"   ok {what}\n")
 
 
 def eventually(check: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
@@ -34,3 +35,8 @@ def eventually(check: Callable[[], Any], what: str, timeout_s: float = 30.0) -> 
             raise Failed(f"{what} (waited {timeout_s:.0f} s)")
         time.sleep(0.05)
     return answer
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

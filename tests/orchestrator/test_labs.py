@@ -82,7 +82,10 @@ def test_what_a_lab_runs_on_is_pinned(name: str) -> None:
     for part in parts:
         if (part / "pom.xml").exists():
             version = re.search(f"<{part.name}>(.+?)<", (part / "pom.xml").read_text())
-            assert all(re.fullmatch(r"[0-9a-f]{64}  \S+\.jar", line) for line in (part / "jars.sha256").read_text().splitlines())
+            assert all(
+                re.fullmatch(r"[0-9a-f]{64}  \S+\.jar", line)
+                for line in (part / "jars.sha256").read_text().splitlines()
+            )
         else:
             version = re.search(r"(?m)^\w+==(\S+) --hash=sha256:[0-9a-f]{64}$", (part / "requirements.txt").read_text())
         assert version
