@@ -1,4 +1,4 @@
-"""What the lab is for: the active NameNode dies while a file is written, the active ResourceManager while a job runs; both end well."""
+"""What the lab is for: the active NameNode dies under a write, the active ResourceManager under a job; both end well."""
 
 import json
 import os
