@@ -6,14 +6,15 @@ incarnation: it raises `Superseded`. All verbs raise `EngineError`; `TerminalEng
 Verbs on different things may run concurrently; the caller runs at most one at a time on one thing.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.types.configs import Config, ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
-from engine.types.parts import PortMap
+from engine.types.parts import Leave, PortMap
 
+Said = Callable[[str], None]
 Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | VolumeConfig
 
 
@@ -50,6 +51,10 @@ class Ended:
 
     code: int
     output: str = ""
+
+
+def nobody(line: str) -> None:
+    """Hears what is written, and tells nobody."""
 
 
 class Engine(Protocol):
@@ -102,10 +107,12 @@ class Engine(Protocol):
         follow by themselves, also when another engine takes over meanwhile: then all of them again."""
         ...
 
-    async def stop(self, uid: str) -> None:
+    async def stop(self, uid: str, leave: Leave | None = None, said: Said = nobody) -> None:
         """Stop the container on purpose: its `pre_stop`, its stop signal, its grace, then SIGKILL to everything in it. It is MADE
         afterwards, and gives back its host ports. A paused one goes on first. Does nothing to one that has exited by itself.
-        TerminalEngineError: a `pre_stop` failed, and it runs on."""
+        `leave` comes before all of these, and each time anew; `said` hears the last line of what it writes. Cancelled meanwhile,
+        it is ended, and the container runs on. TerminalEngineError: `leave` failed or took too long, or a `pre_stop` failed, and
+        it runs on."""
         ...
 
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:

@@ -1,5 +1,5 @@
-"""What runs in a container besides its own process because its Config says so: `post_start` after each start, `pre_stop` before a
-planned stop.
+"""What runs in a container besides its own process: `post_start` after each start and `pre_stop` before a planned stop, because
+its Config says so, and what it is told to do before it leaves for good.
 
 A run whose `post_start` are not done says so in its record. So a daemon that takes over while one is running begins them anew,
 from the first: it ended with the daemon that ran it. Nobody waits for them in a verb, and so a stop can come at any time.
@@ -13,11 +13,11 @@ import anyio
 import anyio.abc
 
 from engine import errors, probes
-from engine.api import Command, Ended
+from engine.api import Command, Ended, Said, nobody
 from engine.container import Container
 from engine.containers import Containers
 from engine.sandboxes import Sandbox
-from engine.types.parts import Hook
+from engine.types.parts import Hook, Leave
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,19 @@ class Hooks:
                     f"cannot stop {config.name}: pre_stop[{number}] {failed} (`-t 0` leaves it out, and so does kill)"
                 )
         return max(0.0, grace_s - (time.monotonic() - began))
+
+    async def leave(self, container: Container, sandbox: Sandbox, leave: Leave, said: Said) -> None:
+        """Run what a container does before it leaves. Raises TerminalEngineError where that fails or takes too long, and the
+        container runs on."""
+        try:
+            failed = await _tried(sandbox, container.record.uid, leave.hook, leave.timeout_s, said)
+        except TimeoutError:
+            failed = f"({_shown(leave.hook)}) took longer than {leave.timeout_s:g} s"
+        except errors.TerminalEngineError as error:
+            failed = str(error)
+        if failed and not await _has_ended(container):
+            why = f"{container.config.name} cannot leave, and runs on: leave {failed}"
+            raise errors.TerminalEngineError(f"{why} (`up -t 0`, `stop` and `down` do without it)")
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
@@ -116,12 +129,12 @@ async def _run(sandbox: Sandbox, uid: str, hook: Hook) -> str:
         return f"({_shown(hook)}): {error}"
 
 
-async def _tried(sandbox: Sandbox, uid: str, hook: Hook, timeout_s: float | None) -> str:
+async def _tried(sandbox: Sandbox, uid: str, hook: Hook, timeout_s: float | None, said: Said = nobody) -> str:
     """How it failed; "": it did not. Raises EngineError, and TimeoutError: it was ended, or there was no time to begin."""
     if timeout_s is not None and timeout_s <= 0:
         raise TimeoutError
     command = Command(hook.argv, hook.environment, hook.user, hook.working_dir, privileged=hook.privileged)
-    ended = await probes.finish(await sandbox.shim.exec(probes.spec_of(uid, command)), timeout_s)
+    ended = await probes.finish(await sandbox.shim.exec(probes.spec_of(uid, command)), timeout_s, said)
     return _failure(_shown(hook), ended)
 
 

@@ -22,7 +22,7 @@ import anyio.abc
 import anyio.to_thread
 
 from engine import damage, errors, metering, probes, processes, trees
-from engine.api import Command, Copying, Ended, Updatable
+from engine.api import Command, Copying, Ended, Said, Updatable, nobody
 from engine.batch import together
 from engine.cgroups import census
 from engine.container import Container
@@ -50,7 +50,7 @@ from engine.types.configs import (
     VolumeConfig,
 )
 from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
-from engine.types.parts import IdRange, PortMap, VolumeMount
+from engine.types.parts import IdRange, Leave, PortMap, VolumeMount
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
@@ -393,13 +393,17 @@ class LinuxEngine:
         await self._wiring.forget_connections(_flows(ports))
 
     @verb
-    async def stop(self, uid: str) -> None:
+    async def stop(self, uid: str, leave: Leave | None = None, said: Said = nobody) -> None:
         container = self.containers.get(uid)
         if not container.process:
             return
         sandbox = self._sandbox_of(container)
-        self._hooks.end(uid)
         await self.containers.pause(container, on=False)
+        if leave:
+            await self._hooks.leave(container, sandbox, leave, said)
+            if not container.process:
+                return  # it has ended itself
+        self._hooks.end(uid)
         try:
             left_s = await self._hooks.pre_stop(container, sandbox)
         except errors.TerminalEngineError:

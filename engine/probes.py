@@ -5,7 +5,7 @@ import os
 
 import anyio
 
-from engine.api import Command, Ended
+from engine.api import Command, Ended, Said, nobody
 from engine.process import wire
 from engine.session import Session
 
@@ -25,8 +25,9 @@ def spec_of(uid: str, command: Command) -> wire.ExecSpec:
     )
 
 
-async def finish(session: Session, timeout_s: float | None) -> Ended:
-    """Wait for the end of a command and keep the end of what it wrote. TimeoutError: it took longer, and was killed."""
+async def finish(session: Session, timeout_s: float | None, said: Said = nobody) -> Ended:
+    """Wait for the end of a command and keep the end of what it wrote; `said` hears the last line of it, whenever there is more.
+    TimeoutError: it took longer, and was killed."""
     with session:
         _, *streams = session.descriptors
         output = bytearray()
@@ -34,7 +35,7 @@ async def finish(session: Session, timeout_s: float | None) -> Ended:
             with anyio.fail_after(timeout_s):
                 async with anyio.create_task_group() as readers:
                     for stream in streams:
-                        readers.start_soon(_collect, stream, output)
+                        readers.start_soon(_collect, stream, output, said)
                     code = await session.wait()
                     readers.cancel_scope.cancel()
             for stream in streams:
@@ -46,12 +47,14 @@ async def finish(session: Session, timeout_s: float | None) -> Ended:
     return Ended(code, output.decode(errors="replace"))
 
 
-async def _collect(stream: int, output: bytearray) -> None:
+async def _collect(stream: int, output: bytearray, said: Said) -> None:
     os.set_blocking(stream, False)
     while True:
         await anyio.wait_readable(stream)
         if not _drain(stream, output):
             return
+        if lines := output.decode(errors="replace").strip().splitlines():
+            said(lines[-1])
 
 
 def _drain(stream: int, output: bytearray) -> bool:

@@ -90,6 +90,8 @@ def told(event: events.Event) -> protocol.Event | None:
             return protocol.Planned(changes, waiting_of(plan.blocked), plan.kept)
         case events.StepBegun(step):
             return protocol.Begun(step.id, step.verb.value, step.because)
+        case events.StepSaid(step, line):
+            return protocol.Said(step.id, line)
         case events.StepEnded(step, took_s):
             return protocol.Ended(step.id, step.verb.value, took_s)
         case events.StepFailed(step, error, _, took_s):

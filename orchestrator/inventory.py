@@ -8,6 +8,7 @@ from engine.types.infos import ContainerInfo, EndpointInfo, NetworkInfo, VolumeI
 from engine.types.parts import VolumeMount
 from orchestrator import errors
 from orchestrator.projects import Projects
+from reconciler.resource import Resource
 from reconciler.stored import MACHINE
 
 PREFIX_MIN = 4
@@ -16,7 +17,8 @@ PREFIX_MIN = 4
 
 class Row(NamedTuple):
     """`project`: "" for what a command made. `declared_by`: the projects whose files name it. `used_by`: the names of the
-    containers that have it. `is_shared`: a command made it and nobody has taken it away."""
+    containers that have it. `is_shared`: a command made it and nobody has taken it away. `is_left`: a volume that is declared for
+    each replica, of one that is gone."""
 
     info: NetworkInfo | VolumeInfo
     project: str
@@ -24,6 +26,7 @@ class Row(NamedTuple):
     used_by: tuple[str, ...]
     is_shared: bool
     members: tuple[tuple[ContainerInfo, EndpointInfo], ...] = ()
+    is_left: bool = False
 
     @property
     def config(self) -> NetworkConfig | VolumeConfig:
@@ -37,6 +40,7 @@ async def rows(projects: Projects, section: str) -> list[Row]:
     containers = [info for look in looks for info in look.containers]
     endpoints = [info for look in looks for info in look.endpoints]
     shared = projects.machine().stored.canonical()[section]
+    wanted = {want.config.name for want in _wanted(projects) if isinstance(want.config, VolumeConfig)}
     found: list[Row] = []
     for info in every.networks if section == "networks" else every.volumes:
         name = info.config.name
@@ -50,6 +54,7 @@ async def rows(projects: Projects, section: str) -> list[Row]:
                 tuple(sorted({user.config.name for user in users})),
                 name in shared,
                 members,
+                section == "volumes" and name not in wanted and _is_of_a_replica(projects, name),
             )
         )
     return sorted(found, key=lambda row: row.config.name)
@@ -80,6 +85,15 @@ def _declaring(projects: Projects, section: str, name: str) -> Iterable[str]:
     for kept in projects.keepers():
         if any(_is_called(each, name) for each in kept.stored.canonical()[section].values()):
             yield kept.name
+
+
+def _is_of_a_replica(projects: Projects, name: str) -> bool:
+    declared = (each for kept in projects.keepers() for each in kept.stored.canonical()["volumes"].values())
+    return any(_is_called(each, name) and each.get("name") != name for each in declared)
+
+
+def _wanted(projects: Projects) -> Iterable[Resource]:
+    return (want for kept in projects.keepers() for want in kept.loop.desired.wanted.values())
 
 
 def _is_called(said: Mapping[str, Any], name: str) -> bool:

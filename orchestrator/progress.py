@@ -61,6 +61,8 @@ class Board:
                     self._wait(each)
             case protocol.Begun(id_, verb, _):
                 self._begin(id_, verb, now)
+            case protocol.Said(id_, text) if id_ in self.rows:
+                self.rows[id_] = self.rows[id_]._replace(text=f"leaving: {text}")
             case protocol.Ended():
                 return self._end(event, now)
         return []
@@ -199,6 +201,9 @@ class Plain:
             self._stream.write(f"{output.clean(line)}\n")
         if isinstance(event, protocol.Planned):
             self._tell_waiting(event)
+        if isinstance(event, protocol.Said) and self._said.get(event.id) != event.text:
+            self._said[event.id] = event.text
+            self._stream.write(f"{output.clean(f'{event.id}  leaving: {event.text}')}\n")
         self._stream.flush()
 
     def _tell_waiting(self, planned: protocol.Planned) -> None:

@@ -230,6 +230,13 @@ class Begun(NamedTuple):
     cause: str = ""
 
 
+class Said(NamedTuple):
+    """The last line of what the user's own command says, which a step under way waits for."""
+
+    id: str
+    text: str
+
+
 class Ended(NamedTuple):
     """`error`: "" for success."""
 
@@ -288,9 +295,9 @@ class Settled(NamedTuple):
 Request = (
     Up | Down | Stop | Start | Chosen | Update | Events | Kill | Exec | Attach | Copy | Make | Remove | Prune | Connect
 )
-Event = Planned | Begun | Ended | Containers | Happened | Note | Settled
+Event = Planned | Begun | Said | Ended | Containers | Happened | Note | Settled
 EVENTS: dict[str, type[Any]] = {
-    each.__name__.lower(): each for each in (Planned, Begun, Ended, Containers, Happened, Note, Settled)
+    each.__name__.lower(): each for each in (Planned, Begun, Said, Ended, Containers, Happened, Note, Settled)
 }
 T = TypeVar("T")
 

@@ -55,8 +55,8 @@ async def prune(projects: Projects, section: str, request: protocol.Prune) -> di
 
 
 def refuse_needed(projects: Projects, what: str, row: Row) -> None:
-    """Raises Refused for one that somebody declares or has, naming who."""
-    if why := why_needed(projects, row):
+    """Raises Refused for one that somebody declares or has, naming who. The volume of a replica that is gone may be named."""
+    if (why := why_needed(projects, row)) and not (row.is_left and not row.used_by and not projects.broken()):
         hint = ""
         if row.project in row.declared_by:
             hint = f"`corral -p {row.project} down{' -v' if what == 'volume' else ''}` takes it away with its project"

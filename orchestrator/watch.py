@@ -8,10 +8,10 @@ stopped, by an update in place; the loop then finds it different from what is de
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from engine.api import Command, Copying, Ended, Engine, Updatable
+from engine.api import Command, Copying, Ended, Engine, Said, Updatable, nobody
 from engine.types.configs import Config, ContainerConfig
 from engine.types.infos import Damage, Look, ProcessInfo, Taken, Usage
-from engine.types.parts import IdRange, PortMap
+from engine.types.parts import IdRange, Leave, PortMap
 
 IdsHad = tuple[tuple[IdRange, str], ...]
 """(range, who has it) pairs."""
@@ -32,11 +32,11 @@ class Watch:
         self._seen(look)
         return look
 
-    async def stop(self, uid: str) -> None:
+    async def stop(self, uid: str, leave: Leave | None = None, said: Said = nobody) -> None:
         config = self._configs.get(uid)
         if self.grace_s is not None and config is not None and config.stop_grace_s != self.grace_s:
             await self._engine.update(uid, replace(config, stop_grace_s=self.grace_s))
-        await self._engine.stop(uid)
+        await self._engine.stop(uid, leave if self.grace_s != 0 else None, said)
 
     async def taken(self, project: str) -> Taken:
         taken = await self._engine.taken(project)

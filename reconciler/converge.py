@@ -10,7 +10,8 @@ they leave half-made is seen, and mended, by the next loop."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -85,6 +86,7 @@ class Loop:
         self.plan = Plan()
         self.busy: dict[str, Step] = {}
         self._ended: set[str] = set()  # ended, and not looked at since
+        self._leaving: dict[str, anyio.CancelScope] = {}
         self._attempts = attempts.Table()
         self._wish_number = 0
         self._planned_number = -1  # the wish of the last plan
@@ -100,11 +102,19 @@ class Loop:
         failed before is tried again at once (a new `up`)."""
         self.desired = desired
         self._foreign = None
+        self._keep_who_need_not_leave()
         if forgive:
             self._attempts.forgive()
         self._wish_number += 1
         self.wake()
         return self._wish_number
+
+    def _keep_who_need_not_leave(self) -> None:
+        """A step that has something leave first may take long: it is given up where that is not wanted any more."""
+        for resource_id, scope in self._leaving.items():
+            want = self.desired.wanted.get(resource_id)
+            if want is None or want.leave is None:
+                scope.cancel()
 
     def wake(self) -> None:
         """Something may have changed: look again soon."""
@@ -210,7 +220,8 @@ class Loop:
         began = anyio.current_time()
         log.info("%s %s: %s", step.id, step.verb, step.because)
         try:
-            await step.apply(self.engine)
+            with self._given_up_if_unwanted(step) as scope:
+                await step.apply(self.engine, lambda line: self._publish(events.StepSaid(step, line)))
         except Superseded:
             log.info("%s %s: it is no longer what was looked at", step.id, step.verb)
             self._attempts.superseded(step, self._clock())
@@ -220,10 +231,21 @@ class Loop:
             log.exception("%s %s", step.id, step.verb)
             self._note_failure(step, f"{type(error).__name__}: {error}", began, terminal=False)
         else:
-            self._attempts.succeeded(step, self._clock(), whole=is_whole)
-            self._publish(events.StepEnded(step, anyio.current_time() - began))
+            if not scope.cancelled_caught:
+                self._attempts.succeeded(step, self._clock(), whole=is_whole)
+                self._publish(events.StepEnded(step, anyio.current_time() - began))
         self._ended.add(step.id)
         self.wake()
+
+    @contextmanager
+    def _given_up_if_unwanted(self, step: Step) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            if step.leave:
+                self._leaving[step.id] = scope
+            try:
+                yield scope
+            finally:
+                self._leaving.pop(step.id, None)
 
     def _note_failure(self, step: Step, error: str, began: float, *, terminal: bool) -> None:
         log.warning("%s %s: %s", step.id, step.verb, error)

@@ -1,13 +1,17 @@
 """From what is kept of a project to what is wanted: union of the file sets, overlay, leases, then every kind
 declares."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from engine.types.configs import ContainerConfig
 from engine.types.infos import Look, Taken
 from reconciler import leases, slots
 from reconciler.actual import ActualState
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
+from reconciler.resource import Edge
+from reconciler.slots import Slot
 from reconciler.stored import MACHINE, Stored
 from reconciler.wish import Wish
 from specs import validate
@@ -43,12 +47,25 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
         {info.config.name: info.config for info in look.networks if info.config.project != project.name},
         tuple(info.config for info in look.volumes if stored.purge and info.config.project == project.name),
         also_unused=stored.name == MACHINE,
+        leaving=tuple(_leaving(stored, project, members, look)),
     )
     resources = [resource for kind in catalogue.KINDS.values() for resource in kind.declare(wish)]
     desired = DesiredState.of(project.name, resources, stored.edges)
     known = ActualState.of(look, desired).keys() | desired.wanted.keys()
     kept = replace(stored, leases=assigned, edges=desired.edges_to_remember(known))
     return Declaration(kept, desired, project)
+
+
+def _leaving(
+    stored: Stored, project: Project, members: Mapping[str, tuple[Slot, ...]], look: Look
+) -> Iterator[tuple[ContainerConfig, tuple[Edge, ...]]]:
+    """Of services that say what comes before: the containers beyond their scale. Where a service is stopped, nothing does."""
+    for info in look.containers:
+        config, service = info.config, project.services.get(info.config.service)
+        if service is None or service.x_corral.leave is None or config.service in stored.overlay.stopped:
+            continue
+        if config.project == project.name and config.number > len(members[config.service]):
+            yield config, stored.edges.get(f"container:{config.slot}", ())
 
 
 def _validated(stored: Stored) -> Project:

@@ -11,6 +11,14 @@ class StepBegun:
 
 
 @dataclass(frozen=True, slots=True)
+class StepSaid:
+    """How far a step is that takes long, in words of the user's own command."""
+
+    step: Step
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepEnded:
     """The step went well; `took_s` seconds."""
 
@@ -50,4 +58,4 @@ class LookFailed:
     error: str
 
 
-Event = StepBegun | StepEnded | StepFailed | PlanChanged | Settled | LookFailed
+Event = StepBegun | StepSaid | StepEnded | StepFailed | PlanChanged | Settled | LookFailed

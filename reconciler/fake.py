@@ -16,7 +16,7 @@ from itertools import count
 
 import anyio
 
-from engine.api import Command, Copying, Ended, Updatable
+from engine.api import Command, Copying, Ended, Said, Updatable, nobody
 from engine.errors import EngineError, Superseded, TerminalEngineError
 from engine.types.configs import (
     Config,
@@ -43,7 +43,7 @@ from engine.types.infos import (
     Usage,
     VolumeInfo,
 )
-from engine.types.parts import Of, PortMap
+from engine.types.parts import Leave, Of, PortMap
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
 from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
@@ -304,10 +304,12 @@ class FakeEngine:
         if isinstance(started, ContainerInfo) and started.state is State.RUNNING:
             self.starts(started)
 
-    async def stop(self, uid: str) -> None:
+    async def stop(self, uid: str, leave: Leave | None = None, said: Said = nobody) -> None:
         before = self._container(uid)
         config = before.config
-        await self._change(Step(id_of(config), Verb.STOP, uid=uid))
+        if leave:
+            said(f"{config.slot} leaves")
+        await self._change(Step(id_of(config), Verb.STOP, uid=uid, leave=leave))
         self._end_pid_namespace(before)
         self.health.pop(uid, None)
         info = self.infos.get(uid)

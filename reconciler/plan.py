@@ -209,7 +209,7 @@ class Planner:
         if want is None:
             return Depth.GONE, "no longer declared"
         if want.depth >= Depth.GONE:
-            return want.depth, "its removal was asked for"
+            return want.depth, "no longer declared, and leaves first" if want.leave else "its removal was asked for"
         if not have.whole and have.id not in self.busy:
             return Depth.GONE, "is half-made or damaged"
         if (difference := self.difference(have.id)).replace and not self._missing(want):
@@ -271,7 +271,9 @@ class Planner:
         holders = tuple(sorted(other for other, until in leaning if self._is_in_the_way(other, until)))
         if holders:
             return Blocked(have.id, step.verb, holders, f"{', '.join(holders)}: first down, or busy")
-        return self._allowed(replace(step, because=why))
+        want = self.desired.wanted.get(have.id)
+        leave = want.leave if want and step.verb is Verb.STOP else None
+        return self._allowed(replace(step, because=why, leave=leave))
 
     def _is_in_the_way(self, resource_id: str, until: Depth) -> bool:
         """Whether it goes down, or does something, and is not yet so far down."""
@@ -379,7 +381,7 @@ class Planner:
             if want and not want.external and want.depth < Depth.GONE:
                 return Change(resource_id, Action.CREATE, ("is not there", *takes(want)))
             return None
-        if want is None or depth is Depth.PURGED:
+        if want is None or want.depth >= Depth.GONE:
             return Change(resource_id, Action.REMOVE, (why,)) if depth else None
         if want.external:
             return None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from math import inf
 
-from engine.api import Engine, Updatable
+from engine.api import Engine, Said, Updatable, nobody
 from engine.types.configs import Config
 from engine.types.infos import Info, State
-from engine.types.parts import PortMap
+from engine.types.parts import Leave, PortMap
 
 RESTFUL_LIFE_S = 10.0
 """What lasted this long is no failure of its start: a restart is immediate and a create is forgiven."""
@@ -103,9 +103,9 @@ class Claim:
 class Resource:
     """A node of the desired graph.
 
-    `depth` STOP: wanted, not running; PURGED: to be removed with its data. `asked`: when the last `up` asked for it
+    `depth` STOP: wanted, not running; GONE: to be removed; PURGED: with its data. `asked`: when the last `up` asked for it
     (seconds since the epoch): it forgives what failed before. `external`: made by somebody else, never made,
-    changed or removed here."""
+    changed or removed here. `leave`: what it does before it is stopped, to be removed."""
 
     id: str
     config: Config
@@ -113,6 +113,7 @@ class Resource:
     depth: Depth = Depth.STAY
     asked: float = 0.0
     external: bool = False
+    leave: Leave | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class Step:
     """One verb on one resource, with its cause.
 
     `uid`: the incarnation it is planned for; `config`: what it makes or changes to; `ports`: what a RELEASE keeps;
-    `gates`: which edges hold it back; `takes`: the claims it takes.
+    `gates`: which edges hold it back; `takes`: the claims it takes; `leave`: what comes before a STOP.
     """
 
     id: str
@@ -203,9 +204,10 @@ class Step:
     ports: tuple[PortMap, ...] = ()
     gates: tuple[Gates, ...] = ()
     takes: tuple[Claim, ...] = ()
+    leave: Leave | None = None
 
-    async def apply(self, engine: Engine) -> None:
-        """Do it: exactly one verb of the engine. Raises EngineError."""
+    async def apply(self, engine: Engine, said: Said = nobody) -> None:
+        """Do it: exactly one verb of the engine; `said` hears how far it is, where it tells. Raises EngineError."""
         match self.verb:
             case Verb.CREATE:
                 assert self.config is not None
@@ -218,7 +220,7 @@ class Step:
             case Verb.START:
                 await engine.start(self.uid)
             case Verb.STOP:
-                await engine.stop(self.uid)
+                await engine.stop(self.uid, self.leave, said)
             case Verb.REMOVE:
                 await engine.remove(self.uid)
 

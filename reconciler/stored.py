@@ -174,7 +174,9 @@ class Stored:
     def _is_joined(self, service: str, network: str) -> bool:
         refuse_unknown(self.canonical(), (service,))
         wanted = self.overlay.over(self.canonical())
-        return key_of(wanted, network) in wanted["services"][service].get("networks", {})
+        said = wanted["services"][service]
+        every = (said, *said.get("replicas", {}).values())
+        return any(key_of(wanted, network) in body.get("networks", {}) for body in every)
 
     def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
         """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from engine.types.configs import NetworkConfig, VolumeConfig
+from engine.types.configs import ContainerConfig, NetworkConfig, VolumeConfig
 from engine.types.parts import IdRange
 from reconciler import id_leases
 from reconciler.leases import Leases
 from reconciler.overlay import Overlay
+from reconciler.resource import Edge
 from reconciler.slots import Slot
 from specs import isolation
 from specs.project import Project
@@ -17,7 +18,8 @@ from specs.service import Service
 @dataclass(frozen=True, slots=True)
 class Wish:
     """`slots` by service; `external`: networks that others made, by full name; `asked` by service; `purged`:
-    volumes to remove with their data; `also_unused`: networks and volumes are wanted though no service has them."""
+    volumes to remove with their data; `also_unused`: networks and volumes are wanted though no service has them; `leaving`:
+    containers of replicas that a smaller scale wants no longer, and the edges they had when they were last wanted."""
 
     project: Project
     slots: Mapping[str, tuple[Slot, ...]]
@@ -27,6 +29,7 @@ class Wish:
     external: Mapping[str, NetworkConfig] = field(default_factory=dict)
     purged: tuple[VolumeConfig, ...] = ()
     also_unused: bool = False
+    leaving: tuple[tuple[ContainerConfig, tuple[Edge, ...]], ...] = ()
 
     def members(self) -> Iterator[tuple[Slot, Service]]:
         """Every slot with what it is to be."""

@@ -1,7 +1,8 @@
-"""`post_start`, `pre_stop` and `pre_start`: commands around a container's start and stop."""
+"""`post_start`, `pre_stop`, `pre_start` and `x-corral.leave`: commands around a container's start and stop."""
 
 from __future__ import annotations
 
+from specs import units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
@@ -15,6 +16,22 @@ def canonical(node: Node, path: Path, context: Context) -> Node | None:
 def canonical_init(node: Node, path: Path, context: Context) -> Node | None:
     """Of pre_start, whose command may be its image's."""
     return _each(node, path, context, needs_command=False)
+
+
+def canonical_leave(node: Node, path: Path, context: Context) -> Node | None:
+    """Of x-corral.leave."""
+    said = _hook(node, path, context, needs_command=True)
+    timeout = said.get("timeout")
+    if timeout is None:
+        return said
+    try:
+        seconds = units.parse_duration(str(timeout.value))
+        if seconds <= 0:
+            raise ValueError(f"'{timeout.value}' leaves it no time")
+    except ValueError as error:
+        context.findings.error(timeout, (*path, "timeout"), str(error))
+        return None
+    return said.with_value({**said.mapping(), "timeout": timeout.with_value(seconds)})
 
 
 def _each(node: Node, path: Path, context: Context, *, needs_command: bool) -> Node | None:

@@ -145,7 +145,8 @@ ENV_FILE = Keys({"path": TEXT, "required": BOOLEAN, "format": TEXT})
 HOOK = Keys({"command": _COMMAND, "user": TEXT, "privileged": BOOLEAN, "working_dir": TEXT, "environment": PAIRS})
 INIT_STEP = Keys({**HOOK.known, "image": TEXT, "per_replica": BOOLEAN})
 
-ONLY_OURS = Keys({"replica": Either((Unread(), Items(Unread())))})
+LEAVE = Keys({**HOOK.known, "timeout": TEXT})
+ONLY_OURS = Keys({"leave": LEAVE, "replica": Either((Unread(), Items(Unread())))})
 """What only corral knows of a service. A list of replica's: laid over each other, as of several files."""
 
 _SERVICE_LATER = """

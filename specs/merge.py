@@ -157,6 +157,8 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "labels"), _united),
     (("services", "*", "logging"), _logging),
     (("services", "*", "ulimits", "*"), _replaced),
+    (("services", "*", "x-corral", "leave", "command"), _replaced),
+    (("services", "*", "x-corral", "leave", "environment"), _united),
     (("networks", "*", "ipam", "config"), _pools),
     (("networks", "*", "labels"), _united),
     (("volumes", "*", "labels"), _united),

@@ -63,6 +63,8 @@ def _only_ours(value: Mapping[str, Any]) -> dict[str, Any]:
     shown = _sorted(value)
     if len(templates := shown.get("replica", ())) == 1:
         shown["replica"] = templates[0]
+    if "leave" in shown:
+        shown["leave"] = {key: duration(item) if key == "timeout" else item for key, item in shown["leave"].items()}
     return shown
 
 

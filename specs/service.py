@@ -174,9 +174,16 @@ class InitStep(strict.Model):
     per_replica: bool = False
 
 
+class Leave(Hook):
+    """What is run in a replica that goes because of a smaller scale; it has `timeout` seconds."""
+
+    timeout: float = pydantic.Field(600.0, gt=0)
+
+
 class OnlyOurs(strict.Model):
     """What only corral knows of a service. `replica`: as it is written, see `specs.replicas`."""
 
+    leave: Leave | None = None
     replica: tuple[dict[str, Any], ...] = ()
 
 

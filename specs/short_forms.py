@@ -162,17 +162,18 @@ def _healthcheck(node: Node, path: Path, findings: Findings) -> Node:
 
 
 def _hooks(node: Node, path: Path, findings: Findings) -> Node:
-    table: Mapping[str, Spell] = {"command": _command, "environment": _environment}
     return node.with_value(
-        [_entry(item, (*path, index), table, findings) for index, item in enumerate(node.sequence())]
+        [_entry(item, (*path, index), _HOOK, findings) for index, item in enumerate(node.sequence())]
     )
 
 
 def _only_ours(node: Node, path: Path, findings: Findings) -> Node:
-    replica = node.get("replica")
-    if replica is None or isinstance(replica.value, list):
-        return node
-    return node.with_value({**node.mapping(), "replica": replica.with_value([replica])})
+    fields = dict(node.mapping())
+    if (replica := node.get("replica")) is not None and not isinstance(replica.value, list):
+        fields["replica"] = replica.with_value([replica])
+    if (leave := node.get("leave")) is not None:
+        fields["leave"] = _entry(leave, (*path, "leave"), _HOOK, findings)
+    return node.with_value(fields)
 
 
 def _ports(node: Node, path: Path, findings: Findings) -> Node:
@@ -304,6 +305,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
     return None if isinstance(node.value, dict | list) else scalars.unwrapped(node.value)
 
 
+_HOOK: Mapping[str, Spell] = {"command": _command, "environment": _environment}
 _SERVICE: Mapping[str, Spell] = {
     "annotations": _labels,
     "command": _command,

@@ -17,6 +17,7 @@ from specs import (
     log_options,
     mounts,
     namespaces,
+    only_ours,
     scalars,
     security_options,
     units,
@@ -386,4 +387,5 @@ _CONVERT: Mapping[str, Convert] = {
     "uts": namespaces.canonical,
     "volumes": _volumes,
     "volumes_from": _volumes_from,
+    "x-corral": only_ours.canonical,
 }

@@ -258,6 +258,14 @@ class Hook:
     privileged: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A command run in a container before it is stopped for good; it has `timeout_s`."""
+
+    hook: Hook
+    timeout_s: float
+
+
 class Restart(StrEnum):
     NO = "no"
     ALWAYS = "always"

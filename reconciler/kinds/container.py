@@ -10,7 +10,7 @@ from math import inf
 
 from engine.types.configs import Config, ContainerConfig
 from engine.types.infos import ContainerInfo, Joined, Look, State
-from engine.types.parts import VolumeMount
+from engine.types.parts import Leave, VolumeMount
 from reconciler import claims as claiming
 from reconciler import difference, kind, restart, sharing
 from reconciler.kind import Things
@@ -72,6 +72,11 @@ def declare(wish: Wish) -> Iterator[Resource]:
         )
         if service.pre_start:
             yield from init_steps.declare(wish, slot, service, edges)
+    for config, edges in wish.leaving:
+        leave = wish.project.services[config.service].x_corral.leave
+        if leave is not None:
+            said = Leave(container_config.hook_of(leave), leave.timeout)
+            yield Resource(id_of(config.slot), config, edges, Depth.GONE, leave=said)
 
 
 def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:

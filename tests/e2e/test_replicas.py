@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tests.e2e import machine
-from tests.e2e.lab import Lab
+from tests.e2e.lab import Lab, eventually
 
 ENSEMBLE = """
 services:
@@ -106,8 +106,14 @@ def test_a_replica_that_comes_back_finds_its_data(lab: Lab) -> None:
     assert lab.out("volume", "ls", "-q").split() == names
     lab.corral("volume", "prune", "-f")
     assert lab.out("volume", "ls", "-q").split() == names, "it is kept for whoever comes back"
+    assert "declared by project" in lab.refusal("volume", "rm", names[1])
     lab.up(ENSEMBLE)
     assert pathlib.Path(f"/proc/{pid(lab, 3)}/root/data/zk/myid").read_text() == "3"
+    lab.up(ENSEMBLE.replace("scale: 3", "scale: 2"))
+    lab.corral("volume", "rm", names[2])
+    assert lab.out("volume", "ls", "-q").split() == names[:2], "whoever names it means it"
+    lab.up(ENSEMBLE)
+    assert not pathlib.Path(f"/proc/{pid(lab, 3)}/root/data/zk/myid").exists()
     lab.up(ENSEMBLE.replace("scale: 3", "scale: 1"))
     lab.corral("down", "-v")
     assert lab.out("volume", "ls", "-q").split() == []
@@ -135,3 +141,112 @@ def test_what_config_prints_brings_up_the_same(lab: Lab) -> None:
     assert "as declared" in lab.out("plan")
     lab.corral("up", "-d")
     assert {number: pid(lab, number) for number in NUMBERS} == before
+
+
+# ---------------------------------------------------------------------------------------------------------------- leave
+
+
+def drained(scale: int, script: str, timeout: str = "20s") -> str:
+    """A service whose replicas write what they do into the folder ./kept, and end at once when they are told to."""
+    return f"""
+services:
+  dn:
+    image: IMAGE
+    entrypoint: [sh, -c, 'trap "echo signal $$(hostname) >> /kept/kept; exit 0" TERM; while :; do sleep 0.05; done']
+    scale: {scale}
+    volumes: ["./kept:/kept"]
+    x-corral: {{leave: {{command: [sh, -c, '{script}'], timeout: {timeout}}}}}
+"""
+
+
+def kept(lab: Lab) -> list[str]:
+    path = lab.folder / "kept" / "kept"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+LOG = "echo leave $$(hostname) $$(ip -4 addr show eth0 | grep -c inet) >> /kept/kept"
+
+
+@pytest.mark.key("services.x-corral.leave")
+def test_who_goes_because_of_a_smaller_scale_leaves_first(lab: Lab) -> None:
+    lab.up(drained(3, f"{LOG}; echo first; echo moved all"))
+    before = {name: lab.pid(name) for name in ("dn-1", "dn-2")}
+    shown = lab.up(drained(2, f"{LOG}; echo first; echo moved all")).stderr
+    assert kept(lab) == ["leave dn-3 1", "signal dn-3"], "with its network, and before its signal"
+    assert "container:dn-3  leaving: moved all" in shown
+    assert {name: lab.pid(name) for name in lab.ps()} == before
+    lab.up("", "--scale", "dn=1")
+    assert kept(lab)[2:] == ["leave dn-2 1", "signal dn-2"]
+
+
+def test_nobody_leaves_at_a_stop_a_down_or_an_edit(lab: Lab) -> None:
+    lab.up(drained(2, LOG))
+    lab.corral("stop")
+    lab.corral("start")
+    lab.up(drained(2, LOG).replace("scale: 2", "scale: 2\n    environment: {A: b}"))
+    lab.corral("restart")
+    lab.corral("down")
+    lab.up(drained(2, LOG))
+    lab.up("services: {other: {image: IMAGE, init: true, command: sleep 1000}}")
+    assert not [line for line in kept(lab) if line.startswith("leave")]
+    assert len([line for line in kept(lab) if line.startswith("signal")]) == 10
+
+
+def test_who_cannot_leave_runs_on_and_up_says_why(lab: Lab) -> None:
+    lab.up(drained(2, "exit 0"))
+    pid_ = lab.pid("dn-2")
+    lab.write(drained(1, "echo 7 blocks have no other home; exit 4"))
+    said = lab.refusal("up", "-d")
+    assert "dn-2 cannot leave, and runs on: leave (sh -c echo 7 blocks" in said
+    assert "exited 4: 7 blocks have no other home (`up -t 0`, `stop` and `down` do without it)" in said
+    assert lab.pid("dn-2") == pid_
+    assert lab.exec("dn", "wget", "-q", "-O", "/dev/null", f"http://{lab.address('dn-2')}", code=1) == ""
+    lab.up(drained(1, "exit 0"))
+    assert list(lab.states()) == ["dn-1"]
+
+
+@pytest.mark.key("services.x-corral.leave.timeout")
+def test_who_leaves_has_its_time_and_no_more(lab: Lab) -> None:
+    lab.up(drained(2, "sleep 1000", "1s"))
+    lab.write(drained(1, "sleep 1000", "1s"))
+    said = lab.refusal("up", "-d")
+    assert "took longer than 1 s" in said
+    assert "sleep 1000" not in str(machine.in_cgroups(lab.owner.instance)), "it is ended"
+    assert lab.states() == {"dn-1": "running", "dn-2": "running"}
+    lab.up("", "-t", "0")
+    assert lab.states() == {"dn-1": "running"}
+
+
+WAITS = "echo begun >> /kept/kept; until [ -e /kept/go ]; do sleep 0.05; done; echo gone >> /kept/kept"
+
+
+def test_a_daemon_killed_while_one_leaves_begins_it_anew(lab: Lab) -> None:
+    lab.up(drained(2, WAITS))
+    lab.write(drained(1, WAITS))
+    with lab.popen("up", "-d") as up:
+        eventually(lambda: kept(lab) == ["begun"])
+        lab.kill("corral daemon")
+        up.wait(20)
+    lab.corral("ps")
+    eventually(lambda: kept(lab) == ["begun", "begun"])
+    (lab.folder / "kept/go").touch()
+    eventually(lambda: list(lab.states()) == ["dn-1"])
+    assert kept(lab) == ["begun", "begun", "gone", "signal dn-2"]
+
+
+def test_another_command_ends_a_leaving_that_nobody_wants_any_more(lab: Lab) -> None:
+    lab.up(drained(2, WAITS))
+    pid_ = lab.pid("dn-2")
+    lab.write(drained(1, WAITS))
+    with lab.popen("up", "-d") as up:
+        eventually(lambda: kept(lab) == ["begun"])
+        lab.up(drained(2, WAITS))
+        up.wait(20)
+    assert lab.pid("dn-2") == pid_
+    lab.write(drained(1, WAITS))
+    with lab.popen("up", "-d") as up:
+        eventually(lambda: kept(lab) == ["begun", "begun"])
+        lab.corral("down", timeout=15)
+        up.wait(20)
+    assert lab.ps() == {}
+    assert "gone" not in kept(lab)

@@ -536,6 +536,12 @@ SERVICE = (
         "a partial service, laid over it for each of its replicas: [Replicas that differ](#replicas-that-differ)",
         {},
     ),
+    Row(
+        "services.x-corral.leave",
+        "a command that runs in a replica that goes because of a smaller scale, before it is stopped: [Hooks](#hooks)",
+        {"x-corral": {"leave": {"command": ["true"]}}},
+    ),
+    Row("services.x-corral.leave.timeout", "10 minutes unless given", {}),
 )
 
 NETWORK = (

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from orchestrator import output, progress
-from orchestrator.protocol import Begun, Change, Containers, Ended, Note, Planned, Settled, Waiting
+from orchestrator.protocol import Begun, Change, Containers, Ended, Note, Planned, Said, Settled, Waiting
 
 
 def board(*services: str) -> progress.Board:
@@ -151,3 +151,25 @@ def test_no_colour_where_the_user_or_the_stream_wants_none(monkeypatch: pytest.M
     assert output.may_colour(stream, {"TERM": "xterm"})
     assert not output.may_colour(stream, {"TERM": "xterm", "NO_COLOR": "1"})
     assert not output.may_colour(stream, {"TERM": "dumb"})
+
+
+def test_what_a_leaving_replica_says_is_shown() -> None:
+    stream = io.StringIO()
+    shown = progress.Plain(stream, "up", clock=lambda: 0.0)
+    for event in (
+        Begun("container:dn-3", "stop"),
+        Said("container:dn-3", "12 blocks to go"),
+        Said("container:dn-3", "12 blocks to go"),
+        Said("container:dn-3", "\x1b[2Jdone"),
+        Ended("container:dn-3", "stop", 2.0),
+    ):
+        shown.show(event)
+    assert stream.getvalue().splitlines() == [
+        "container:dn-3  leaving: 12 blocks to go",
+        "container:dn-3  leaving: \\x1b[2Jdone",
+        "container:dn-3  stopped  0.0s",
+    ]
+    board = progress.Board("up", 0.0)
+    board.apply(Begun("container:dn-3", "stop"), 0.0)
+    board.apply(Said("container:dn-3", "11 blocks to go"), 1.0)
+    assert "leaving: 11 blocks to go" in board.lines(1.0, 80, 20, False)[1]

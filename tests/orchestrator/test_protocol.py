@@ -31,6 +31,7 @@ EVENTS = st.one_of(
         st.integers(0, 10**12),
     ),
     st.builds(protocol.Begun, WORDS, WORDS, WORDS),
+    st.builds(protocol.Said, WORDS, WORDS),
     st.builds(protocol.Ended, WORDS, WORDS, st.floats(0, 1e9), WORDS),
     st.builds(protocol.Containers, st.lists(CONTAINER).map(tuple), st.booleans()),
     st.builds(protocol.Note, WORDS),

@@ -17,7 +17,7 @@ from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState
 from reconciler.kinds import init_steps
 from reconciler.plan import Planner
-from reconciler.resource import Blocked, Gates, Needs, Observed, Step, Verb
+from reconciler.resource import Blocked, Depth, Gates, Needs, Observed, Step, Verb
 from reconciler.stored import Stored
 
 SECONDS = {("image", Verb.CREATE): 2.0, ("sandbox", Verb.CREATE): 0.007, ("container", Verb.START): 0.003}
@@ -244,6 +244,7 @@ class World:
         for resource_id, want in wanted.items():
             have = things.get(resource_id)
             good = have is not None and planner.is_fresh(resource_id) and (want.depth or is_up(have))
+            good = good or (have is None and want.depth >= Depth.GONE)
             told_of = resource_id in {*blocked, *(step.id for step in again.ready), *self.loop.busy}
             assert good or told_of or resource_id in culprits, f"silent: {resource_id} is not up and nobody says so"
             assert good or resource_id in guilty, f"stuck: {blocked.get(resource_id)}"
@@ -314,7 +315,7 @@ def is_up(have: Observed) -> bool:
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start", "differ")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
 
     renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}

@@ -4,6 +4,10 @@ import random
 from typing import Any
 
 Mapped = dict[str, Any]
+EACH = {"name": "p_each", "x-corral": {"each": "replica"}}
+OURS = ("oneshot", "differ")
+"""Words that a document has not."""
+
 CHECK = {"test": ["CMD", "true"], "interval": 1.0}
 
 
@@ -38,7 +42,7 @@ def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
         "name": "p",
         "services": services,
         "networks": {key: network for key, network in networks.items() if key in used},
-        "volumes": {f"v{k}": {"name": f"p_v{k}"} for k in range(2)},
+        "volumes": {f"v{k}": {"name": f"p_v{k}"} for k in range(2)} | {"each": EACH},
         "all_networks": networks,
     }
 
@@ -82,6 +86,7 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
             {"type": "volume", "source": f"v{k}", "target": f"/v{k}"} for k in rnd.sample(range(2), rnd.randint(0, 2))
         ]
         service["volumes"] += [{"type": "volume", "target": "/anonymous"}] if rnd.random() < 0.2 else []
+        service["volumes"] += [{"type": "volume", "source": "each", "target": "/each"}] if rnd.random() < 0.2 else []
     if pick():
         steps = [{"command": [rnd.choice("xy")]}, {"command": ["x"], "per_replica": True}]
         service["pre_start"] = rnd.choice(([], [], [], steps[:1], steps[1:], steps, steps[::-1]))
@@ -104,6 +109,9 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
             service[key] = f"service:{rnd.choice(donors)}" if donors and rnd.random() < 0.2 else None
     if pick():
         service["scale"] = None if service["oneshot"] else rnd.choice((None, None, 1, 2, 3))
+    if pick():
+        service["differ"] = rnd.random() < 0.3
+        service["x-corral"] = {"leave": {"command": ["x"]}} if rnd.random() < 0.3 else None
     service["healthcheck"] = None if service["oneshot"] else CHECK
     return service
 
@@ -164,7 +172,7 @@ def unique(services: dict[str, Mapped]) -> None:
 def document(project: Mapped) -> Mapped:
     """As the loader would give it: without our own words and without nothing."""
     services = {
-        name: {key: value for key, value in service.items() if value is not None and key != "oneshot"}
+        name: {key: value for key, value in service.items() if value is not None and key not in OURS}
         for name, service in project["services"].items()
     }
     shared = {service.get("ipc", "").removeprefix("service:") for service in services.values()}
@@ -174,4 +182,13 @@ def document(project: Mapped) -> Mapped:
         service["networks"] = {
             key: {k: v for k, v in joined.items() if v is not None} for key, joined in service["networks"].items()
         }
+    for name, service in services.items():
+        if project["services"][name]["differ"]:
+            service["replicas"] = {str(n): replica(service, n) for n in range(1, (service.get("scale") or 1) + 1)}
     return {**canonical(project), "services": services}
+
+
+def replica(service: Mapped, number: int) -> Mapped:
+    """What the template of ours makes of one."""
+    body = {key: value for key, value in service.items() if key not in ("depends_on", "replicas")}
+    return body | {"environment": {"N": str(number)}, "labels": {**service["labels"], "number": str(number)}}

@@ -218,6 +218,75 @@ async def test_a_stop_that_comes_after_an_exit_does_nothing_and_is_not_repeated(
     assert (stage.info("container:b").state, stage.info("container:b").code) == (State.EXITED, 3)
 
 
+LEAVES = {"x-corral": {"leave": {"command": ["drain"], "timeout": 600.0}}}
+
+
+async def leaving(stage: Stage, delay_s: float) -> int:
+    """A stage on which a-2 is about to leave, and takes so long for it; the wish's number."""
+    await stage.loop.settled(since=await stage.up({"a": service(scale=2, **LEAVES)}))
+    stage.engine.delay_s = lambda resource_id, verb: delay_s if verb is Verb.STOP else 0.0
+    number = await stage.up({"a": service(scale=1, **LEAVES)})
+    await stage.until(lambda: "container:a-2" in stage.loop.busy)
+    return number
+
+
+@played
+async def test_up_waits_for_who_leaves_and_hears_what_it_says(stage: Stage) -> None:
+    began, number = anyio.current_time(), await leaving(stage, 500.0)
+    assert (await stage.loop.settled(since=number)).ok
+    assert anyio.current_time() - began >= 500
+    assert [event.line for event in stage.of(events.StepSaid)] == ["a-2 leaves"]
+    assert "container:a-2" not in stage.engine.things("p")
+
+
+@played
+async def test_who_is_wanted_again_need_not_leave(stage: Stage) -> None:
+    began = anyio.current_time()
+    await leaving(stage, 500.0)
+    before = stage.info("container:a-2")
+    number = await stage.up({"a": service(scale=2, **LEAVES)})
+    stage.engine.delay_s = lambda resource_id, verb: 0.0
+    assert (await stage.loop.settled(since=number)).ok
+    assert stage.info("container:a-2") == before
+    assert anyio.current_time() - began < 100
+
+
+@played
+async def test_a_down_waits_for_nobody_who_leaves(stage: Stage) -> None:
+    began = anyio.current_time()
+    await leaving(stage, 500.0)
+    stage.engine.delay_s = lambda resource_id, verb: 1.0
+    number = await stage.say(stage.stored.down())
+    assert (await stage.loop.settled(since=number)).ok
+    assert anyio.current_time() - began < 100
+    stops = [event.step for event in stage.of(events.StepBegun) if event.step.id == "container:a-2"]
+    assert [(step.verb, bool(step.leave)) for step in stops][-3:] == [
+        (Verb.STOP, True),
+        (Verb.STOP, False),
+        (Verb.REMOVE, False),
+    ]
+
+
+@played
+async def test_another_command_lets_it_go_on_leaving(stage: Stage) -> None:
+    await leaving(stage, 500.0)
+    number = await stage.up({"a": service(scale=1, **LEAVES)})
+    assert (await stage.loop.settled(since=number)).ok
+    begun = [event.step for event in stage.of(events.StepBegun) if event.step.verb is Verb.STOP]
+    assert len(begun) == 1
+
+
+@played
+async def test_who_cannot_leave_stays_and_up_says_so(stage: Stage) -> None:
+    await stage.loop.settled(since=await stage.up({"a": service(scale=2, **LEAVES)}))
+    stage.engine.terminal = {("container:a-2", Verb.STOP)}
+    outcome = await stage.loop.settled(since=await stage.up({"a": service(scale=1, **LEAVES)}))
+    assert not outcome.ok
+    assert "cannot stop container:a-2" in {each.id: each.why for each in outcome.blocked}["container:a-2"]
+    assert stage.info("container:a-2").state is State.RUNNING
+    assert "endpoint:a-2/lab" in stage.engine.things("p")
+
+
 @played
 async def test_on_failure_gives_up_after_its_number(stage: Stage) -> None:
     stage.engine.starts = lambda info: stage.engine.exit(info.uid, 7)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import plan
 from reconciler.errors import Conflict
 from reconciler.resource import Observed
 from tests.reconciler.scenes import Scene, project, service, subnet, volume
@@ -73,7 +74,7 @@ def test_names_lead_there_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "plan"),
+    ("edit", "shown"),
     [
         (
             {"hostname": "new"},
@@ -89,11 +90,11 @@ def test_names_lead_there_and_back() -> None:
         ),
     ],
 )
-def test_an_edit_touches_the_replica_that_it_changes(edit: dict[str, Any], plan: str) -> None:
+def test_an_edit_touches_the_replica_that_it_changes(edit: dict[str, Any], shown: str) -> None:
     scene, document = running(3, 3), copy.deepcopy(ensemble(3, 3))
     document["services"]["zk"]["replicas"]["2"].update(edit)
     told = scene.up(document).plan()
-    assert told.startswith(textwrap.dedent(plan))
+    assert told.startswith(textwrap.dedent(shown))
     assert [line for line in told.splitlines() if line.endswith("resources are as declared")]
     before = scene.uids()
     scene.come_true()
@@ -171,3 +172,93 @@ def test_ports_of_each_are_its_own() -> None:
 
 def test_the_plan_names_what_it_makes() -> None:
     assert "volume:data-2" in Scene().up(ensemble(2, 2)).plan()
+
+
+# ---------------------------------------------------------------------------------------------------------------- leave
+
+
+LEAVE = {"command": ["drain"], "timeout": 60.0}
+
+
+def leaving(scale: int, *, leave: Any = LEAVE, **more: Any) -> dict[str, Any]:
+    return project({"a": service(scale=scale, **{"x-corral": {"leave": leave}}), **more})
+
+
+def leaves(scene: Scene) -> dict[str, Any]:
+    """The stops that are foretold, and what comes before each."""
+    steps = [step for step in scene.forecast().steps if step.verb == "stop"]
+    return {step.id: step.leave and step.leave.hook.argv for step in steps}
+
+
+def test_who_goes_because_of_a_smaller_scale_leaves_first() -> None:
+    scene = Scene().up(leaving(3)).come_true()
+    scene.up(leaving(1))
+    assert leaves(scene) == {"container:a-2": ("drain",), "container:a-3": ("drain",)}
+    assert "- container:a-3     remove   no longer declared, and leaves first" in scene.plan()
+    assert scene.come_true().steps() == ""
+    assert not [name for name in scene.things if "a-2" in name or "a-3" in name]
+
+
+def test_its_network_stays_until_it_has_left() -> None:
+    scene = Scene().up(leaving(2)).come_true()
+    now = plan.plan(scene.up(leaving(1)).desired, scene.seen())
+    assert [(step.verb, step.id) for step in now.ready] == [("stop", "container:a-2")]
+    assert [blocked.id for blocked in now.blocked] == ["endpoint:a-2/lab", "sandbox:a-2"]
+
+
+def test_it_leaves_by_what_the_file_says_now() -> None:
+    scene = Scene().up(leaving(2, leave={"command": ["wrong"]})).come_true()
+    assert leaves(scene.up(leaving(1))) == {"container:a-2": ("drain",)}
+
+
+@pytest.mark.parametrize("words", ["down", "stop", "its service goes", "made anew", "a scale of one now has no number"])
+def test_nobody_leaves_otherwise(words: str) -> None:
+    scene = Scene().up(leaving(2, other=service())).come_true()
+    match words:
+        case "down":
+            scene.say(scene.stored.down())
+        case "stop":
+            scene.up(leaving(1, other=service()))
+            scene.say(scene.stored.stop(["a"]))
+        case "its service goes":
+            scene.up(project({"other": service()}))
+        case "made anew":
+            scene.up(leaving(2, other=service()), force_recreate=True)
+        case _:
+            scene.up(project({"a": service(**{"x-corral": {"leave": LEAVE}})})).come_true()
+            scene.up(project({"a": service(scale=1, **{"x-corral": {"leave": LEAVE}})}))
+    assert leaves(scene)
+    assert not any(leaves(scene).values())
+
+
+def test_a_scale_of_the_command_line_counts_too() -> None:
+    scene = Scene().up(leaving(1), scale={"a": 3}).come_true()
+    assert leaves(scene.up(leaving(1), scale={"a": 2})) == {"container:a-3": ("drain",)}
+
+
+def test_one_that_does_not_run_has_nothing_to_leave() -> None:
+    scene = Scene().up(leaving(2)).come_true().exit("container:a-2", 1)
+    assert leaves(scene.up(leaving(1))) == {}
+    assert "container:a-2" not in scene.come_true().things
+
+
+def test_dependencies_that_turn_round_meanwhile_are_no_ring() -> None:
+    both = {"x-corral": {"leave": LEAVE}}
+    scene = Scene().up(
+        project(
+            {
+                "a": service(scale=2, depends_on={"b": {"condition": "service_started"}}, **both),
+                "b": service(scale=2, **both),
+            }
+        )
+    )
+    scene.come_true().up(
+        project(
+            {
+                "a": service(scale=1, **both),
+                "b": service(scale=1, depends_on={"a": {"condition": "service_started"}}, **both),
+            }
+        )
+    )
+    assert leaves(scene) == {"container:a-2": ("drain",), "container:b-2": ("drain",)}
+    assert scene.come_true().steps() == ""

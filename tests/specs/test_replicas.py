@@ -379,3 +379,49 @@ def test_a_template_is_as_one_more_file(folder: Any, base: Any, template: Any, n
     by_files = folder.load(files=("base.yaml", "more.yaml")).canonical["services"]["zk"]
     ours = folder.load(files=("all.yaml",)).canonical["services"]["zk"]["replicas"][str(number)]
     assert textwrap.dedent(json.dumps(ours, sort_keys=True)) == json.dumps(by_files, sort_keys=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------- leave
+
+
+@pytest.mark.key("services.x-corral.leave", "services.x-corral.leave.timeout")
+def test_leave_is_a_hook_with_a_timeout(folder: Any) -> None:
+    text = "services: {a: {image: host, x-corral: {leave: {command: 'drain --all', environment: [A=b], timeout: 90s}}}}"
+    leave = folder.project(text).services["a"].x_corral.leave
+    assert leave.command == ("drain", "--all")
+    assert (leave.timeout, leave.environment) == (90.0, {"A": "b"})
+    assert (
+        folder.project("services: {a: {image: host, x-corral: {leave: {command: x}}}}")
+        .services["a"]
+        .x_corral.leave.timeout
+        == 600
+    )
+    shown = render.document(folder.load(text).canonical)["services"]["a"]["x-corral"]["leave"]
+    assert shown == {"command": ["drain", "--all"], "environment": {"A": "b"}, "timeout": "1m30s"}
+    loaded = folder.load(text)
+    assert folder.load(render.text(loaded.canonical)).canonical == loaded.canonical
+
+
+def test_a_later_file_replaces_the_command(folder: Any) -> None:
+    folder.write(
+        {
+            "compose.yaml": "services: {a: {image: host, x-corral: {leave: {command: [one, two], timeout: 1m}}}}",
+            "more.yaml": "services: {a: {x-corral: {leave: {command: [three]}}}}",
+        }
+    )
+    leave = folder.load(files=("compose.yaml", "more.yaml")).canonical["services"]["a"]["x-corral"]["leave"]
+    assert leave == {"command": ["three"], "timeout": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("leave", "complaint"),
+    [
+        ("{timeout: 1m}", "services.a.x-corral.leave: a hook needs a command"),
+        ("{command: x, timeout: 0s}", "services.a.x-corral.leave.timeout: '0s' leaves it no time"),
+        ("{command: x, timeout: soon}", "services.a.x-corral.leave.timeout: "),
+        ("{comand: x}", "services.a.x-corral.leave.comand: unknown key 'comand' (did you mean command?)"),
+        ("drain", "services.a.x-corral.leave: must be a mapping, drain is text"),
+    ],
+)
+def test_what_is_wrong_with_a_leave_is_told(folder: Any, leave: str, complaint: str) -> None:
+    assert complaint in folder.complaint(f"services: {{a: {{image: host, x-corral: {{leave: {leave}}}}}}}")
