@@ -32,5 +32,9 @@ def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
         name, *words = request.module.INIT
         lab.corral("init", name, ".", *words, timeout=1800)
         found = request.module.Cluster(lab)
-        found.up()
+        try:
+            found.up()
+        except BaseException:
+            lab.keep_artifacts(f"labs-{name}")
+            raise
         yield found
