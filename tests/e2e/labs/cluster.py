@@ -7,7 +7,7 @@ import subprocess
 import urllib.request
 from typing import Any
 
-from tests.e2e.lab import Lab
+from tests.e2e.lab import Lab, eventually
 
 
 class Cluster:
@@ -58,10 +58,15 @@ class Cluster:
         assert len(killed.splitlines()) == 1, killed
 
     def die(self, node: str) -> None:
-        """kill -9 the node's first process, and so all of them."""
-        os.kill(self.lab.pid(node), 9)
+        """kill -9 the node's first process, and so all of them; what is said of it from then on is not of before."""
+        pid = self.lab.pid(node)
+        os.kill(pid, 9)
+        eventually(lambda: self.lab.ps()[self._container_of(node)]["Pid"] != pid)
+
+    def _container_of(self, node: str) -> str:
+        return node if re.search(r"-\d+$", node) else f"{node}-1"
 
     def health(self, node: str) -> str:
-        found = self.lab.ps()[node if re.search(r"-\d+$", node) else f"{node}-1"]["Health"]
+        found = self.lab.ps()[self._container_of(node)]["Health"]
         assert isinstance(found, str)
         return found
