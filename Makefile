@@ -74,8 +74,10 @@ docs: .venv/dev ## make the table of keys in docs/specs.md anew
 bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run
 
-demo: .venv/installed ## a real Spark cluster comes up, does real work, heals, and goes down without a trace
-	@./examples/bigdata-cluster/demo
+demo: demo-spark ## a real Spark cluster comes up, does real work, heals, and goes down without a trace; another lab: demo-hadoop, demo-hadoop-ha, demo-hbase, demo-hive, demo-kafka
+
+demo-%: .venv/installed
+	@./examples/bigdata-cluster/demo $*
 
 clean: ## remove what the other verbs made in this folder
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts examples/bigdata-cluster/.cache
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis artifacts

@@ -23,14 +23,14 @@ WORKERS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Of one kind of node: it gets `least_mib`, and of what is left over `share` parts. `each`: so much for every worker."""
+    """Of one kind of node: each of `nodes` gets `least_mib`, and of what is left over `share` parts. None: every worker does."""
 
     least_mib: int
     share: int
-    each: bool
+    nodes: int | None
 
     def count(self, workers: int) -> int:
-        return workers if self.each else 1
+        return workers if self.nodes is None else self.nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def all_of_them(home: Path = HOME) -> dict[str, Lab]:
 def read(path: Path) -> Lab:
     about = tomllib.loads(path.read_text())
     budgets = {
-        variable: Budget(said["least"], said["share"], said.get("each", False))
+        variable: Budget(said["least"], said["share"], None if said.get("each") else said.get("nodes", 1))
         for variable, said in about["memory_mib"].items()
     }
     return Lab(path.parent.name, path.parent, about["summary"], about["workers"], about["memory"], budgets)

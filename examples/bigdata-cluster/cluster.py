@@ -1,49 +1,25 @@
-"""The cluster as its user sees it: through the command `corral`, and through the web page of the Spark master."""
+"""A lab as its user sees it: through the command `corral` in the lab's folder, and through web pages."""
 
 import json
 import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from proof import Failed
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 CORRAL = TOP / ".venv/bin/corral"
-
-# As compose.yaml has them.
-SUBNET = "172.28.77."
-NODES = {
-    name: f"{SUBNET}{number}"
-    for name, number in {"master": 10, "worker1": 11, "worker2": 12, "worker3": 13, "client": 20}.items()
-}
-WORKERS = [name for name in NODES if name.startswith("worker")]
-MEMORY_MIB = {"master": 512, "client": 1024} | dict.fromkeys(WORKERS, 1024)
-CPUS = 1.0
-
-
-class Failed(Exception):
-    """Something that must be true is not."""
-
-
-def eventually(check: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
-    """Ask until the answer is true, and give it."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := check()):
-        if time.monotonic() > deadline:
-            raise Failed(f"{what} (waited {timeout_s:.0f} s)")
-        time.sleep(0.05)
-    return answer
-
-
-# ---------------------------------------------------------------------------------------------------------- corral
+FOLDER = "CORRAL_DEMO_FOLDER"
+"""The variable that says where the lab is."""
 
 
 def corral(*words: str, stdin: bytes = b"") -> str:
     """What `corral WORDS…` writes to stdout. Raises Failed, with what it wrote, if its exit code is not 0."""
-    ended = subprocess.run([CORRAL, *words], cwd=HERE, input=stdin, capture_output=True, check=False)
+    ended = subprocess.run([CORRAL, *words], cwd=os.environ[FOLDER], input=stdin, capture_output=True, check=False)
     if ended.returncode:
         told = (ended.stdout + ended.stderr).decode(errors="replace")[-4000:]
         raise Failed(f"corral {' '.join(words)}: exit code {ended.returncode}\n{told}")
@@ -53,59 +29,64 @@ def corral(*words: str, stdin: bytes = b"") -> str:
 def corral_aloud(*words: str) -> float:
     """Let `corral WORDS…` write to this terminal. Gives the seconds it took."""
     started = time.monotonic()
-    code = subprocess.run([CORRAL, *words], cwd=HERE, stdin=subprocess.DEVNULL, check=False).returncode
+    words_of_command = [CORRAL, *words]
+    code = subprocess.run(words_of_command, cwd=os.environ[FOLDER], stdin=subprocess.DEVNULL, check=False).returncode
     if code:
         raise Failed(f"corral {' '.join(words)}: exit code {code}")
     return time.monotonic() - started
 
 
+def begin(node: str, script: str) -> "subprocess.Popen[bytes]":
+    """A shell in a node that goes on by itself."""
+    return subprocess.Popen(
+        [CORRAL, *_shell_in(node, script)], cwd=os.environ[FOLDER], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+
+
 def inside(node: str, script: str, stdin: bytes = b"") -> str:
-    """What a shell in a node writes to stdout."""
-    return corral("exec", "-T", node, "sh", "-ec", script, stdin=stdin)
+    """What a shell in a node, SERVICE or SERVICE-N, writes to stdout."""
+    return corral(*_shell_in(node, script), stdin=stdin)
 
 
-def containers() -> dict[str, dict[str, Any]]:
-    """Mapping from service to its line of `corral ps`."""
-    return {line["Service"]: line for line in map(json.loads, corral("ps", "--format", "json").splitlines())}
+def _shell_in(node: str, script: str) -> list[str]:
+    service, dash, index = node.rpartition("-")
+    words = ["--index", index, service] if dash and index.isdigit() else [node]
+    return ["exec", "-T", *words, "sh", "-ec", script]
 
 
-# ----------------------------------------------------------------------------------------------------------- Spark
+def project() -> str:
+    return Path(os.environ[FOLDER]).name
 
 
-def fetch(url: str) -> str:
-    """A page, asked for by the host and by no proxy; "" where nobody answers."""
+def nodes() -> dict[str, dict[str, Any]]:
+    """Mapping from the name that a node has for the others to its line of `corral ps`."""
+    lines = map(json.loads, corral("ps", "--format", "json").splitlines())
+    declared = services()
+    return {_node_of(line, declared): line for line in lines}
+
+
+def _node_of(line: dict[str, Any], declared: dict[str, Any]) -> str:
+    several = int(declared[line["Service"]].get("scale", 1)) > 1
+    return str(line["Name"].removeprefix(f"{project()}-") if several else line["Service"])
+
+
+def services() -> dict[str, Any]:
+    """As the compose file declares them."""
+    found = json.loads(corral("config", "--format", "json"))["services"]
+    assert isinstance(found, dict)
+    return found
+
+
+def address_of(line: dict[str, Any]) -> str:
+    """In the one network that a lab has."""
+    return str(next(iter(line["Addresses"].values())) if isinstance(line["Addresses"], dict) else line["Addresses"][0])
+
+
+def page(service: str, port: int, path: str = "/") -> str:
+    """A page that a lab publishes on this machine, asked for by no proxy; "" where nobody answers."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=3) as answer:
+        with opener.open(f"http://{corral('port', service, str(port)).strip()}{path}", timeout=5) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""
-
-
-def master_says() -> dict[str, Any]:
-    """The state of the cluster as the Spark master tells it to the host, through the published port."""
-    page = fetch(f"http://127.0.0.1:{os.environ['SPARK_UI_PORT']}/json/")
-    return json.loads(page) if page else {"workers": [], "completedapps": []}
-
-
-def alive() -> dict[str, str]:
-    """Mapping from the workers that the master calls ALIVE to the id they registered with."""
-    return {w["host"].partition(".")[0]: w["id"] for w in master_says()["workers"] if w["state"] == "ALIVE"}
-
-
-def submit(*words: str) -> tuple[str, dict[str, Any]]:
-    """Run an application on the cluster, from the client. Gives its output, and what the master says of it."""
-    before = {application["id"] for application in master_says()["completedapps"]}
-    spark_submit = " ".join(("spark-submit --master spark://master:7077", *words))
-    output = inside("client", f"{spark_submit} 2>/data/errors || {{ tail -n 40 /data/errors; exit 1; }}")
-
-    def completed() -> list[dict[str, Any]]:
-        return [application for application in master_says()["completedapps"] if application["id"] not in before]
-
-    return output, eventually(completed, "the master calls the application completed")[0]
-
-
-def tasks_by_worker(application: dict[str, Any]) -> dict[str, int]:
-    """How many tasks of an application each worker's executor has finished: from its own log, on its own node."""
-    script = f"cat /tmp/work/{application['id']}/*/stderr | grep -c 'Finished task' || true"
-    return {worker: int(inside(worker, script)) for worker in WORKERS}

@@ -1,14 +1,18 @@
 """Labs: what `corral init` lists, refuses and writes."""
 
 import io
+import json
+import os
 import pathlib
 import re
 
 import pytest
 
 from orchestrator import cli, labs
+from specs import units
 
 HADOOP = labs.HOME / "hadoop"
+EVERY_LAB = pytest.mark.parametrize("name", sorted(labs.all_of_them()))
 
 
 def corral(*words: str) -> tuple[int, str, str]:
@@ -19,7 +23,8 @@ def corral(*words: str) -> tuple[int, str, str]:
 def test_labs_are_listed_with_what_they_are() -> None:
     code, out, _ = corral("init")
     assert code == 0
-    assert "hadoop  Hadoop 3.4: HDFS" in out
+    assert "hadoop     Hadoop 3.4: HDFS" in out
+    assert [line.split()[0] for line in out.splitlines()] == ["hadoop", "hadoop-ha", "hbase", "hive", "kafka", "spark"]
 
 
 def test_a_lab_is_a_copy_of_its_folder_with_numbers_of_its_own(tmp_path: pathlib.Path) -> None:
@@ -37,11 +42,75 @@ def test_a_lab_is_a_copy_of_its_folder_with_numbers_of_its_own(tmp_path: pathlib
     assert 5990 <= workers + sum(map(int, numbers.values())) <= 6000
 
 
-def test_what_compose_yaml_says_by_itself_is_what_init_writes_by_itself() -> None:
-    lab = labs.all_of_them()["hadoop"]
-    text = (HADOOP / "compose.yaml").read_text()
-    written = {name: int(mib) for name, mib in re.findall(r"\$\{(\w+_MEMORY):-(\d+)m\}", text)}
-    assert written == labs.memory_of_nodes(lab, lab.workers, 6 << 10)
+def files_of(folder: pathlib.Path) -> dict[str, bytes]:
+    """With what links lead to."""
+    found = {}
+    for top, _, names in os.walk(folder, followlinks=True):
+        for path in (pathlib.Path(top, name) for name in names):
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+@EVERY_LAB
+def test_a_copied_lab_stands_on_its_own(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What labs share is one file in the repository, and a file of each copy's own."""
+    target = tmp_path / "lab"
+    assert corral("init", name, str(target), "--no-fetch")[0] == 0
+    assert not any(path.is_symlink() for path in target.rglob("*"))
+    expected, copied = files_of(labs.HOME / name), files_of(target)
+    assert copied.keys() - {".env"} == expected.keys() - {"lab.toml"}
+    assert all(copied[path] == expected[path] for path in copied.keys() - {".env"})
+    for path in ("README.md", "compose.yaml", "prepare"):
+        assert path in copied
+    for path in [*target.glob("bin/*[!.][!s][!h]"), *target.glob("parts/*/classes"), target / "prepare"]:
+        assert os.access(path, os.X_OK), path
+    monkeypatch.chdir(target)
+    assert corral("config", "-q") == (0, "", "")
+
+
+@EVERY_LAB
+def test_links_of_labs_lead_to_other_labs(name: str) -> None:
+    for path in (labs.HOME / name).rglob("*"):
+        assert path.exists(), path
+        assert path.resolve().is_relative_to(labs.HOME), path
+
+
+@EVERY_LAB
+def test_what_a_lab_runs_on_is_pinned(name: str) -> None:
+    parts = [path for path in (labs.HOME / name / "parts").iterdir() if path.is_dir()]
+    assert parts
+    for part in parts:
+        if (part / "pom.xml").exists():
+            version = re.search(f"<{part.name}>(.+?)<", (part / "pom.xml").read_text())
+            assert all(
+                re.fullmatch(r"[0-9a-f]{64}  \S+\.jar", line)
+                for line in (part / "jars.sha256").read_text().splitlines()
+            )
+        else:
+            version = re.search(r"(?m)^\w+==(\S+) --hash=sha256:[0-9a-f]{64}$", (part / "requirements.txt").read_text())
+        assert version
+        assert f"/{part.name}-{version[1]}" in (labs.HOME / name / "compose.yaml").read_text()
+
+
+@EVERY_LAB
+def test_what_compose_yaml_says_by_itself_is_what_init_writes_by_itself(name: str) -> None:
+    lab = labs.all_of_them()[name]
+    text = (lab.folder / "compose.yaml").read_text()
+    written = {variable: int(mib) for variable, mib in re.findall(r"\$\{(\w+_MEMORY):-(\d+)m\}", text)}
+    assert written == labs.memory_of_nodes(lab, lab.workers, units.parse_bytes(lab.memory) >> 20)
+
+
+@EVERY_LAB
+def test_the_limits_of_all_nodes_together_are_what_was_given(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert corral("init", name, ".", "--workers", "4", "--memory", "8g", "--no-fetch")[0] == 0
+    code, out, _ = corral("config", "--format", "json")
+    assert code == 0
+    services = json.loads(out)["services"].values()
+    total = sum(int(service["mem_limit"]) * int(service.get("scale", 1)) for service in services)
+    assert 8160 << 20 <= total <= 8192 << 20
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.labs.hadoop_cluster import Cluster
+from tests.e2e.labs.cluster import Cluster
 
 HERE = pathlib.Path(__file__).parent
 PARTS = "/var/cache/corral/labs"
@@ -26,10 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """The Hadoop lab, as `corral init` makes it with the words of the file's `INIT`."""
+    """The lab that `corral init` makes with the words of the file's `INIT`, as the file's class `Cluster` of it."""
     with corrals.get().lab("books") as lab:
         lab.environment["CORRAL_LABS"] = os.environ.get("CORRAL_LABS", PARTS)
-        lab.corral("init", "hadoop", ".", *request.module.INIT, timeout=1800)
-        found = Cluster(lab)
-        found.up()
+        name, *words = request.module.INIT
+        lab.corral("init", name, ".", *words, timeout=1800)
+        found = request.module.Cluster(lab)
+        try:
+            found.up()
+        except BaseException:
+            lab.keep_artifacts(f"labs-{name}")
+            raise
         yield found

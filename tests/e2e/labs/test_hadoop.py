@@ -9,7 +9,7 @@ import signal
 from tests.e2e.lab import eventually
 from tests.e2e.labs.hadoop_cluster import Cluster
 
-INIT = ("--workers", "3", "--memory", "6g")
+INIT = ("hadoop", "--workers", "3", "--memory", "6g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
 THREE = {f"worker-{number}.books" for number in (1, 2, 3)}
 

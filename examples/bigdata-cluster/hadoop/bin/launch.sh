@@ -37,7 +37,7 @@ main() {
     [ "$class" = "$1" ] && [[ "$1" != *.* ]] && { echo "ERROR: $1 is not COMMAND nor fully qualified CLASSNAME." >&2; usage >&2; exit 1; }
     # HDFS_NAMENODE_OPTS, YARN_RESOURCEMANAGER_OPTS … for daemons, HADOOP_CLIENT_OPTS for everything else.
     local own="${command^^}_${1^^}_OPTS"
-    own="${own//-/_}"
+    own="${own//[^A-Z0-9_]/_}" # a class has dots
     options="$HADOOP_OPTS ${!own:-}"
     [ -n "$daemon" ] || options="$options ${HADOOP_CLIENT_OPTS:-}"
     case "$order" in

@@ -1,4 +1,4 @@
-"""Count the words of a text: spark-submit /jobs/wordcount.py TEXT RESULT (both in HDFS).
+"""Count the words of a text: spark-submit /jobs/wordcount.py TEXT RESULT (both where every node finds them).
 
 The workers read TEXT and write RESULT, a folder of lines "COUNT WORD". A word is a run of ASCII letters, in lower case.
 What this prints, one line a worker: its host name, and how many words it read.

@@ -4,12 +4,14 @@
 LAB_HOST="${LAB_HOST:-$(hostname -f)}"
 export LAB_HOST LAB_DOMAIN="${LAB_DOMAIN:-${LAB_HOST#*.}}"
 
-# Heaps. NameNode, ResourceManager and JobHistoryServer have a container of their own and take a part of its limit; a heap is
-# about half of what a JVM needs. Those of a worker share theirs with the tasks that run there.
+# Heaps. NameNode, ResourceManager, JobHistoryServer and JournalNode have a container of their own and take a part of its limit; a
+# heap is about half of what a JVM needs. Those of a worker share theirs with the tasks that run there, a ZKFC with its NameNode.
 share() { echo "-XX:MaxRAMPercentage=$1 -XX:MinRAMPercentage=$1"; } # Min: what Java calls it below 250 MB
 HDFS_NAMENODE_OPTS="$(share 38)"
 YARN_RESOURCEMANAGER_OPTS="$(share 42)"
 MAPRED_HISTORYSERVER_OPTS="$(share 38)"
+HDFS_JOURNALNODE_OPTS="$(share 38)"
+HDFS_ZKFC_OPTS="-Xmx40m"
 HDFS_DATANODE_OPTS="-Xmx64m"
 YARN_NODEMANAGER_OPTS="-Xmx80m"
 HADOOP_CLIENT_OPTS="-Xmx${HADOOP_CLIENT_HEAP:-64m} ${HADOOP_CLIENT_OPTS:-}"

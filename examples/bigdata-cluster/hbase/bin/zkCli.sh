@@ -1,0 +1,1 @@
+../../hadoop-ha/bin/zkCli.sh

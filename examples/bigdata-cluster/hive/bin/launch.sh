@@ -1,0 +1,1 @@
+../../hadoop/bin/launch.sh

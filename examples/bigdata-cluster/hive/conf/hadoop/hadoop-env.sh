@@ -1,0 +1,1 @@
+../../../hadoop/conf/hadoop/hadoop-env.sh

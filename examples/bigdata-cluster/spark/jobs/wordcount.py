@@ -1,0 +1,1 @@
+../../hadoop/jobs/wordcount.py

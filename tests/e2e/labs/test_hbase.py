@@ -1,0 +1,96 @@
+"""The HBase lab is what the books say: regions on several servers, and no row lost when one of them dies."""
+
+import re
+
+from tests.e2e.lab import eventually
+from tests.e2e.labs import cluster as clusters
+
+INIT = ("hbase", "--workers", "3", "--memory", "4500m")
+SERVERS = {f"regionserver-{number}.books" for number in (1, 2, 3)}
+ROWS = 300
+WRITES = (
+    """ROWS.times { |i| put 'books', "#{i % 6}row#{i}", 'about:n', i.to_s; $stdout.puts "wrote #{i}"; $stdout.flush }"""
+)
+
+
+class Cluster(clusters.Cluster):
+    def master(self) -> dict[str, object]:
+        found = self.ask("hmaster", 16010, "/jmx?qry=Hadoop:service=HBase,name=Master,sub=Server")["beans"][0]
+        assert isinstance(found, dict)
+        return found
+
+    def servers(self, which: str = "live") -> set[str]:
+        """By their names in the master's account."""
+        return set(re.findall(r"([^,;]+),16020,\d+", str(self.master()[f"tag.{which}RegionServers"])))
+
+    def shell(self, script: str) -> str:
+        return self.run("hbase shell -n", stdin=f"{script}\nexit\n")
+
+
+def rows(cluster: Cluster, table: str) -> int:
+    found = re.search(r"(\d+) row\(s\)", cluster.shell(f"count '{table}', INTERVAL => 100000"))
+    assert found
+    return int(found[1])
+
+
+def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
+    assert cluster.servers() == SERVERS
+    assert cluster.master()["tag.isActiveMaster"] == "true"
+    cluster.shell("create 'books', 'about', SPLITS => ['1', '2', '3', '4', '5']")
+    told = cluster.shell("put 'books', '1emma', 'about:pages', '474'\nget 'books', '1emma'")
+    assert "value=474" in told
+    assert "1 row(s)" in told
+    assert "/hbase/data/default/books" in cluster.run("hdfs dfs -ls /hbase/data/default")
+
+
+def test_the_master_shows_names(cluster: Cluster) -> None:
+    page = cluster.run("exec 3<>/dev/tcp/hmaster/16010; printf 'GET /master-status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
+    assert {f"regionserver-{number}.books" for number in (1, 2, 3)} <= set(re.findall(r"regionserver-\d\.books", page))
+
+
+def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
+    for script, code in {
+        "hbase": 1,
+        "hbase version": 0,
+        "hbase classpath": 0,
+        "echo frobnicate | hbase shell -n": 1,
+        "zkCli.sh ls /hbase": 0,
+        "hdfs dfs -ls /": 0,
+    }.items():
+        cluster.run(script, code=code)
+
+
+def test_no_row_is_lost_when_a_regionserver_dies(cluster: Cluster) -> None:
+    writes = WRITES.replace("ROWS", str(ROWS))
+    with cluster.begin(f"hbase shell -n <<'TEXT'\n{writes}\nexit\nTEXT") as writer:
+        assert writer.stdout
+        for line in writer.stdout:
+            if "wrote 50" in line:
+                break
+        cluster.die("regionserver-2")
+        eventually(lambda: cluster.servers("dead") == {"regionserver-2.books"} or cluster.servers() == SERVERS, 60)
+        told = writer.stdout.read()
+        assert writer.wait() == 0, told
+    assert rows(cluster, "books") == ROWS + 1
+    eventually(lambda: cluster.servers() == SERVERS, 60)
+    eventually(lambda: cluster.health("regionserver-2") == "healthy", 60)
+
+
+def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
+    cluster.lab.corral("down")
+    cluster.up()
+    assert cluster.servers() == SERVERS
+    assert rows(cluster, "books") == ROWS + 1
+
+
+def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
+    lab = cluster.lab
+    try:
+        lab.corral("-p", "other", "up", "-d", "--wait", "--scale", "regionserver=3", timeout=240)
+        listed = lab.corral(
+            "-p", "other", "exec", "-T", "client", "bash", "-c", "echo list | hbase shell -n", timeout=120
+        )
+        assert "0 row(s)" in listed.stdout
+        assert cluster.servers() == SERVERS
+    finally:
+        lab.corral("-p", "other", "down", "-v")

@@ -1,0 +1,89 @@
+"""The Hive lab is what the books say: what one client makes, another finds through the metastore."""
+
+import os
+import re
+import signal
+
+from tests.e2e.lab import eventually
+from tests.e2e.labs.cluster import Cluster
+
+INIT = ("hive", "--memory", "4g")
+BEELINE = "beeline --silent=true --outputformat=csv2 --showHeader=false -u jdbc:hive2://thriftserver:10000 -n root -e"
+
+
+def spark_sql(cluster: Cluster, text: str) -> list[str]:
+    told = cluster.run(f'spark-sql -S -e "{text}" 2>/root/log || {{ tail -n 30 /root/log; exit 1; }}')
+    return told.splitlines()
+
+
+def beeline(cluster: Cluster, text: str) -> list[str]:
+    told = cluster.run(f'{BEELINE} "{text}" 2>/root/log || {{ tail -n 30 /root/log; exit 1; }}')
+    return without_prompts(told).split()
+
+
+def without_prompts(told: str) -> str:
+    """Of beeline, which writes them also where nobody types."""
+    return re.sub(r"\S+: jdbc:\S*> ", "", told)
+
+
+def test_a_table_made_by_spark_sql_is_read_by_another_client(cluster: Cluster) -> None:
+    spark_sql(
+        cluster,
+        "CREATE DATABASE class; CREATE TABLE class.books (title STRING, pages INT) USING parquet;"
+        " INSERT INTO class.books VALUES ('Emma', 474), ('Dune', 412), ('Ulysses', 730)",
+    )
+    assert beeline(cluster, "SELECT title FROM class.books WHERE pages > 450 ORDER BY title") == ["Emma", "Ulysses"]
+    assert "part-" in cluster.run("hdfs dfs -ls -R /user/hive/warehouse/class.db/books")
+
+
+def test_and_the_other_way_round(cluster: Cluster) -> None:
+    beeline(cluster, "CREATE TABLE words (word STRING) STORED AS ORC")
+    beeline(cluster, "INSERT INTO words VALUES ('one'), ('two')")
+    assert spark_sql(cluster, "SELECT count(*) FROM words") == ["2"]
+
+
+def test_the_metastore_may_die(cluster: Cluster) -> None:
+    cluster.die("metastore")
+    eventually(lambda: cluster.health("metastore") == "healthy", 60)
+    assert beeline(cluster, "SELECT sum(pages) FROM class.books") == ["1616"]
+
+
+def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
+    cluster.lab.corral("down")
+    cluster.up()
+    assert beeline(cluster, "SELECT count(*) FROM class.books") == ["3"]
+    assert spark_sql(cluster, "SHOW TABLES IN class") != []
+
+
+def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
+    for script, code in {
+        "spark-sql -e 'SELECT 1'": 0,
+        "spark-sql -e 'SELECT * FROM nothing'": 1,
+        f"{BEELINE} 'SELECT 1'": 0,
+        f"{BEELINE} 'SELECT * FROM nothing'": 1,
+        "hdfs dfs -ls /user/hive/warehouse": 0,
+    }.items():
+        cluster.run(script, code=code)
+
+
+def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
+    lab = cluster.lab
+    try:
+        lab.corral("-p", "other", "up", "-d", "--wait", timeout=240)
+        shown = lab.corral(
+            "-p", "other", "exec", "-T", "client", "bash", "-c", f"{BEELINE} 'SHOW DATABASES'", timeout=120
+        )
+        assert without_prompts(shown.stdout).split() == ["default"]
+    finally:
+        lab.corral("-p", "other", "down", "-v")
+
+
+def test_a_database_that_was_cut_off_begins_again(cluster: Cluster) -> None:
+    cluster.lab.corral("down", "-v")
+    data = cluster.lab.owner.root / "volumes/books_metastore/_data"
+    with cluster.lab.popen("up", "-d", "--wait") as up:
+        eventually(lambda: (data / "metastore.new").exists(), 120)
+        os.kill(eventually(lambda: cluster.lab.ps().get("metastore-pre_start-0", {}).get("Pid")), signal.SIGKILL)
+        up.wait(200)
+    cluster.up()
+    assert beeline(cluster, "SHOW DATABASES") == ["default"]

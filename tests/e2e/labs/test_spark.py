@@ -1,0 +1,48 @@
+"""The Spark lab is what the books say: a master, workers that register with their names, jobs on all of them."""
+
+import re
+
+from tests.e2e.lab import eventually
+from tests.e2e.labs import cluster as clusters
+
+INIT = ("spark", "--workers", "3", "--memory", "5g")
+PI = "/opt/spark/examples/src/main/python/pi.py"
+
+
+class Cluster(clusters.Cluster):
+    def alive(self) -> set[str]:
+        return {
+            worker["host"] for worker in self.ask("master", 8080, "/json/")["workers"] if worker["state"] == "ALIVE"
+        }
+
+
+def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
+    assert cluster.alive() == {f"worker-{number}.books" for number in (1, 2, 3)}
+
+
+def test_jobs_run_on_all_workers(cluster: Cluster) -> None:
+    told = cluster.run(f"spark-submit --conf spark.cores.max=3 {PI} 12 2>/root/log || {{ tail /root/log; exit 1; }}")
+    assert re.search(r"Pi is roughly 3\.1", told)
+    for number in (1, 2, 3):
+        assert int(cluster.run("cat /tmp/work/*/*/stderr | grep -c 'Finished task'", node=f"worker-{number}"))
+
+
+def test_daemons_share_one_archive_of_classes(cluster: Cluster) -> None:
+    for node in ("master", "worker-1"):
+        assert int(cluster.run("cat /proc/$(pgrep -x java)/maps | grep -c classes.jsa", node=node))
+
+
+def test_workers_come_die_and_go(cluster: Cluster) -> None:
+    cluster.up("--scale", "worker=4")
+    assert len(cluster.alive()) == 4
+    cluster.die("worker-2")
+    eventually(lambda: cluster.health("worker-2") == "healthy" and len(cluster.alive()) == 4, 60)
+    cluster.up("--scale", "worker=3")
+    eventually(lambda: len(cluster.alive()) == 3, 90)
+
+
+def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
+    cluster.run("echo precious > /data/thesis")
+    cluster.lab.corral("down")
+    cluster.up()
+    assert cluster.run("cat /data/thesis") == "precious\n"
