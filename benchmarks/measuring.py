@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import memory
 import project
+import rest
 import rivals
 import traffic
 from fetched import Places
@@ -96,6 +97,7 @@ def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: 
 
     memory.settle()
     available, processes = memory.available_kb(), memory.processes_kb()
+    rest.come()
     note(f"up {size}", _timed(rival, folder, "up", "-d"))
     born = time.monotonic()
     answers(size - 1)
@@ -110,6 +112,7 @@ def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: 
         time.sleep(max(0.0, born + RESTFUL_LIFE_S + 1 - time.monotonic()))
         for seconds in _heals(rival, folder, min(KILLS, size)):
             note(f"heal {size}", seconds)
+    rest.come()
     note(f"down {size}", _down(found, rival, folder))
 
 
