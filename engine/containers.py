@@ -280,6 +280,7 @@ class Containers:
         container = Container(record)
         self._keep(container)
         self._driver.create(group_of(config), record.uid[:12], config.limits, rules, config.block_io)
+        container.in_force, container.in_force_at = (config.limits, False), time.monotonic()
         starting.make_directories(directory, layers, starting.owner_of(0, config.ids))
         whole = replace(record, whole=True)
         await anyio.to_thread.run_sync(store.write, path, whole)

@@ -3,7 +3,8 @@
 At most one step at a time is under way on one resource. What a step did is looked at before its resource stops
 being busy; everything else may be seen late. Wakes coalesce: any number of them while the loop works is one more
 look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor. Where many
-steps are under way, it waits a little for those that end about together. A slow look comes in any case.
+steps are under way, it goes on to rest until half of them have ended, but no more than three times as long in all. A
+slow look comes in any case.
 
 An error of the engine is an attempt, never the end of the loop. Cancelling `run` cancels the steps under way; what
 they leave half-made is seen, and mended, by the next loop."""
@@ -152,13 +153,21 @@ class Loop:
                     self._plan_anew()
                     for step in self.plan.ready:
                         self._begin(step, steps)
-                    await anyio.sleep(anyio.current_time() - began)  # rest
+                    rest_s = anyio.current_time() - began
                 else:
-                    await anyio.sleep(FAILED_LOOK_REST_S)
+                    rest_s = FAILED_LOOK_REST_S
+                await anyio.sleep(rest_s)
                 with anyio.move_on_after(self._patience_s()):
                     await self._woken.wait()
                 if len(self.busy) >= MANY:
-                    await anyio.sleep(GATHER_S)
+                    await self._gather(max(GATHER_S, 2 * rest_s))
+
+    async def _gather(self, longest_s: float) -> None:
+        """Return when half of what is under way has ended."""
+        with anyio.move_on_after(longest_s):
+            while 2 * len(self._ended) < len(self.busy):
+                self._woken = anyio.Event()
+                await self._woken.wait()
 
     def _patience_s(self) -> float:
         return max(0.0, min(SLOW_LOOK_S, self.plan.wake_at - self._clock()))

@@ -105,6 +105,32 @@ async def test_all_that_is_ready_begins_at_once_and_the_events_tell_it(stage: St
 
 
 @played
+async def test_of_many_under_way_those_that_end_about_together_are_looked_at_together(stage: Stage) -> None:
+    looks, look, look_s = 0, stage.engine.look, 0.02
+
+    async def counted(project: str) -> Any:
+        nonlocal looks
+        looks += 1
+        await anyio.sleep(look_s)
+        return await look(project)
+
+    stage.engine.look = counted  # type: ignore[method-assign]
+    stage.engine.delay_s = lambda resource_id, verb: 1 + int("".join(filter(str.isdigit, resource_id)) or 0) / 100
+    number = await stage.up({f"s{n}": service() for n in range(100)})
+    began = anyio.current_time()
+    await stage.loop.settled(since=number)
+    assert looks * look_s < 0.3 * (anyio.current_time() - began), f"{looks} looks"
+
+
+@played
+async def test_when_all_of_many_have_ended_nothing_more_is_waited_for(stage: Stage) -> None:
+    stage.engine.delay_s = lambda resource_id, verb: 1.0
+    began = anyio.current_time()
+    await stage.loop.settled(since=await stage.up({f"s{n}": service() for n in range(100)}))
+    assert anyio.current_time() - began < 3 + converge.GATHER_S
+
+
+@played
 async def test_nothing_to_do_is_settled_after_one_look_and_begins_nothing(stage: Stage) -> None:
     await stage.loop.settled(since=await stage.up({"a": service()}))
     stage.told.clear()
