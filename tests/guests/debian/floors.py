@@ -18,9 +18,12 @@ KEYS = (
     "tests/e2e/test_ipv6.py",
     "tests/e2e/test_keys.py",
     "tests/e2e/test_limits.py",
+    "tests/e2e/test_memory_guaranteed.py",
     "tests/e2e/test_network_keys.py",
     "tests/e2e/test_networks.py",
+    "tests/e2e/test_pages.py",
     "tests/e2e/test_ports.py",
+    "tests/e2e/test_replicas.py",
     "tests/e2e/test_user_namespaces.py",
     "tests/e2e/test_volume_keys.py",
 )

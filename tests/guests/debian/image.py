@@ -22,7 +22,7 @@ TOP = Path(__file__).resolve().parents[3]
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 SYSTEM = ("systemd", "systemd-sysv", "dbus", "python3", "kmod", "procps", "iproute2", "iptables", "busybox-static")
-TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server")
+TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server", "default-jre-headless")
 OTHERS = ("docker.io", "podman", "containernetworking-plugins", "ufw", "firewalld")
 """Who corral lives beside; none of them starts by itself."""
 
@@ -121,6 +121,7 @@ def make(workplace: Path) -> None:
 def install_debian(root: Path) -> None:
     run(
         *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
+        '--essential-hook=mkdir -p "$1/usr/share/man/man1"',  # Java's packages take it for granted
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT),
         *('--aptopt=Acquire::Languages "none"', SUITE, str(root)),
     )

@@ -1,4 +1,4 @@
-"""What containers use of the machine's: its journal as a log driver, and a share of its NFS server's."""
+"""What containers use of the machine's: its journal as a log driver, a share of its NFS server's, and its Java."""
 
 import json
 from collections.abc import Iterator
@@ -25,6 +25,12 @@ services:
   a: {image: host, init: true, command: sleep 10000, network_mode: none, volumes: ["share:/s"]}
   b: {image: host, init: true, command: sleep 10000, volumes: ["share:/s:ro"]}
 volumes: {share: {driver_opts: {type: nfs4, device: ":/srv/export", o: "addr=127.0.0.1,vers=4.2,noatime"}}}
+"""
+
+JVM = "/srv/jvm"
+SEES = """
+services:
+  jvm: {image: host, network_mode: none, mem_limit: 300m, cpus: 1.5, command: [java, "-XshowSettings:system", -version]}
 """
 
 
@@ -91,3 +97,14 @@ def test_a_volume_may_be_a_share_of_a_server_that_only_the_machine_reaches(guest
     assert "nfs4" not in guest.sh("cat /proc/mounts"), "it is mounted in the containers alone"
     guest.sh("corral down -v -t 1", directory=SHARE)
     assert guest.sh("ls /srv/export") == "file\nfrom-a\n", "what is the server's stays"
+
+
+@pytest.mark.timeout(300)
+def test_a_jvm_sees_the_limits_of_its_container(guest: Guest) -> None:
+    guest.sh(f"mkdir -p {JVM} && cat >{JVM}/compose.yaml", stdin=SEES)
+    guest.sh("corral up -d && corral wait jvm", directory=JVM, timeout_s=200)
+    said = guest.sh("corral logs --no-log-prefix jvm; corral down", directory=JVM)
+    assert "Provider: cgroupv2" in said
+    assert "Memory Limit: 300.00M" in said
+    assert "CPU Quota: 150000us" in said
+    assert "Effective CPU Count: 2" in said
