@@ -141,6 +141,7 @@ def report(invocation: Invocation, settled: "protocol.Settled") -> int:
     if settled.outcome:
         for each in settled.waiting:
             invocation.err.write(output.clean(f"{each.id}: cannot {each.verb}: {each.reason}") + "\n")
+            invocation.err.writelines(f"    {output.clean(line)}\n" for line in each.output)
     return settled.outcome
 
 

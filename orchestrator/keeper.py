@@ -14,11 +14,11 @@ import anyio
 
 from engine.api import Engine
 from engine.types.infos import ContainerInfo, Look, State, Taken
-from orchestrator import chronicle, errors, feeds, happenings, health, listing, protocol, watch
+from orchestrator import chronicle, errors, feeds, happenings, health, last_words, listing, protocol, watch
 from reconciler import converge, declaration, events, restart
 from reconciler import errors as reconciler_errors
 from reconciler.desired import DesiredState
-from reconciler.resource import Verb
+from reconciler.resource import Blocked, Verb
 from reconciler.stored import Stored
 from specs import errors as spec_errors
 
@@ -202,9 +202,21 @@ class Keeper:
                 self.gone.set()
             if outcome.ok:
                 return protocol.Settled(0, feeds.waiting_of(outcome.blocked))
-            return protocol.Settled(1, feeds.waiting_of(outcome.blocked), self._unhealthy())
+            return protocol.Settled(1, self._explained(outcome.blocked), self._unhealthy())
         late = f"not all is {'healthy' if wait else 'started'} after {timeout_s:g} s"
-        return protocol.Settled(1, feeds.waiting_of(self.loop.plan.blocked), (late, *self._unhealthy()))
+        return protocol.Settled(1, self._explained(self.loop.plan.blocked), (late, *self._unhealthy()))
+
+    def _explained(self, blocked: tuple[Blocked, ...]) -> tuple[protocol.Waiting, ...]:
+        """What did not come to pass, with what was last heard of those that failed."""
+        ended = (info for info in self.look.containers if info.state is State.EXITED and info.code)
+        failed = {f"container:{info.config.slot}": info for info in ended}
+        return tuple(
+            each._replace(output=self._output(failed[each.id])) if each.id in failed else each
+            for each in feeds.waiting_of(blocked)
+        )
+
+    def _output(self, info: ContainerInfo) -> tuple[str, ...]:
+        return last_words.of(self.engine.log_path(info.config), info.started_at)
 
     def _unhealthy(self) -> tuple[str, ...]:
         """Who is, and why."""

@@ -216,12 +216,14 @@ class Change(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A step that is not allowed yet, and why. `hope`: it may come by itself soon."""
+    """A step that is not allowed yet, and why. `hope`: it may come by itself soon. `output`: where that is because a container
+    failed, and it is the end of it: the last lines that it wrote."""
 
     id: str
     verb: str
     reason: str
     hope: bool = True
+    output: Names = ()
 
 
 class Planned(NamedTuple):

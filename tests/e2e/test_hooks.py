@@ -278,6 +278,21 @@ def test_a_pre_start_that_fails_keeps_its_service_from_starting(lab: Lab) -> Non
     assert lab.states() == {"a-1": "running"}
 
 
+def test_up_shows_the_last_lines_of_a_step_that_fails(lab: Lab) -> None:
+    script = 'i=0; while [ $((i+=1)) -le 30 ]; do echo line $i; done; echo "the disk\tis on fire" >&2; exit 3'
+    text = only(hooks("pre_start", sh("echo well; exit 0"), sh(script.replace("'", "''"))))
+    lab.write(text)
+    for words in (("up", "-d"), ("up", "-d", "--wait"), ("up",)):
+        lines = lab.refusal(*words).splitlines()
+        at = lines.index("container:a/pre_start-1: cannot start: exited 3, restart: no")
+        shown = [f"    line {number}" for number in range(12, 31)]
+        assert lines[at + 1 : at + 21] == [*shown, "    the disk        is on fire"], words
+        assert "line 11" not in "\n".join(lines), "the last ones only, and of this run"
+        assert "well" not in "\n".join(lines)
+    lab.write(text.replace("exit 3", "exit 0"))
+    assert "line" not in lab.corral("up", "-d").stderr
+
+
 @pytest.mark.key("services.pre_start.per_replica")
 def test_a_step_is_for_all_replicas_or_for_each(lab: Lab) -> None:
     each = sh("echo each >> /kept/kept", ", per_replica: true")

@@ -1,13 +1,22 @@
 """A running lab, judged from outside: by what its nodes say over HTTP, and by what commands in them write."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
+import time
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
+from tests.e2e import machine
 from tests.e2e.lab import Lab, eventually
+
+HOW = ("process", "container", "sandbox", "network")
+"""How a node may be lost."""
+WHAT = ("daemon", "all")
+"""What may be broken off with an `up`."""
 
 
 class Cluster:
@@ -38,7 +47,13 @@ class Cluster:
         return ("exec", "-T", *(("--index", index) if index else ()), service, "bash", "-c", script)
 
     def up(self, *words: str) -> None:
+        began = time.monotonic()
         self.lab.corral("up", "-d", "--wait", *words, timeout=240)
+        self.took(" ".join(("up", *words)), began)
+
+    def took(self, what: str, began: float) -> None:
+        """Keep how long it took, by time.monotonic(), for who wants to know (`pytest -s`, or where it fails)."""
+        print(f"{time.monotonic() - began:6.1f} s  {what}  (load {os.getloadavg()[0]:.1f})")  # noqa: T201
 
     def ask(self, node: str, port: int, path: str) -> Any:
         """The JSON that a node answers with."""
@@ -57,11 +72,52 @@ class Cluster:
         killed = self.run(f"pkill -9 -e -f 'java.*{what}'", node=node)
         assert len(killed.splitlines()) == 1, killed
 
+    def break_off(self, up: "subprocess.Popen[str]", what: str) -> None:
+        """kill -9 an `up` that is under way and the daemon; and with "all" whatever else runs, as when the power goes."""
+        for pid in self.lab.owner.own_processes() if what == "all" else [self.lab.process("corral daemon")]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        up.kill()
+        up.wait(20)
+
     def die(self, node: str) -> None:
         """kill -9 the node's first process, and so all of them; what is said of it from then on is not of before."""
         pid = self.lab.pid(node)
         os.kill(pid, 9)
         eventually(lambda: self.lab.ps()[self._container_of(node)]["Pid"] != pid)
+
+    @contextlib.contextmanager
+    def struck(self, node: str, how: str, java: str) -> Iterator[None]:
+        """A node is lost, one of HOW; what is lost comes back by itself, or at the latest with the end of this."""
+        match how:
+            case "process":  # its ZKFC, or its init, lives on
+                self.kill_java(node, java)
+            case "container":
+                self.die(node)
+            case "sandbox":
+                self.lose_sandbox(node)
+            case _:
+                with self.cut_off(node):
+                    yield
+                return
+        yield
+
+    def lose_sandbox(self, node: str) -> None:
+        """kill -9 what holds the node's network, names and processes."""
+        pid = self.lab.pid(node)
+        self.lab.kill(f"corral shim {self.lab.project}/{node} ")
+        eventually(lambda: not machine.is_alive(pid))
+
+    @contextlib.contextmanager
+    def cut_off(self, node: str) -> Iterator[None]:
+        """While this lasts, nothing goes to the node and nothing comes from it; nobody is told."""
+        place = self.lab.place(node)
+        rules = ("INPUT ! -i lo -j DROP", "OUTPUT ! -o lo -j DROP")
+        place.sh("; ".join(f"iptables -I {rule}" for rule in rules))
+        try:
+            yield
+        finally:
+            place.sh("; ".join(f"iptables -D {rule}" for rule in rules))
 
     def _container_of(self, node: str) -> str:
         return node if re.search(r"-\d+$", node) else f"{node}-1"

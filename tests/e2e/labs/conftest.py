@@ -24,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="a cluster of JVMs: make test-labs"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """A failure keeps what one wants to see of the cluster as it is then."""
+    report = yield
+    if report.failed and isinstance(found := getattr(item, "funcargs", {}).get("cluster"), Cluster):
+        found.lab.keep_artifacts(item.nodeid.rpartition("/")[2])
+    return report
+
+
 @pytest.fixture(scope="module")
 def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The lab that `corral init` makes with the words of the file's `INIT`, as the file's class `Cluster` of it."""

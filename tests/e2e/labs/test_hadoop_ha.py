@@ -1,10 +1,15 @@
 """The Hadoop lab with two of everything: whichever node dies, who is in the middle of something comes to its end."""
 
+import contextlib
 import os
 import pathlib
 import re
 import signal
+import subprocess
 import time
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs import cluster as clusters
@@ -73,55 +78,79 @@ def test_states_are_asked_for_as_the_books_do(cluster: Cluster) -> None:
     assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null", node="client")
 
 
-def test_a_write_ends_when_the_active_namenode_dies(cluster: Cluster) -> None:
-    """Its process; and its ZKFC does not wait until it is back."""
-    active, standby = sides(cluster.namenodes())
-    slowly = f"for i in $(seq 60); do head -c 100000 /dev/zero; sleep 0.1; done | hdfs dfs -put - /slow-{active}"
-    with cluster.begin(slowly) as writer:
-        eventually(lambda: cluster.run(f"hdfs dfs -ls /slow-{active}._COPYING_ 2>/dev/null || true"), 30)
-        killed_at = time.monotonic()
-        cluster.kill_java(active, "namenode.NameNode")
-        eventually(lambda: cluster.state_of_namenode(standby) == "active", 30)
-        took_s = time.monotonic() - killed_at
-        assert writer.stdout
-        told = writer.stdout.read()
-        assert writer.wait() == 0, told
-    assert took_s < 15
-    assert cluster.run(f"hdfs dfs -stat %b /slow-{active}") == "6000000\n"
-    settled(cluster)
+def test_who_does_not_do_what_it_is_for_is_unhealthy(cluster: Cluster) -> None:
+    cluster.run("hdfs --daemon stop datanode", node="worker-3")
+    cluster.run("hdfs dfsadmin -safemode enter")
+    eventually(lambda: cluster.health("worker-3") == cluster.health("client") == "unhealthy", 90)
+    cluster.run("hdfs dfsadmin -safemode leave")
+    cluster.run("hdfs --daemon start datanode", node="worker-3")
+    eventually(lambda: cluster.health("worker-3") == cluster.health("client") == "healthy", 90)
 
 
-def test_a_write_ends_when_the_active_namenodes_node_dies(cluster: Cluster) -> None:
-    """Its ZKFC dies with it: ZooKeeper misses it."""
-    active, standby = sides(cluster.namenodes())
-    slowly = f"for i in $(seq 60); do head -c 100000 /dev/zero; sleep 0.1; done | hdfs dfs -put - /node-{active}"
-    with cluster.begin(slowly) as writer:
-        eventually(lambda: cluster.run(f"hdfs dfs -ls /node-{active}._COPYING_ 2>/dev/null || true"), 30)
-        cluster.die(active)
-        eventually(lambda: cluster.state_of_namenode(standby) == "active", 30)
-        assert writer.stdout
-        told = writer.stdout.read()
-        assert writer.wait() == 0, told
-    assert cluster.run(f"hdfs dfs -stat %b /node-{active}") == "6000000\n"
-    settled(cluster)
-
-
-def test_a_job_ends_when_the_active_resourcemanager_dies(cluster: Cluster) -> None:
-    active, standby = sides(cluster.resourcemanagers())
-    with cluster.begin("yarn jar $EXAMPLES pi 6 100000") as job:
+@contextlib.contextmanager
+def in_the_middle(cluster: Cluster, name: str) -> Iterator[Callable[[], None]]:
+    """Within this a client is writing a file, slowly, and a job runs. What it gives waits until both have ended, well."""
+    with cluster.begin("yarn jar $EXAMPLES pi 8 100000") as job:
+        active, _ = sides(cluster.resourcemanagers())
 
         def tasks_run() -> bool:
             metrics = cluster.ask(active, 8088, "/ws/v1/cluster/metrics")["clusterMetrics"]
             return bool(metrics["containersAllocated"] >= 2)
 
-        eventually(tasks_run, 60)
-        cluster.die(active)
-        eventually(lambda: cluster.state_of_resourcemanager(standby) == "active", 30)
-        assert job.stdout
-        told = job.stdout.read()
-        assert job.wait() == 0, told
-    assert "Estimated value of Pi is 3.1" in told
-    assert "SUCCEEDED" in cluster.run("yarn application -list -appStates ALL")
+        eventually(tasks_run, 90)
+        slowly = f"for i in $(seq 60); do head -c 100000 /dev/zero; sleep 0.1; done | hdfs dfs -put - {name}"
+        with cluster.begin(slowly) as writer:
+            eventually(lambda: blocks_of(cluster, f"{name}._COPYING_"), 60)
+            assert job.poll() is None
+            assert writer.poll() is None
+
+            def end() -> None:
+                ends_well(writer)
+                assert "Estimated value of Pi is 3.1" in ends_well(job)
+                assert cluster.run(f"hdfs dfs -stat %b {name}") == "6000000\n"
+
+            yield end
+
+
+def blocks_of(cluster: Cluster, path: str) -> int:
+    """How many blocks a file has that is being written."""
+    active, _ = sides(cluster.namenodes())
+    try:
+        found = cluster.ask(active, 9870, f"/webhdfs/v1{path}?op=GET_BLOCK_LOCATIONS&user.name=root")
+    except OSError:  # 404: not there yet
+        return 0
+    return len(found["LocatedBlocks"]["locatedBlocks"])
+
+
+def ends_well(process: "subprocess.Popen[str]") -> str:
+    """What it wrote."""
+    assert process.stdout
+    told = process.stdout.read()
+    assert process.wait() == 0, told
+    return told
+
+
+@pytest.mark.parametrize("how", clusters.HOW)
+def test_a_write_and_a_job_end_when_the_active_namenode_is_lost(cluster: Cluster, how: str) -> None:
+    active, standby = sides(cluster.namenodes())
+    with in_the_middle(cluster, f"/{how}-namenode") as end, cluster.struck(active, how, "namenode.NameNode"):
+        struck_at = time.monotonic()
+        eventually(lambda: cluster.state_of_namenode(standby) == "active", 60)
+        cluster.took(f"{standby} for {active}, {how}", struck_at)
+        end()
+        cluster.took("and the end of both", struck_at)
+    settled(cluster)
+
+
+@pytest.mark.parametrize("how", clusters.HOW)
+def test_a_write_and_a_job_end_when_the_active_resourcemanager_is_lost(cluster: Cluster, how: str) -> None:
+    active, standby = sides(cluster.resourcemanagers())
+    with in_the_middle(cluster, f"/{how}-resourcemanager") as end, cluster.struck(active, how, "ResourceManager"):
+        struck_at = time.monotonic()
+        eventually(lambda: cluster.state_of_resourcemanager(standby) == "active", 60)
+        cluster.took(f"{standby} for {active}, {how}", struck_at)
+        end()
+        cluster.took("and the end of both", struck_at)
     settled(cluster)
 
 
@@ -143,6 +172,51 @@ def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
     assert cluster.run("hdfs dfs -cat /in/text") == TEXT
     assert "Formatting" not in cluster.lab.out("logs", "namenode")
     assert "SUCCEEDED" in cluster.run("mapred job -list all")
+
+
+def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Cluster) -> None:
+    cluster.lab.corral("down")
+    kept = [cluster.lab.owner.root / f"volumes/books_namenodes/_data/{node}.books/name" for node in NAMENODES]
+    for path in kept:
+        path.rename(path.with_name("elsewhere"))
+    told = cluster.lab.corral("up", "-d", "--wait", code=1, timeout=120).stderr
+    assert "container:namenode/pre_start-0: cannot start: exited 1" in told
+    assert "The name space of HDFS is gone, and the DataNodes still have blocks of it" in told
+    assert "corral down -v" in told
+    assert not {*NAMENODES, "worker-1", "worker-2", "worker-3", "client-1"} & {
+        name for name, state in cluster.lab.states().items() if state == "running"
+    }
+    for path in kept:
+        path.with_name("elsewhere").rename(path)
+    cluster.up()
+    settled(cluster)
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+
+
+@pytest.mark.parametrize("what", clusters.WHAT)
+def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
+    cluster.lab.corral("down", "-v")
+    volumes = cluster.lab.owner.root / "volumes"
+    formatted: set[str] = set()
+    for moment in (
+        "*namenodes/_data/*/name.new",
+        "*namenodes/_data/namenode-1*/name",
+        "*workers/_data/*/blocks/current",
+    ):
+        with cluster.lab.popen("up", "-d", "--wait") as up:
+            eventually(lambda moment=moment: list(volumes.glob(moment)), 120)
+            cluster.break_off(up, what)
+        formatted |= ids_of(volumes, "*namenodes/_data/*/name/current")
+    cluster.up()
+    settled(cluster)
+    assert len(formatted | ids_of(volumes, "*/_data/**/current")) == 1
+    cluster.run("hdfs dfs -ls /tmp")
+
+
+def ids_of(volumes: pathlib.Path, where: str) -> set[str]:
+    """The clusters that NameNodes, JournalNodes and DataNodes say they are of."""
+    texts = [path.read_text() for path in volumes.glob(f"{where}/VERSION")]
+    return {found[1] for text in texts if (found := re.search(r"clusterID=(\S+)", text))}
 
 
 def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:

@@ -1,6 +1,9 @@
 """The HBase lab is what the books say: regions on several servers, and no row lost when one of them dies."""
 
 import re
+import time
+
+import pytest
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs import cluster as clusters
@@ -23,6 +26,15 @@ class Cluster(clusters.Cluster):
         """By their names in the master's account."""
         return set(re.findall(r"([^,;]+),16020,\d+", str(self.master()[f"tag.{which}RegionServers"])))
 
+    def incarnation(self, server: str) -> str:
+        """Of a live RegionServer; "" where the master has lost it."""
+        found = re.search(rf"{server},16020,(\d+)", str(self.master()["tag.liveRegionServers"]))
+        return found[1] if found else ""
+
+    def page(self) -> str:
+        """What the master shows."""
+        return self.run("exec 3<>/dev/tcp/hmaster/16010; printf 'GET /master-status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
+
     def shell(self, script: str) -> str:
         return self.run("hbase shell -n", stdin=f"{script}\nexit\n")
 
@@ -44,8 +56,7 @@ def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
 
 
 def test_the_master_shows_names(cluster: Cluster) -> None:
-    page = cluster.run("exec 3<>/dev/tcp/hmaster/16010; printf 'GET /master-status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3")
-    assert {f"regionserver-{number}.books" for number in (1, 2, 3)} <= set(re.findall(r"regionserver-\d\.books", page))
+    assert set(re.findall(r"([\w.-]+),16020,\d+", cluster.page())) == SERVERS
 
 
 def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
@@ -60,27 +71,32 @@ def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
         cluster.run(script, code=code)
 
 
-def test_no_row_is_lost_when_a_regionserver_dies(cluster: Cluster) -> None:
-    writes = WRITES.replace("ROWS", str(ROWS))
+@pytest.mark.parametrize("how", clusters.HOW)
+def test_no_row_is_lost_with_a_regionserver(cluster: Cluster, how: str) -> None:
+    before, lost = rows(cluster, "books"), cluster.incarnation("regionserver-2.books")
+    writes = WRITES.replace("ROWS", str(ROWS)).replace("row", f"-{how}-")
     with cluster.begin(f"hbase shell -n <<'TEXT'\n{writes}\nexit\nTEXT") as writer:
         assert writer.stdout
         for line in writer.stdout:
             if "wrote 50" in line:
                 break
-        cluster.die("regionserver-2")
-        eventually(lambda: cluster.servers("dead") == {"regionserver-2.books"} or cluster.servers() == SERVERS, 60)
-        told = writer.stdout.read()
-        assert writer.wait() == 0, told
-    assert rows(cluster, "books") == ROWS + 1
-    eventually(lambda: cluster.servers() == SERVERS, 60)
+        with cluster.struck("regionserver-2", how, "HRegionServer"):
+            struck_at = time.monotonic()
+            eventually(lambda: cluster.incarnation("regionserver-2.books") != lost, 60)
+            told = writer.stdout.read()
+            assert writer.wait() == 0, told
+            cluster.took(f"the end of {ROWS} puts after the loss of a RegionServer, {how}", struck_at)
+    assert rows(cluster, "books") == before + ROWS
+    eventually(lambda: cluster.servers() == SERVERS, 90)
     eventually(lambda: cluster.health("regionserver-2") == "healthy", 60)
+    assert set(re.findall(r"([\w.-]+),16020,\d+", cluster.page())) == SERVERS
 
 
 def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
     cluster.lab.corral("down")
     cluster.up()
     assert cluster.servers() == SERVERS
-    assert rows(cluster, "books") == ROWS + 1
+    assert rows(cluster, "books") == len(clusters.HOW) * ROWS + 1
 
 
 def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:

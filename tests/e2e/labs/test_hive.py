@@ -4,8 +4,10 @@ import os
 import re
 import signal
 
+import pytest
+
 from tests.e2e.lab import eventually
-from tests.e2e.labs.cluster import Cluster
+from tests.e2e.labs.cluster import WHAT, Cluster
 
 INIT = ("hive", "--memory", "4g")
 BEELINE = "beeline --silent=true --outputformat=csv2 --showHeader=false -u jdbc:hive2://thriftserver:10000 -n root -e"
@@ -87,3 +89,21 @@ def test_a_database_that_was_cut_off_begins_again(cluster: Cluster) -> None:
         up.wait(200)
     cluster.up()
     assert beeline(cluster, "SHOW DATABASES") == ["default"]
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_an_up_that_is_broken_off_goes_on(cluster: Cluster, what: str) -> None:
+    """The tables of the metastore's database are made one after the other."""
+    cluster.lab.corral("down", "-v")
+    database = cluster.lab.owner.root / "volumes/books_metastore/_data"
+    formatted: set[str] = set()
+    for moment, count in (("metastore.new", 1), ("metastore", 1), ("metastore/seg0/*", 150), ("metastore/seg0/*", 250)):
+        with cluster.lab.popen("up", "-d", "--wait") as up:
+            eventually(lambda moment=moment, count=count: len(list(database.glob(moment))) >= count, 120)
+            cluster.break_off(up, what)
+        formatted |= {path.read_text() for path in database.parent.parent.glob("*namenode/_data/name/current/VERSION")}
+    cluster.up()
+    assert len(formatted) == 1
+    assert beeline(cluster, "SHOW DATABASES") == ["default"]
+    beeline(cluster, "CREATE TABLE words (word STRING); INSERT INTO words VALUES ('one')")
+    assert spark_sql(cluster, "SELECT * FROM words") == ["one"]
