@@ -5,14 +5,17 @@ A cluster is brought up once for all tests of a file, in the order of the file: 
 
 import os
 import pathlib
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e.lab import TOP
 from tests.e2e.labs.cluster import Cluster
 
 HERE = pathlib.Path(__file__).parent
+LABS = TOP / "examples/bigdata-cluster"
 PARTS = "/var/cache/corral/labs"
 
 
@@ -33,12 +36,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
     return report
 
 
+def fetch(name: str, parts: str) -> None:
+    """What the lab runs on, by the real machine: from the machine of the tests no way leads outside."""
+    subprocess.run([LABS / name / "prepare"], env=os.environ | {"CORRAL_LABS": parts}, check=True)
+
+
 @pytest.fixture(scope="module")
 def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The lab that `corral init` makes with the words of the file's `INIT`, as the file's class `Cluster` of it."""
+    name, *words = request.module.INIT
+    parts = os.environ.get("CORRAL_LABS", PARTS)
+    fetch(name, parts)
     with corrals.get().lab("books") as lab:
-        lab.environment["CORRAL_LABS"] = os.environ.get("CORRAL_LABS", PARTS)
-        name, *words = request.module.INIT
+        lab.environment["CORRAL_LABS"] = parts
         lab.corral("init", name, ".", *words, timeout=1800)
         found = request.module.Cluster(lab)
         try:

@@ -14,9 +14,12 @@ class Cluster(cluster.Cluster):
         return found
 
     def live_datanodes(self) -> set[str]:
-        return {
-            re.sub(r":\d+$", "", name) for name in json.loads(self.beans("namenode", 9870, "NameNodeInfo")["LiveNodes"])
-        }
+        return set(self.admin_states())
+
+    def admin_states(self) -> dict[str, str]:
+        """Mapping from name to "In Service", "Decommission In Progress", "Decommissioned", of the live DataNodes."""
+        live = json.loads(self.beans("namenode", 9870, "NameNodeInfo")["LiveNodes"])
+        return {re.sub(r":\d+$", "", name): node["adminState"] for name, node in live.items()}
 
     def running_nodemanagers(self) -> set[str]:
         nodes = self.ask("resourcemanager", 8088, "/ws/v1/cluster/nodes")["nodes"]["node"]

@@ -5,17 +5,38 @@ import os
 import pathlib
 import re
 import signal
+from subprocess import PIPE
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs.hadoop_cluster import Cluster
+from tests.e2e.machine import is_alive
 
 INIT = ("hadoop", "--workers", "3", "--memory", "6g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
 THREE = {f"worker-{number}.books" for number in (1, 2, 3)}
+FIVE = THREE | {"worker-4.books", "worker-5.books"}
 
 
 def counted(lines: str) -> dict[str, int]:
     return {word: int(count) for word, count in (line.rsplit("\t", 1) for line in lines.splitlines())}
+
+
+def is_whole(fsck: str) -> bool:
+    return "is HEALTHY" in fsck and "Under-replicated blocks:\t0" in fsck
+
+
+def homes(cluster: Cluster, path: str) -> set[str]:
+    """The addresses of all DataNodes that have a block of the file."""
+    told = cluster.run(f"hdfs fsck {path} -files -blocks -locations")
+    return set(re.findall(r"WithStorage\[([\d.]+):", told))
+
+
+def id_of(cluster: Cluster, node: str) -> str:
+    """What a DataNode's folder of the volume says that it is."""
+    folder = cluster.lab.owner.root / f"volumes/books_workers/_data/{node}.books/blocks"
+    return next(
+        line for line in (folder / "current/VERSION").read_text().splitlines() if line.startswith("datanodeUuid=")
+    )
 
 
 def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
@@ -72,9 +93,11 @@ def test_mapreduce_counts_words(cluster: Cluster) -> None:
 
 def test_what_a_task_wrote_is_kept_and_shown(cluster: Cluster) -> None:
     job = sorted(cluster.finished_jobs())[0]
-    eventually(
-        lambda: "Counters" in cluster.run(f"yarn logs -applicationId {job.replace('job', 'application')}") or True
-    )
+    application = job.replace("job", "application")
+    told = eventually(lambda: cluster.run(f"yarn logs -applicationId {application}", code=None), 60)
+    assert "LogType:syslog" in told
+    assert "MRAppMaster" in told
+    assert set(re.findall(r"Container: \S+ on (worker-\d\.books)", told)) <= THREE
 
 
 def test_spark_runs_on_yarn(cluster: Cluster) -> None:
@@ -133,21 +156,41 @@ def test_the_blocks_of_a_dead_datanode_are_copied(cluster: Cluster) -> None:
     eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "healthy", 60)
 
 
-def test_nodes_join_and_leave_in_order(cluster: Cluster) -> None:
+def test_nodes_join_a_running_cluster_and_leave_it_in_order(cluster: Cluster) -> None:
+    """A block whose only copy is on a node that leaves is copied before the node is stopped, and nobody had to ask for it."""
     cluster.up("--scale", "worker=5")
-    five = THREE | {"worker-4.books", "worker-5.books"}
-    assert cluster.live_datanodes() == cluster.running_nodemanagers() == five
-    cluster.run("hdfs dfs -setrep -w 5 /in/text && hdfs dfs -setrep 2 /in/text")
-    told = cluster.run("leave worker-4 worker-5")
-    assert told.endswith("worker-4: has left\nworker-5: has left\n")
+    assert cluster.live_datanodes() == cluster.running_nodemanagers() == FIVE
+    cluster.run("hdfs dfs -D dfs.replication=1 -put - /in/alone", node="worker-5", stdin=TEXT)
+    leaving = {cluster.address("worker-4"), cluster.address("worker-5")}
+    assert homes(cluster, "/in/alone") == {cluster.address("worker-5")}
+    pid, known_as = cluster.lab.pid("worker-5"), id_of(cluster, "worker-5")
+    with cluster.lab.popen("up", "-d", "--wait", "--scale", "worker=3", stdout=PIPE, stderr=PIPE) as up:
+        eventually(lambda: cluster.admin_states().get("worker-5.books") == "Decommissioned" and is_alive(pid), 120)
+        told = up.communicate(timeout=200)[1]
+    assert up.returncode == 0, told
+    assert "container:worker-4  leaving: has left" in told
+    assert "container:worker-5  leaving: has left" in told
     assert cluster.running_nodemanagers() == THREE
-    cluster.up("--scale", "worker=3")
-    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
-    assert "is HEALTHY" in cluster.run("hdfs fsck /")
-    cluster.run("leave --nobody")
-    cluster.up("--scale", "worker=4")
-    assert cluster.running_nodemanagers() == THREE | {"worker-4.books"}
-    cluster.up("--scale", "worker=3")
+    assert cluster.run("hdfs dfs -cat /in/alone") == cluster.run("hdfs dfs -cat /in/text") == TEXT
+    assert is_whole(cluster.run("hdfs fsck /"))
+    assert len(homes(cluster, "/in/alone") - leaving) == 1
+
+    cluster.up("--scale", "worker=5")
+    assert cluster.running_nodemanagers() == FIVE
+    assert cluster.admin_states() == dict.fromkeys(FIVE, "In Service")
+    assert id_of(cluster, "worker-5") == known_as, "it has found its volume"
+    assert (cluster.lab.folder / "conf/hadoop/leaving").read_text() == ""
+
+
+def test_who_was_to_leave_and_is_kept_after_all_works_on(cluster: Cluster) -> None:
+    """With one DataNode files would have no second home: so nobody can leave, until the scale is taken back."""
+    with cluster.lab.popen("up", "-d", "--scale", "worker=1", stdout=PIPE, stderr=PIPE) as up:
+        eventually(lambda: "Decommission In Progress" in cluster.admin_states().values(), 60)
+        cluster.up("--scale", "worker=3")
+        up.communicate(timeout=60)
+    eventually(lambda: cluster.running_nodemanagers() == THREE, 60)
+    eventually(lambda: [cluster.admin_states()[node] for node in THREE] == ["In Service"] * 3, 30)
+    assert "In Service" not in [cluster.admin_states().get(node, "") for node in FIVE - THREE]
     eventually(lambda: cluster.live_datanodes() == THREE, 60)
 
 
