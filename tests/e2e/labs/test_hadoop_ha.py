@@ -78,6 +78,17 @@ def test_states_are_asked_for_as_the_books_do(cluster: Cluster) -> None:
     assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null", node="client")
 
 
+def test_every_node_shows_its_pages(cluster: Cluster) -> None:
+    assert cluster.pages() == {
+        "NameNode": 2,
+        "ResourceManager": 2,
+        "JournalNode": 3,
+        "DataNode": 3,
+        "NodeManager": 3,
+        "Job history": 1,
+    }
+
+
 def test_who_does_not_do_what_it_is_for_is_unhealthy(cluster: Cluster) -> None:
     cluster.run("hdfs --daemon stop datanode", node="worker-3")
     cluster.run("hdfs dfsadmin -safemode enter")
