@@ -50,6 +50,16 @@ def test_a_step_that_was_made_anew_for_nothing_has_its_service_made_anew_too() -
     assert stage.steps() == ""
 
 
+def test_a_step_that_was_lost_waits_again_for_what_it_needs() -> None:
+    """Unlike a container, which starts at once: where all was lost, what it needs is not there either."""
+    needs = {"depends_on": {"b": {"condition": "service_started"}}}
+    stage = Scene().up(project({"a": service(pre_start=[ONE], **needs), "b": service()})).come_true()
+    stage.exit("container:a/pre_start-0", 137, lost=True).hit("container:b", state=State.MADE)
+    stage.hit("container:a", state=State.MADE)
+    starts = [step.id for step in stage.forecast().steps if step.verb == "start"]
+    assert starts == ["container:b", "container:a/pre_start-0", "container:a"]
+
+
 def test_one_step_for_all_replicas_or_one_for_each() -> None:
     each = {**TWO, "per_replica": True}
     stage = scene(pre_start=[ONE, each], scale=2)

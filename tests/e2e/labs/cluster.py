@@ -1,5 +1,6 @@
 """A running lab, judged from outside: by what its nodes say over HTTP, and by what commands in them write."""
 
+import collections
 import contextlib
 import json
 import os
@@ -57,11 +58,23 @@ class Cluster:
 
     def ask(self, node: str, port: int, path: str) -> Any:
         """The JSON that a node answers with."""
-        url = f"http://{self.address(node)}:{port}{path}"
+        return json.loads(self._fetch(f"http://{self.address(node)}:{port}{path}"))
+
+    def pages(self) -> dict[str, int]:
+        """Mapping from the title of each page of `corral urls` to how many nodes have it; every one of them answers."""
+        found: collections.Counter[str] = collections.Counter()
+        for line in self.lab.out("urls", "--format", "json").splitlines():
+            page = json.loads(line)
+            self._fetch(page["URL"])
+            found[page["Title"]] += 1
+        return dict(found)
+
+    def _fetch(self, url: str) -> bytes:
+        """What this machine is answered. Raises OSError, also where the answer is no success."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(url, headers={"Accept": "application/json"})
+        request = urllib.request.Request(url, headers={"Accept": "application/json, text/html"})
         with self.lab.machine.inside(), opener.open(request, timeout=10) as answer:
-            return json.loads(answer.read())
+            return bytes(answer.read())
 
     def address(self, node: str) -> str:
         service = node.rpartition("-")[0] or node

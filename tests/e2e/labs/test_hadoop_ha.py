@@ -78,6 +78,17 @@ def test_states_are_asked_for_as_the_books_do(cluster: Cluster) -> None:
     assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null", node="client")
 
 
+def test_every_node_shows_its_pages(cluster: Cluster) -> None:
+    assert cluster.pages() == {
+        "NameNode": 2,
+        "ResourceManager": 2,
+        "JournalNode": 3,
+        "DataNode": 3,
+        "NodeManager": 3,
+        "Job history": 1,
+    }
+
+
 def test_who_does_not_do_what_it_is_for_is_unhealthy(cluster: Cluster) -> None:
     cluster.run("hdfs --daemon stop datanode", node="worker-3")
     cluster.run("hdfs dfsadmin -safemode enter")
@@ -178,7 +189,7 @@ def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Clust
     cluster.lab.corral("down")
     kept = [cluster.lab.owner.root / f"volumes/books_namenodes/_data/{node}.books/name" for node in NAMENODES]
     for path in kept:
-        path.rename(path.with_name("elsewhere"))
+        path.rename(path.with_name("lost"))
     told = cluster.lab.corral("up", "-d", "--wait", code=1, timeout=120).stderr
     assert "container:namenode/pre_start-0: cannot start: exited 1" in told
     assert "The name space of HDFS is gone, and the DataNodes still have blocks of it" in told
@@ -187,7 +198,7 @@ def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Clust
         name for name, state in cluster.lab.states().items() if state == "running"
     }
     for path in kept:
-        path.with_name("elsewhere").rename(path)
+        path.with_name("lost").rename(path)
     cluster.up()
     settled(cluster)
     assert cluster.run("hdfs dfs -cat /in/text") == TEXT

@@ -59,6 +59,10 @@ def test_the_master_shows_names(cluster: Cluster) -> None:
     assert set(re.findall(r"([\w.-]+),16020,\d+", cluster.page())) == SERVERS
 
 
+def test_every_node_shows_its_pages(cluster: Cluster) -> None:
+    assert cluster.pages() == {"NameNode": 1, "DataNode": 3, "HBase master": 1, "RegionServer": 3}
+
+
 def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
     for script, code in {
         "hbase": 1,

@@ -38,6 +38,10 @@ def test_a_table_made_by_spark_sql_is_read_by_another_client(cluster: Cluster) -
     assert "part-" in cluster.run("hdfs dfs -ls -R /user/hive/warehouse/class.db/books")
 
 
+def test_every_node_shows_its_pages(cluster: Cluster) -> None:
+    assert cluster.pages() == {"NameNode": 1, "DataNode": 2, "Thrift server": 1}
+
+
 def test_and_the_other_way_round(cluster: Cluster) -> None:
     beeline(cluster, "CREATE TABLE words (word STRING) STORED AS ORC")
     beeline(cluster, "INSERT INTO words VALUES ('one'), ('two')")
