@@ -74,7 +74,7 @@ docs: .venv/dev ## make the table of keys in docs/specs.md anew
 bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run
 
-demo: demo-spark ## a real Spark cluster comes up, does real work, heals, and goes down without a trace; another lab: demo-hadoop, demo-hadoop-ha, demo-hbase, demo-hive, demo-kafka
+demo: demo-hadoop ## a real Hadoop with Spark comes up, does real work, heals, and goes down without a trace, as root (the first time: fetches 600 MB); another lab: demo-hadoop-ha, demo-hbase, demo-hive, demo-kafka, demo-spark
 
 demo-%: .venv/installed
 	@./examples/bigdata-cluster/demo $*

@@ -83,10 +83,15 @@ def address_of(line: dict[str, Any]) -> str:
 
 
 def page(service: str, port: int, path: str = "/") -> str:
-    """A page that a lab publishes on this machine, asked for by no proxy; "" where nobody answers."""
+    """A page that a lab publishes on this machine; "" where nobody answers."""
+    return fetched(f"http://{corral('port', service, str(port)).strip()}{path}")
+
+
+def fetched(address: str) -> str:
+    """A page, asked for by no proxy; "" where nobody answers."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://{corral('port', service, str(port)).strip()}{path}", timeout=5) as answer:
+        with opener.open(address, timeout=5) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""

@@ -119,7 +119,7 @@ def test_the_limits_of_all_nodes_together_are_what_was_given(
         (("pig",), "corral has no lab 'pig'"),
         (
             ("hadoop", "x", "--workers", "3", "--memory", "3g"),
-            "hadoop with 3 workers takes 3200 MiB at least, and is given 3072",
+            "hadoop with 3 workers takes 3424 MiB at least, and is given 3072",
         ),
         (("hadoop", "x", "--workers", "0", "--memory", "3g"), "--workers 0: 1 to 100"),
         (("hadoop", "x", "--memory", "3 apples"), "--memory 3 apples: "),

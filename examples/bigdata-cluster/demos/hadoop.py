@@ -10,6 +10,8 @@ def prove_all() -> None:
     files()
     jobs("yarn jar $EXAMPLES pi 3 1000")
     words()
+    pages()
+    come_and_go()
     heal()
 
 
@@ -43,6 +45,27 @@ def words() -> None:
     told = cluster.inside("client", f"{command} 2>/root/log || {{ tail -n 30 /root/log; exit 1; }}")
     show(told)
     prove(" words" in told, "Spark has counted them too, on the workers")
+
+
+def pages() -> None:
+    step("corral urls: what a browser on this machine can open")
+    show(cluster.corral("urls"))
+    listed = cluster.corral("urls", "-q").split()
+    opened = [address for address in listed if "<title>" in cluster.fetched(address)]
+    prove(opened == listed, f"all {len(listed)} pages open")
+
+
+def come_and_go() -> None:
+    step("corral up -d --wait --scale worker=4, and back to 3: who goes leaves first")
+    cluster.corral("up", "-d", "--wait", "--scale", "worker=4")
+    cluster.inside("worker-4", "hdfs dfs -D dfs.replication=1 -cp /in/text /in/alone")
+    homes = "hdfs fsck /in/alone -files -blocks -locations | grep -o 'Storage\\[[^:]*' | sort | uniq -c"
+    show(cluster.inside("client", homes))
+    prove(True, "worker-4 has joined, and a file is on it alone")
+    cluster.corral_aloud("up", "-d", "--wait", "--scale", "worker=3")
+    show(cluster.inside("client", homes))
+    same = cluster.inside("client", "hdfs dfs -cat /in/alone | cksum; hdfs dfs -cat /in/text | cksum").splitlines()
+    prove(same[0] == same[1], "worker-4 has left, and the file is whole")
 
 
 def heal() -> None:

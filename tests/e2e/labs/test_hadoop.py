@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 from subprocess import PIPE
+from typing import Any
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs.hadoop_cluster import Cluster
@@ -112,6 +113,18 @@ def test_spark_runs_on_yarn(cluster: Cluster) -> None:
         "spark-submit --deploy-mode cluster /jobs/wordcount.py hdfs:///in/text hdfs:///counts-of-cluster 2>/root/log"
     )
     assert "final status: SUCCEEDED" in cluster.run("cat /root/log")
+
+
+def test_what_spark_did_is_kept_and_shown(cluster: Cluster) -> None:
+    def known() -> list[dict[str, Any]]:
+        """Applications, by Spark's own history server."""
+        found = cluster.ask("sparkhistory", 18080, "/api/v1/applications?status=completed")
+        assert isinstance(found, list)
+        return found
+
+    eventually(lambda: [each["name"] for each in known()] == ["word count"] * 2, 30)
+    jobs = cluster.ask("sparkhistory", 18080, f"/api/v1/applications/{known()[1]['id']}/jobs")
+    assert {job["status"] for job in jobs} == {"SUCCEEDED"}
 
 
 def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:

@@ -6,7 +6,7 @@ import pathlib
 
 from tests.e2e.labs.hadoop_cluster import Cluster
 
-INIT = ("hadoop", "--memory", "3200m")
+INIT = ("hadoop", "--memory", "3424m")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
 
 

@@ -20,6 +20,13 @@ def test_up_returns_when_the_cluster_is_usable(cluster: Cluster) -> None:
     assert cluster.alive() == {f"worker-{number}.books" for number in (1, 2, 3)}
 
 
+def test_pages_link_to_each_other_by_full_names(cluster: Cluster) -> None:
+    workers = cluster.ask("master", 8080, "/json/")["workers"]
+    assert {worker["webuiaddress"] for worker in workers} == {f"http://worker-{n}.books:8081" for n in (1, 2, 3)}
+    assert cluster.ask("worker-1", 8081, "/json/")["masterwebuiurl"] == "http://master.books:8080"
+    assert len(cluster.lab.out("urls", "-q").split()) == 4
+
+
 def test_jobs_run_on_all_workers(cluster: Cluster) -> None:
     told = cluster.run(f"spark-submit --conf spark.cores.max=3 {PI} 12 2>/root/log || {{ tail /root/log; exit 1; }}")
     assert re.search(r"Pi is roughly 3\.1", told)

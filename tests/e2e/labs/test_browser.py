@@ -1,0 +1,96 @@
+"""Pages of the Hadoop lab lead to each other in a real browser on this machine, by the lab's own names."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import machine
+from tests.e2e.lab import eventually
+from tests.e2e.labs import browser
+from tests.e2e.labs.browser import Browser
+from tests.e2e.labs.hadoop_cluster import Cluster
+
+INIT = ("hadoop", "--workers", "2", "--memory", "4g")
+TEXT = (pathlib.Path("/usr/share/common-licenses") / "GPL-3").read_text()
+
+
+@pytest.fixture(scope="module")
+def window(cluster: Cluster) -> Iterator[Browser]:
+    """On a machine whose hosts file has the lab's names, as a user asked for it."""
+    enter = ("nsenter", "-t", str(cluster.lab.machine.pid), "-n", "-m", "sh", "-c")
+    machine.run(*enter, "cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts")
+    try:
+        cluster.lab.corral("hosts", "on")
+        with browser.on_the_machine_of(cluster.lab) as found:
+            yield found
+        cluster.lab.corral("hosts", "off")
+    finally:
+        machine.run(*enter, "umount /etc/hosts && rm /run/hosts")
+
+
+def page(cluster: Cluster, title: str) -> str:
+    """Where `corral urls` says that it is."""
+    found = re.search(rf"{title}\s+(http://\S+)", cluster.lab.out("urls"))
+    assert found
+    return found[1]
+
+
+def test_from_the_namenode_to_a_datanode(cluster: Cluster, window: Browser) -> None:
+    cluster.run("hdfs dfs -mkdir /in && hdfs dfs -put - /in/text", stdin=TEXT)
+    assert page(cluster, "NameNode") == "http://namenode.books:9870/"
+    window.open(page(cluster, "NameNode"))
+    window.sees("Overview 'namenode.books:8020' (active)")
+    window.follow("#tab-datanode$")
+    assert window.follow(r"worker-2\.books:9864") == "http://worker-2.books:9864/"
+    window.sees("DataNode on worker-2.books:9866")
+    assert window.url.startswith("http://worker-2.books:9864/")
+
+
+def test_a_file_is_shown_by_the_datanode_that_has_it(cluster: Cluster, window: Browser) -> None:
+    """The NameNode's page has the browser ask a DataNode, which is another site for it."""
+    window.open(page(cluster, "NameNode") + "explorer.html#/in")
+    window.sees("text")
+    assert window.value("document.title") == "Browsing HDFS"
+    fetched = "fetch('http://namenode.books:9870/webhdfs/v1/in/text?op=OPEN').then(r => r.text())"
+    window.value(f"{fetched}.then(t => document.body.innerText = t)")
+    window.sees("GNU GENERAL PUBLIC LICENSE")
+
+
+def test_from_the_resourcemanager_to_the_log_of_a_task(cluster: Cluster, window: Browser) -> None:
+    cluster.run("yarn jar $EXAMPLES wordcount /in /out")
+    assert page(cluster, "ResourceManager") == "http://resourcemanager.books:8088/"
+    window.open(page(cluster, "ResourceManager"))
+    window.sees("word count")
+    window.follow(r"\/cluster\/app\/application_")
+    window.sees("FinalStatus Reported by AM:")
+    assert window.follow(r"\/proxy\/application_").startswith("http://resourcemanager.books:8088/proxy/")
+    window.sees("MapReduce Job job_")
+    assert window.url.startswith("http://historyserver.books:19888/jobhistory/job/")
+    window.follow(r"\/jobhistory\/tasks\/job_\w+\/m")
+    window.follow(r"\/jobhistory\/task\/task_")
+    window.follow(r"\/jobhistory\/logs\/worker-\d\.books:8041\/container_")
+    window.sees("Logged in as: root")
+    eventually(lambda: window.reload() or "Log Type: syslog" in window.text, 60)  # it is brought to HDFS after the job
+    window.sees("org.apache.hadoop.mapred.MapTask")
+
+
+def test_from_the_resourcemanager_to_the_history_of_a_spark_application(cluster: Cluster, window: Browser) -> None:
+    cluster.run(
+        "spark-submit /jobs/wordcount.py hdfs:///in/text hdfs:///counts 2>/root/log || { cat /root/log; exit 1; }"
+    )
+    window.open(page(cluster, "ResourceManager"))
+    window.sees("SPARK")
+    window.follow(r"\/cluster\/app\/application_\d+_0002")
+    window.follow(r"\/proxy\/application_")
+    window.sees("Spark Jobs")
+    assert window.url.startswith("http://sparkhistory.books:18080/history/application_")
+    window.open(page(cluster, "Spark history"))
+    window.sees("word count")
+
+
+def test_from_the_resourcemanager_to_a_nodemanager(cluster: Cluster, window: Browser) -> None:
+    window.open(page(cluster, "ResourceManager") + "cluster/nodes")
+    assert window.follow(r"worker-1\.books:8042") == "http://worker-1.books:8042/"
+    window.sees("Total Vmem allocated for Containers")
