@@ -313,9 +313,9 @@ class Containers:
         raise errors.EngineError(f"cannot pause {container.config.name}: its processes do not stand still")
 
     def refuse_paused(self, container: Container) -> None:
-        """Whoever is born into a frozen cgroup does not begin: raise EngineError for one that is paused."""
+        """Whoever is born into a frozen cgroup does not begin: raise `Paused` for one that is."""
         if self._driver.is_told_to_freeze(self.cgroup(container)):
-            raise errors.EngineError(f"cannot run a command in {container.config.name}: it is paused")
+            raise errors.Paused(f"cannot run a command in {container.config.name}: it is paused")
 
     def keep_ports(self, container: Container, ports: tuple[PortMap, ...]) -> None:
         """Note that it has these host ports and no others."""

@@ -3,6 +3,7 @@
 EngineError                  retryable: the loop tries again with back-off
 ├── TerminalEngineError      trying again with the same Config cannot help (a limit the kernel refuses, no such binary)
 ├── Superseded               the thing is no longer what the verb was planned for: nothing was done, look again
+├── Paused                   its processes stand still, by order: nothing was done
 └── RecordError              a record of ours was edited, half-written, or made by a newer version
 
 Messages are lowercase and read "cannot <do> <which>: <why>", with the path and the value.
@@ -20,6 +21,10 @@ class TerminalEngineError(EngineError):
 
 class Superseded(EngineError):
     """The target is not the incarnation the verb was planned for. Nothing was done."""
+
+
+class Paused(EngineError):
+    """No command begins in a container that is paused. Nothing was done."""
 
 
 class RecordError(EngineError):

@@ -193,6 +193,9 @@ class Monitor:
                 ended = await self._ask(uid, check)
                 if scope.cancel_called:
                     return
+                if ended is None:
+                    await self._sleep(check.interval_s)
+                    continue
                 after = advance(record, check, ended, began=began, now=self._clock())
                 self._records[uid] = after
                 if after.status != record.status:
@@ -201,9 +204,12 @@ class Monitor:
                 if (after.status, after.failures) != (record.status, record.failures):
                     self._dirty.set()
 
-    async def _ask(self, uid: str, check: Healthcheck) -> Ended:
+    async def _ask(self, uid: str, check: Healthcheck) -> Ended | None:
+        """None: it was paused a moment ago, which is soon shown to us, and says nothing about its health."""
         try:
             return await self._run(uid, command_of(check), check.timeout_s)
+        except engine_errors.Paused:
+            return None
         except TimeoutError:
             return Ended(NOT_ASKED, f"it took longer than {check.timeout_s:g} s")
         except engine_errors.EngineError as error:

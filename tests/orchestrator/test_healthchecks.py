@@ -11,7 +11,7 @@ import pytest
 from fake_lab import Lab, eventually
 
 from engine.api import Command, Ended
-from engine.errors import EngineError
+from engine.errors import EngineError, Paused
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Healthcheck
@@ -139,6 +139,30 @@ def test_what_is_paused_is_not_probed_and_stays_as_healthy_as_it_was(tmp_path: p
             bench.monitor.show("p", [replace(paused, started_at=1500.0)])
             bench.monitor.show("p", [])
             assert bench.monitor.statuses() == {}
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+
+
+def test_who_was_paused_a_moment_before_it_is_asked_stays_as_healthy_as_it_was(tmp_path: pathlib.Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(bench.monitor.serve)
+            bench.monitor.show("p", [container("one", 1000.0)])
+            await bench.probed(1)
+            bench.error = Paused("cannot run a command in one: it is paused")
+            for times in (2, 3, 4, 5):
+                bench.now += 10
+                await bench.probed(times)
+            assert bench.monitor.statuses() == {"one": HEALTHY}
+            assert bench.monitor.records()["one"].failures == 0
+            bench.error, bench.answer = None, lambda uid: False
+            for times in (6, 7, 8):
+                bench.now += 10
+                await bench.probed(times)
+            await bench.until(lambda: bench.monitor.statuses() == {"one": UNHEALTHY})
             tasks.cancel_scope.cancel()
 
     anyio.run(main)
