@@ -89,7 +89,10 @@ def _by_hand(found: Found, lab: Lab, place: pathlib.Path, manner: str) -> None:
 
 def _by_corral(found: Found, lab: Lab, corral: rivals.Corral, idle_s: float) -> None:
     try:
+        rest.come()
+        before = processes.times()
         found.note("usable", corral.name, _timed(lab, corral, "up", "-d", "--wait"))
+        _note_shares(found, "coming up", processes.taken_s(before, processes.times()))
         time.sleep(SETTLE_S)
         _note_shares(found, "memory", processes.pss_kb())
         _note_shares(found, "busy", processes.busy_percent(idle_s))

@@ -100,9 +100,11 @@ def _below(found: Found, *, idle_words: str) -> str:
     busy = {kind: f"{median(values):.2f} %" for kind, values in _of_kinds(found, "busy").items()}
     taken = {kind: f"{median(values) / 1024:.1f} MB" for kind, values in _of_kinds(found, "memory").items()}
     own = sum(median(values) for kind, values in _of_kinds(found, "memory").items() if kind != processes.NODES) / 1024
+    rising = {kind: f"{median(values):.2f} s" for kind, values in _of_kinds(found, "coming up").items()}
     lines = [
         f"- by hand: {', '.join(_manner(found, manner, hand) for manner in byhand.MANNERS)}",
         f"- memory: the nodes' processes {taken.pop(processes.NODES)}, corral's own {own:.1f} MB ({_listed(taken)})",
+        f"- processors while it comes up: {_listed(rising)}",
         f"- processors while idle{idle_words}: {_listed(busy)}",
         *(f"- exit code {code} at `down`: {name}" for name, code in found.ended if code not in lablife.ORDERLY),
         f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d}; load of the machine before each round: {', '.join(f'{each:.1f}' for each in found.load)}",
@@ -151,8 +153,8 @@ min / median / max of its rounds; "times" says how much more corral takes. Where
 - Programs are read into memory before the first start, and each start and `down` begins when the processors are at rest.
 - Memory is the sum of proportional set sizes (PSS), {settle_s:g} s after the lab is usable. Corral's is all: what runs in its containers and its own
   processes, those that all labs share too.
-- Processors: user and system time of corral's own processes, and of all that their children took, which are the healthchecks ("probes").
-  What a daemon of the lab takes to answer one is not in it.
+- Processors: user and system time of corral's own processes but the command, and of all that their children took: "shims' children" are
+  the healthchecks, and while it comes up the formatting. What a daemon of the lab takes to answer a healthcheck is not in it.
 - Then `down`, while `events` is listened to for the exit codes, and `up -d --wait` again with the volumes as they are.
 - The goals: usable within {slower:g} times the time by hand, and {larger:g} times its memory.
 """

@@ -9,7 +9,7 @@ from collections import Counter
 import memory
 
 NODES = "nodes"
-PROBES = "probes"
+OF_SHIMS = "shims' children"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 IN_CONTAINERS = ("init",)
 """Of corral's own, the one kind whose children are the nodes' and not its own."""
@@ -30,22 +30,27 @@ def pss_kb() -> Counter[str]:
 
 
 def busy_percent(seconds: float) -> dict[str, float]:
-    """Of a core, by kind of corral's processes: what they take from now on, for so long. "probes": what shims' children took,
-    healthchecks with the forks that start them."""
-    before, began = _times(), time.monotonic()
+    """Of a core, by kind of corral's processes: what they take from now on, for so long."""
+    before, began = times(), time.monotonic()
     time.sleep(seconds)
-    after, took_s = _times(), time.monotonic() - began
+    taken, took_s = taken_s(before, times()), time.monotonic() - began
+    return {kind: 100 * each_s / took_s for kind, each_s in taken.items()}
+
+
+def taken_s(before: Times, after: Times) -> dict[str, float]:
+    """Between both, by kind. Shims' children are healthchecks, formatting, and the forks that start them."""
     ticks: Counter[str] = Counter()
     for (pid, kind), (own, children) in after.items():
         own_before, children_before = before.get((pid, kind), (0, 0))
         ticks[kind] += own - own_before
         if kind not in IN_CONTAINERS:
-            ticks[PROBES if kind == "shim" else kind] += children - children_before
-    return {kind: 100 * count / TICKS_PER_S / took_s for kind, count in ticks.items()}
+            ticks[OF_SHIMS if kind == "shim" else kind] += children - children_before
+    return {kind: count / TICKS_PER_S for kind, count in ticks.items()}
 
 
-def _times() -> Times:
-    found = {}
+def times() -> Times:
+    """Of all of corral's that run now."""
+    found: Times = {}
     for pid in _pids():
         if kind := _kind(pid):
             fields = _text(pid, "stat").rpartition(")")[2].split()

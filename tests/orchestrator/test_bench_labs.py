@@ -70,3 +70,12 @@ def test_the_figures_of_labs_and_of_others_leave_each_other_alone(tmp_path: path
     page.write(document, "# Benchmarks\n\nsecond\n")
     assert document.read_text() == "# Benchmarks\n\nsecond\n\n## Labs\n\n### kafka: 4 nodes\n\nfast\n\n### How\n"
     assert page.labs(document) == {"kafka": "### kafka: 4 nodes\n\nfast\n\n"}
+
+
+def test_what_the_nodes_took_is_not_counted_as_corrals() -> None:
+    """Init reaps what daemons leave behind; a shim reaps healthchecks. What came meanwhile counts from its beginning."""
+    processes = module("processes")
+    before = {(1, "daemon"): (100, 0), (2, "shim"): (10, 50), (3, "init"): (1, 700)}
+    after = {(1, "daemon"): (160, 0), (2, "shim"): (12, 80), (3, "init"): (1, 900), (4, "shim"): (5, 5)}
+    taken = {kind: seconds * processes.TICKS_PER_S for kind, seconds in processes.taken_s(before, after).items()}
+    assert taken == pytest.approx({"daemon": 60, "shim": 7, "shims' children": 35, "init": 0})
