@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz docs bench demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz docs bench bench-labs demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -73,6 +73,9 @@ docs: .venv/dev ## make the table of keys in docs/specs.md anew
 
 bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run
+
+bench-labs: .venv/installed ## every lab against the same daemons started by hand, in one run; writes the labs' part of docs/benchmarks.md
+	$(BIN)/python benchmarks/labs $(LABS)
 
 demo: demo-hadoop ## a real Hadoop with Spark comes up, does real work, heals, and goes down without a trace, as root (the first time: fetches 600 MB); another lab: demo-hadoop-ha, demo-hbase, demo-hive, demo-kafka, demo-spark
 

@@ -23,10 +23,10 @@ def available_kb() -> int:
 
 def processes_kb() -> int:
     """Of all processes of the room but the benchmark itself: shared pages are divided among those who share them."""
-    return sum(_pss(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid()))
+    return sum(pss_kb(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid()))
 
 
-def _pss(pid: str) -> int:
+def pss_kb(pid: str) -> int:
     try:
         return _field(f"/proc/{pid}/smaps_rollup", "Pss")
     except (OSError, StopIteration):  # it has ended, or is one of the kernel's

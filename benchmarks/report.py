@@ -112,7 +112,7 @@ def _memory(
     return Row(title, "MB", values, *goal)
 
 
-def _spread(values: list[float], unit: str) -> str:
+def spread(values: list[float], unit: str) -> str:
     if not values:
         return "–"
     middle = median(values)
@@ -124,7 +124,7 @@ def _spread(values: list[float], unit: str) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = f"{row.ratio:.1f}" if row.ratio else "–"
-    mine, theirs, podmans = (_spread(row.values.get(who, []), row.unit) for who in ALL)
+    mine, theirs, podmans = (spread(row.values.get(who, []), row.unit) for who in ALL)
     return row.title, mine, theirs, ratio, row.verdict, podmans
 
 
@@ -146,7 +146,7 @@ def document(found: Found, plan: Plan) -> str:
     body = "\n".join(f"| {' | '.join(_cells(row))} |" for row in rows(found, plan))
     return DOCUMENT.format(
         table=f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}\n{body}",
-        machine=_machine(),
+        machine=machine(),
         failures="".join(
             f"\nA `down` failed and was repeated, its first try counts: {each}." for each in found.failures
         ),
@@ -167,7 +167,7 @@ def document(found: Found, plan: Plan) -> str:
     )
 
 
-def _machine() -> str:
+def machine() -> str:
     processor = _line_of("/proc/cpuinfo", "model name") or platform.machine()
     memory_gb = int(_line_of("/proc/meminfo", "MemTotal").split()[0]) / 1024**2
     system = _line_of("/etc/os-release", "PRETTY_NAME", "=").strip('"')
@@ -187,7 +187,7 @@ def _line_of(path: str, name: str, separator: str = ":") -> str:
 DOCUMENT = """\
 # Benchmarks: corral, docker compose and podman-compose, side by side
 
-`make bench` measures all in one run and writes this page. Each cell says min / median / max; "times" says how much better corral's
+`make bench` measures all in one run and writes this page, but for the [labs](#labs) at its end. Each cell says min / median / max; "times" says how much better corral's
 median is than docker compose's, which the goals are about.
 
 {table}

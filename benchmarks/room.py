@@ -1,13 +1,15 @@
 """A room of its own for all: network, mounts, processes. What runs in it, its bridges, rules and mounts end with it.
 
-Cgroups alone have no such room. Corral takes its own away; docker's and podman's lie below one name each, and are removed here.
+Cgroups alone have no such room. Those of docker, of podman and of what is started by hand lie below one name each, and are removed
+here; corral takes its own away, where it is not killed before.
 """
 
 import contextlib
 import os
 import pathlib
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 
 CGROUP_PARENT = "corral-benchmark"
 PODMAN_CGROUP_PARENT = "libpod_parent"
@@ -28,21 +30,22 @@ def enter(argv: list[str]) -> int:
     }
     code = subprocess.run(["unshare", *FLAGS, "sh", "-c", SETUP, "sh", *argv], env=environment).returncode
     if code < 0 or code > 128:
-        print(f"benchmarks/run: ended by signal {-code if code < 0 else code - 128}")
+        print(f"{sys.argv[0]}: ended by signal {-code if code < 0 else code - 128}")
     return code
 
 
 @contextlib.contextmanager
-def swept() -> Iterator[None]:
-    """The others' cgroups are gone at the end: what was there before stays."""
-    before = _cgroups()
+def swept(corral_root: pathlib.Path) -> Iterator[None]:
+    """The cgroups are gone at the end: what was there before stays."""
+    before = _cgroups((CGROUP_PARENT, PODMAN_CGROUP_PARENT))
     try:
         yield
     finally:
-        for path in _cgroups() - before:
+        instance = corral_root / "instance"
+        corrals = _cgroups((f"corral/{instance.read_text().strip()}",)) if instance.exists() else set()
+        for path in corrals | _cgroups((CGROUP_PARENT, PODMAN_CGROUP_PARENT)) - before:
             subprocess.run(["find", path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=True)
 
 
-def _cgroups() -> set[pathlib.Path]:
-    names = (CGROUP_PARENT, PODMAN_CGROUP_PARENT)
+def _cgroups(names: Iterable[str]) -> set[pathlib.Path]:
     return {path for name in names for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{name}")}
