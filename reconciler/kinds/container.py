@@ -172,8 +172,7 @@ def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked
         return None if info.code == 0 else Blocked(want.id, Verb.START, why=verdict.why)
     if now < verdict.at:
         return Blocked(want.id, Verb.START, why=verdict.why, until=verdict.at, hope=info.hasty < PATIENCE)
-    is_step = info.config.number == init_steps.NUMBER
-    # A step that has not done its work needs for it what it needed the first time.
+    is_step = info.config.number == init_steps.NUMBER  # it has not done its work, and needs for that what it needed
     return start(have, verdict.why, first=is_step or (asked_again and not info.lost))
 
 

@@ -52,6 +52,11 @@ class Cluster:
         self.lab.corral("up", "-d", "--wait", *words, timeout=240)
         self.took(" ".join(("up", *words)), began)
 
+    def down(self, *words: str) -> None:
+        began = time.monotonic()
+        self.lab.corral("down", *words)
+        self.took(" ".join(("down", *words)), began)
+
     def took(self, what: str, began: float) -> None:
         """Keep how long it took, by time.monotonic(), for who wants to know (`pytest -s`, or where it fails)."""
         print(f"{time.monotonic() - began:6.1f} s  {what}  (load {os.getloadavg()[0]:.1f})")  # noqa: T201

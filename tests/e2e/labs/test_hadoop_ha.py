@@ -177,7 +177,7 @@ def test_a_lost_name_space_is_taken_over_from_the_other(cluster: Cluster) -> Non
 
 
 def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
-    cluster.lab.corral("down")
+    cluster.down()
     cluster.up()
     settled(cluster)
     assert cluster.run("hdfs dfs -cat /in/text") == TEXT
@@ -186,7 +186,7 @@ def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
 
 
 def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Cluster) -> None:
-    cluster.lab.corral("down")
+    cluster.down()
     kept = [cluster.lab.owner.root / f"volumes/books_namenodes/_data/{node}.books/name" for node in NAMENODES]
     for path in kept:
         path.rename(path.with_name("lost"))
@@ -206,7 +206,7 @@ def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Clust
 
 @pytest.mark.parametrize("what", clusters.WHAT)
 def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
-    cluster.lab.corral("down", "-v")
+    cluster.down("-v")
     volumes = cluster.lab.owner.root / "volumes"
     formatted: set[str] = set()
     for moment in (
@@ -231,7 +231,7 @@ def ids_of(volumes: pathlib.Path, where: str) -> set[str]:
 
 
 def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
-    cluster.lab.corral("down", "-v")
+    cluster.down("-v")
     data = cluster.lab.owner.root / "volumes/books_namenodes/_data"
     with cluster.lab.popen("up", "-d", "--wait") as up:
         eventually(lambda: list(data.glob("*/name.new")), 60)

@@ -97,7 +97,7 @@ def test_no_row_is_lost_with_a_regionserver(cluster: Cluster, how: str) -> None:
 
 
 def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
-    cluster.lab.corral("down")
+    cluster.down()
     cluster.up()
     assert cluster.servers() == SERVERS
     assert rows(cluster, "books") == len(clusters.HOW) * ROWS + 1
@@ -106,7 +106,7 @@ def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
 def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
     lab = cluster.lab
     try:
-        lab.corral("-p", "other", "up", "-d", "--wait", "--scale", "regionserver=3", timeout=240)
+        lab.corral("-p", "other", "up", "-d", "--wait", "--scale", "regionserver=2", timeout=240)
         listed = lab.corral(
             "-p", "other", "exec", "-T", "client", "bash", "-c", "echo list | hbase shell -n", timeout=120
         )
