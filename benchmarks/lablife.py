@@ -136,5 +136,6 @@ def _exits(lab: Lab, corral: rivals.Corral, ended: list[tuple[str, int]]) -> Ite
 
 
 def _say(what: str, found: Found, who: str) -> None:
-    values = found.values["usable", who]
-    print(f"{what}: {f'{values[-1]:.1f} s' if values else found.failures.get(who)}", flush=True)
+    usable, memory = found.values["usable", who], found.values["memory", who]
+    said = f"{usable[-1]:.1f} s, {memory[-1] / 1024:,.0f} MB" if usable else found.failures.get(who)
+    print(f"{what}: {said}", flush=True)
