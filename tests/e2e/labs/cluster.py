@@ -92,7 +92,8 @@ class Cluster:
 
     def break_off(self, up: "subprocess.Popen[str]", what: str) -> None:
         """kill -9 an `up` that is under way and the daemon; and with "all" whatever else runs, as when the power goes."""
-        for pid in self.lab.owner.own_processes() if what == "all" else [self.lab.process("corral daemon")]:
+        daemon = eventually(lambda: self.lab.process("corral daemon"))  # which the `up` may have to begin
+        for pid in self.lab.owner.own_processes() if what == "all" else [daemon]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
         up.kill()
