@@ -84,8 +84,8 @@ def test_from_the_resourcemanager_to_the_history_of_a_spark_application(cluster:
     window.sees("SPARK")
     window.follow(r"\/cluster\/app\/application_\d+_0002")
     window.follow(r"\/proxy\/application_")
-    window.sees("Spark Jobs")
-    assert window.url.startswith("http://sparkhistory.books:18080/history/application_")
+    eventually(lambda: window.url.startswith("http://sparkhistory.books:18080/history/application_"), 30)
+    eventually(lambda: window.reload() or "Spark Jobs" in window.text, 30)  # it looks for new ones every two seconds
     window.open(page(cluster, "Spark history"))
     window.sees("word count")
 
