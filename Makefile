@@ -53,7 +53,7 @@ e2e: .venv/dev ## the command line as a user types it, as root
 test-guest: .venv/dev ## the cgroup v2 driver in a User-Mode Linux guest (a pure v2 host)
 	$(BIN)/python tests/guests/boot.py
 
-test-labs: .venv/dev ## the labs of docs/labs.md brought up whole, minutes, as root (the first time: fetches 700 MB)
+test-labs: .venv/dev ## the labs of docs/labs.md brought up whole, minutes, as root (the first time: fetches 700 MB, and installs Chromium)
 	CORRAL_TEST_LABS=1 $(BIN)/python -m pytest -v tests/e2e/labs
 
 fuzz: .venv/dev ## files of ours spoilt, requests and texts made up: twenty times as many as in an ordinary run, as root

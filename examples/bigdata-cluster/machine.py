@@ -24,13 +24,23 @@ def snapshot() -> Snapshot:
         "routes": {re.sub(r" expires \S+", "", line) for line in _lines("ip", "route", "show", "table", "all")},
         "routing rules": set(_lines("ip", "rule")),
         "mounts": {line.split(" ", 1)[1] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
-        "cgroups": {folder for folder, _, _ in os.walk("/sys/fs/cgroup")},
+        "cgroups": set(_cgroups()),
         "iptables rules": set(_rules()),
         "processes": set(_processes()),
         "namespaces": set(_namespaces()),
         "sysctls": set(_sysctls()),
         "shared memory": set(os.listdir("/dev/shm")),
     }
+
+
+def _cgroups() -> Iterator[str]:
+    """All but those of another corral, which has its own reasons."""
+    name = Path(os.environ["CORRAL_ROOT"], "instance")
+    own = name.read_text().strip() if name.exists() else ""
+    for folder, _, _ in os.walk("/sys/fs/cgroup"):
+        owner = re.search(r"/corral/(\w+)", folder)
+        if owner is None or owner[1] == own:
+            yield folder
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[str]:
