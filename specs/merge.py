@@ -32,6 +32,18 @@ def merge(base: Node, other: Node, dropped: list[Path]) -> Node:
     return _unique(_merged(base, other, ()), ())
 
 
+def service(base: Node, other: Node, name: str, dropped: list[Path]) -> Node:
+    """One service laid over another, which it extends."""
+    one, two = ({"services": node.with_value({name: node})} for node in (base, other))
+    merged = merge(base.with_value({**one}), other.with_value({**two}), dropped)
+    return merged.mapping()["services"].mapping()[name]
+
+
+def entry(section: str, name: str, base: Node, other: Node) -> Node:
+    """One entry of a section laid over another."""
+    return _unique(_merged(base, other, (section, name)), (section, name))
+
+
 def _without_resets(node: Node, path: Path, dropped: list[Path]) -> Node:
     if node.tag:
         dropped.append(path)
@@ -132,6 +144,8 @@ def _before_equals(item: Node) -> Hashable:
 
 
 def _port_key(item: Node) -> Hashable:
+    if not isinstance(item.value, dict):  # with a variable in it
+        return _scalar(item)
     texts = {key: nodes.text_of(item, key) for key in ("host_ip", "published", "target", "protocol")}
     return (texts["host_ip"] or "0.0.0.0", texts["published"], texts["target"], texts["protocol"] or "tcp")
 

@@ -14,13 +14,17 @@ from specs.errors import Path
 from specs.findings import Findings
 from specs.node import Node, text_of
 
+AS_COMPOSE = "x-short"
+"""Of a mount: the short form of one whose source Compose takes for a drive of Windows."""
+
 Spell: TypeAlias = Callable[[Node, Path, Findings], Node]
 
 
-def spell_out(document: Node, findings: Findings) -> Node:
-    """The document with its short forms spelled out. What cannot be read is an error, and left as it is."""
+def spell_out(document: Node, findings: Findings, *, is_filled: bool = True) -> Node:
+    """The document with its short forms spelled out. What cannot be read is an error, and left as it is. `is_filled` False: what
+    is read as a whole stays, as variables may be anywhere in it."""
     sections: Mapping[str, Mapping[str, Spell]] = {
-        "services": _SERVICE,
+        "services": _SERVICE if is_filled else {key: _SERVICE[key] for key in _SERVICE.keys() - _READ_WHOLE},
         **dict.fromkeys(("networks", "volumes", "configs", "secrets"), _RESOURCE),
         "volumes": {**_RESOURCE, "driver_opts": _environment},
     }
@@ -83,15 +87,10 @@ def _texts(node: Node, path: Path, findings: Findings) -> Node:
 
 
 def _numbers_as_texts(node: Node, path: Path, findings: Findings) -> Node:
-    items = []
     for index, item in enumerate(node.sequence()):
-        text = scalars.as_text(_scalar(item))
-        try:
-            ports.check_expose(text)
-        except ValueError as error:
-            findings.error(item, (*path, index), str(error))
-        items.append(item.with_value(text))
-    return node.with_value([*items])
+        if isinstance(item.value, float):
+            findings.error(item, (*path, index), f"'{item.value}' is not a port")
+    return node.with_value([item.with_value(scalars.as_text(_scalar(item))) for item in node.sequence()])
 
 
 def _environment(node: Node, path: Path, findings: Findings) -> Node:
@@ -110,8 +109,8 @@ def _pairs(node: Node, path: Path, findings: Findings, *, bare: str | None) -> N
     entries: dict[str, Node] = {}
     for index, item in enumerate(node.sequence()):
         name, equals, value = scalars.as_text(_scalar(item)).partition("=")
-        if not name or name != name.rstrip():
-            findings.error(item, (*path, index), f"'{name}' is not a name: it is empty or ends with a space")
+        if name != name.rstrip():
+            findings.error(item, (*path, index), f"'{name}' is not a name: it ends with a space")
         entries[name] = item.with_value(value if equals else bare)
     return node.with_value(entries)
 
@@ -129,7 +128,7 @@ def _extra_hosts(node: Node, path: Path, findings: Findings) -> Node:
     for index, item in enumerate(node.sequence()):
         text = scalars.as_text(_scalar(item))
         name, separator, addresses = text.partition("=" if "=" in text else ":")
-        if not name or not separator or not addresses:
+        if not separator:
             findings.error(item, (*path, index), f"'{text}' is not NAME=ADDRESS")
         for address in addresses.split(","):
             items.append(item.with_value(f"{name}={_unbracketed(address)}"))
@@ -151,6 +150,33 @@ def _command(node: Node, path: Path, findings: Findings) -> Node:
     if left:
         findings.note(node, path, f"'{left}' is cut off, as Compose does: no shell reads this")
     return node.with_value([node.with_value(word) for word in words])
+
+
+def _build(node: Node, path: Path, findings: Findings) -> Node:
+    if isinstance(node.value, str):
+        return node.with_value({"context": node})
+    spelled = _entry(node, path, _BUILD, findings)
+    return spelled.with_value({"context": node.with_value("."), **spelled.mapping()})
+
+
+def _deploy(node: Node, path: Path, findings: Findings) -> Node:
+    return _entry(node, path, {"labels": _labels}, findings)
+
+
+def _develop(node: Node, path: Path, findings: Findings) -> Node:
+    watch = node.get("watch")
+    if watch is None:
+        return node
+    items = [_entry(item, (*path, "watch", index), _RULE, findings) for index, item in enumerate(watch.sequence())]
+    return node.with_value({**node.mapping(), "watch": watch.with_value(items)})
+
+
+def _hook(node: Node, path: Path, findings: Findings) -> Node:
+    return _entry(node, path, _HOOK, findings)
+
+
+def _models(node: Node, path: Path, findings: Findings) -> Node:
+    return _by_name(node, lambda item: item.with_value(None))
 
 
 def _healthcheck(node: Node, path: Path, findings: Findings) -> Node:
@@ -227,7 +253,9 @@ def _volumes(node: Node, path: Path, findings: Findings) -> Node:
         node,
         path,
         findings,
-        lambda item: [_short_mount(item) if isinstance(item.value, str) else _long_mount(item, findings)],
+        lambda item: [
+            _short_mount(item, path, findings) if isinstance(item.value, str) else _long_mount(item, findings)
+        ],
     )
     last = {text_of(item, "target"): item for item in items}
     for item in items:
@@ -236,8 +264,9 @@ def _volumes(node: Node, path: Path, findings: Findings) -> Node:
     return node.with_value([*items])
 
 
-def _short_mount(item: Node) -> Node:
+def _short_mount(item: Node, path: Path, findings: Findings) -> Node:
     mount = mounts.parse(str(item.value))
+    empty: dict[str, Node] = {}
     fields: dict[str, Node] = {
         "type": item.with_value(mount.type),
         **({"source": item.with_value(mount.source)} if mount.source else {}),
@@ -246,9 +275,18 @@ def _short_mount(item: Node) -> Node:
     }
     if mount.nocopy:
         fields["volume"] = item.with_value({"nocopy": item.with_value(True)})
+    elif mount.type == "volume" and len(str(item.value)) > 2:
+        fields["volume"] = item.with_value(empty)
     given = {"propagation": mount.propagation, "selinux": mount.selinux}
-    if bind := {key: item.with_value(text) for key, text in given.items() if text}:
+    bind = {key: item.with_value(text) for key, text in given.items() if text}
+    if mount.type == "bind":
+        bind["create_host_path"] = item.with_value(True)  # compose-spec 05-services.md: of the short form
+    if bind:
         fields["bind"] = item.with_value(bind)
+    for option in mount.ignored:
+        findings.note(item, path, f"the mount option '{option}' means nothing, to Compose either")
+    if mounts.parse(str(item.value), with_drives=True) != mount:
+        fields[AS_COMPOSE] = item
     return item.with_value(fields)
 
 
@@ -306,11 +344,24 @@ def _scalar(node: Node) -> str | int | float | bool | None:
 
 
 _HOOK: Mapping[str, Spell] = {"command": _command, "environment": _environment}
+_BUILD: Mapping[str, Spell] = {
+    "additional_contexts": _labels,
+    "args": _environment,
+    "extra_hosts": _extra_hosts,
+    "labels": _labels,
+    "no_cache_filter": _texts,
+    "secrets": _contents,
+    "ssh": _labels,
+}
+_RULE: Mapping[str, Spell] = {"exec": _hook, "ignore": _texts, "include": _texts}
 _SERVICE: Mapping[str, Spell] = {
     "annotations": _labels,
+    "build": _build,
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,
+    "deploy": _deploy,
+    "develop": _develop,
     "devices": _devices,
     "dns": _texts,
     "dns_search": _texts,
@@ -322,6 +373,7 @@ _SERVICE: Mapping[str, Spell] = {
     "healthcheck": _healthcheck,
     "label_file": _texts,
     "labels": _labels,
+    "models": _models,
     "networks": _networks,
     "ports": _ports,
     "post_start": _hooks,
@@ -333,4 +385,5 @@ _SERVICE: Mapping[str, Spell] = {
     "volumes": _volumes,
     "x-corral": _only_ours,
 }
+_READ_WHOLE = {"command", "devices", "entrypoint", "expose", "extra_hosts", "ports"}
 _RESOURCE: Mapping[str, Spell] = {"labels": _labels}

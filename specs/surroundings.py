@@ -133,7 +133,7 @@ def _read_env_files(given: Given, directory: str, variables: dict[str, str]) -> 
         files = [default] if _has_default(given) and os.path.isfile(default) else []
     found: dict[str, str] = {}
     for file in files:
-        found |= _read_env_file(file, {**found, **variables})
+        found |= read_env_file(file, {**found, **variables})
     for name, value in found.items():
         variables.setdefault(name, value)
 
@@ -150,7 +150,8 @@ def _has_default(given: Given) -> bool:
         return said != "1"
 
 
-def _read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
+def read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a file. Raises SpecErrors."""
     from specs import dotenv  # most projects have no such file, and most commands read nothing else of the files
 
     try:

@@ -106,7 +106,10 @@ def _unless_minus_one(node: Node, path: Path, context: Context) -> Node | None:
 
 
 def _swappiness(node: Node, path: Path, context: Context) -> Node | None:
-    return node if node.value != -1 else None
+    if not str(node.value).lstrip("-").isdecimal():
+        context.findings.error(node, path, f"'{node.value}' is not a whole number")
+        return None
+    return node.with_value(int(str(node.value))) if str(node.value) != "-1" else None
 
 
 def _positive(node: Node, path: Path, context: Context) -> Node | None:
@@ -208,6 +211,8 @@ def _choices(options: Mapping[str, Node], path: Path, context: Context) -> None:
 
 
 def _volume_options(fields: dict[str, Node], source: str, path: Path, context: Context) -> None:
+    if "volume" in fields and not fields["volume"].mapping():
+        del fields["volume"]
     if not source:
         fields.pop("source", None)
     if "bind" in fields:  # the short form's z
