@@ -41,7 +41,11 @@ types: .venv/dev ## mypy, strict
 test: lint types test-pure test-root test-guest e2e ## everything, the fast floors first
 	@echo "all floors passed"
 
-test-pure: .venv/dev ## no root needed, seconds
+ORACLE := .cache/benchmarks/docker-compose
+$(ORACLE): .venv/dev
+	@$(BIN)/python -m tests.conformance.oracle
+
+test-pure: .venv/dev $(ORACLE) ## no root needed, seconds
 	$(BIN)/python -m pytest -q -m "not root" tests
 
 test-root: .venv/dev ## the engine against this machine's kernel, as root
@@ -68,7 +72,7 @@ test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboo
 test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
 	CORRAL_LEAK_CYCLES=200 $(BIN)/python -m pytest -q tests/e2e/test_leaks.py
 
-conformance: .venv/dev ## files read by corral and by the real docker compose, and what differs: CORPUS=DIR of compose files
+conformance: .venv/dev $(ORACLE) ## files read by corral and by the real docker compose, and what differs: CORPUS=DIR of compose files
 	$(BIN)/python -m tests.conformance $(CORPUS)
 
 docs: .venv/dev ## make the table of keys in docs/specs.md anew

@@ -4,10 +4,11 @@ The source is compose-spec.schema.json of compose-go. To support a key: move it 
 `service_keys`, spell out its short forms in `short_forms`, give it to the model.
 """
 
-from specs.service_keys import NAME, ONE_EACH, OPTIONS, SERVICE
+from specs.key_words import NAME, TEXT_OR_EACH
+from specs.service_keys import SERVICE
+from specs.service_parts import OPTIONS
 from specs.shapes import BOOLEAN, INTEGER, PAIRS, TEXT, TEXTS, Either, Entries, Items, Keys
 
-_TEXT_OR_EACH = Either((TEXT, ONE_EACH))
 _EXTERNAL = Either((BOOLEAN, Keys({"name": TEXT})))
 
 POOL = Keys({"subnet": TEXT, "gateway": TEXT, "ip_range": TEXT, "aux_addresses": Entries(TEXT)})
@@ -46,7 +47,7 @@ CONTENT = Keys(
 )
 CONFIG = Keys({**CONTENT.known, "content": TEXT}, later={"template_driver": TEXT})
 MODEL = Keys({"name": TEXT, "model": TEXT, "context_size": INTEGER, "runtime_flags": TEXTS}, needs=("model",))
-INCLUDE = Keys({"path": _TEXT_OR_EACH, "env_file": _TEXT_OR_EACH, "project_directory": TEXT}, extensions=False)
+INCLUDE = Keys({"path": TEXT_OR_EACH, "env_file": TEXT_OR_EACH, "project_directory": TEXT}, extensions=False)
 
 DOCUMENT = Keys(
     {

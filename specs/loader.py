@@ -34,7 +34,7 @@ from specs import (
     node,
     reading,
     selection,
-    shapes,
+    settled,
     surroundings,
 )
 from specs.context import Context
@@ -138,7 +138,7 @@ def finish(prepared: Prepared) -> Loaded:
     """The canonical document. Raises SpecErrors."""
     options, around, context = prepared.options, prepared.around, prepared.context()
     findings = context.findings
-    supported = shapes.supported(prepared.document, keys.DOCUMENT, findings)
+    supported = settled.supported(prepared.document, keys.DOCUMENT, findings)
     findings.next_step()
     full = canonical.canonical(supported, context)
     findings.raise_errors()

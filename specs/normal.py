@@ -1,4 +1,5 @@
-"""What a project means to Compose, as `docker compose config` prints it: its canonical model, with every key of the specification.
+"""What a project means to Compose, as `docker compose config` prints it: its canonical model, with every key of the
+specification.
 
 It is made of the same composed document as our own `canonical`, which says what the engine can do of it. Nothing is refused here
 because no engine of ours could do it.
@@ -18,7 +19,7 @@ from specs import (
     normal_service,
     relative,
     render,
-    shapes,
+    settled,
     surroundings,
 )
 from specs.context import Context
@@ -39,6 +40,9 @@ class Manner(NamedTuple):
     resolve_environment: bool = True
 
 
+WHOLE = Manner()
+
+
 class Normal(NamedTuple):
     """`document` is what is printed: services that are active and what these use, with every dollar doubled, so that reading it
     again does not take it for a variable. `profiles`: all that any service names.
@@ -55,17 +59,17 @@ class Normal(NamedTuple):
         return place if path and place[0] else None
 
 
-def load(options: loader.LoadOptions, manner: Manner = Manner()) -> Normal:
+def load(options: loader.LoadOptions, manner: Manner = WHOLE) -> Normal:
     """The project's normal form. Raises SpecErrors."""
     return of(loader.prepare(options, fill_in=manner.interpolate), manner)
 
 
-def of(prepared: loader.Prepared, manner: Manner = Manner()) -> Normal:
+def of(prepared: loader.Prepared, manner: Manner = WHOLE) -> Normal:
     """The normal form of files that are one already, filled in or not as the manner says. Raises SpecErrors."""
     root, context, named = prepared.document, prepared.context(), prepared.options.services
     findings = context.findings
     if manner.interpolate:
-        shapes.settle(root, keys.DOCUMENT, findings)
+        settled.check(root, keys.DOCUMENT, findings)
         findings.next_step()
     if manner.resolve_paths:
         root = relative.resolved(root, context.directory, home=context.variables.get("HOME", ""))

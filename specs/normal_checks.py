@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from specs import contents
 from specs.errors import Path, SpecError
 from specs.findings import Findings
 from specs.node import Node, place_of
@@ -32,7 +33,7 @@ def _problems(document: Json, disabled: Mapping[str, Json]) -> Iterator[tuple[Pa
         yield from _devices(service, path)
         yield from _targets(service, path)
     yield from _container_names(document)
-    yield from _contents(document)
+    yield from _resources(document)
     yield from _cycles(document["services"])
 
 
@@ -148,10 +149,20 @@ def _container_names(document: Json) -> Iterator[tuple[Path, str]]:
             yield ("services", name, "container_name"), f"'{given}' is that of the service {taken[given]}"
 
 
-def _contents(document: Json) -> Iterator[tuple[Path, str]]:
-    for name, secret in document["secrets"].items():
-        if not secret.get("external") and not secret.get("driver") and not ({"file", "environment"} & secret.keys()):
-            yield ("secrets", name), "a secret needs one of file, environment"
+def _resources(document: Json) -> Iterator[tuple[Path, str]]:
+    for name, volume in document["volumes"].items():
+        given = [key for key in volume if key not in ("name", "external") and not key.startswith("x-")]
+        if volume.get("external") and given:
+            yield (
+                ("volumes", name, given[0]),
+                f"{given[0]} cannot be given for what is external: who made it has said it",
+            )
+    for section, sources in contents.SOURCES.items():
+        for name, fields in document[section].items():
+            given = [key for key in sources if key in fields]
+            if not fields.get("external") and len(given) != 1:
+                has = f"; it has {' and '.join(given)}" if given else ""
+                yield (section, name), f"a {section[:-1]} needs one of {', '.join(sources)}{has}"
 
 
 def _cycles(services: Mapping[str, Json]) -> Iterator[tuple[Path, str]]:

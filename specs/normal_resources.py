@@ -24,7 +24,7 @@ def _network(section: str, name: str, given: Node, context: Context, normalise: 
 def _resource(section: str, name: str, given: Node, context: Context, normalise: bool) -> Json:
     fields: Json = {}
     for key, child in given.mapping().items():
-        value = node.plain(child)
+        value: Any = node.plain(child)
         if key == "driver_opts" and isinstance(value, dict):
             value = texts(value)
         if value not in (None, "", [], {}) and not (value is False and key not in _KEPT):

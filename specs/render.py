@@ -31,7 +31,7 @@ def _without_idle(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(fields: Mapping[str, Any]) -> dict[str, Any]:
-    idle = {"command": None, "entrypoint": None, "ipam": {}}
+    idle: dict[str, Any] = {"command": None, "entrypoint": None, "ipam": {}}
     return {key: fields[key] for key in sorted(fields) if key not in idle or fields[key] != idle[key]}
 
 

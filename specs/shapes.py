@@ -149,6 +149,8 @@ class _Walk:
 
     def scalar(self, node: Node, shape: Single, path: Path) -> Node | None:
         value = node.value
+        if float not in shape.kinds and isinstance(value, float):
+            return node.with_value(int(value))
         if shape.cast is None or not isinstance(value, str):
             return node
         try:
@@ -209,12 +211,17 @@ def _takes(shape: Shape, value: Value) -> bool:
         case Single():
             if isinstance(value, str):
                 return str in shape.kinds or shape.cast is not None
-            return type(value) in shape.kinds
+            return type(value) in shape.kinds or (int in shape.kinds and _is_whole(value))
         case Items():
             return isinstance(value, list)
         case Either():
             return any(_takes(option, value) for option in shape.options)
     return isinstance(value, dict)
+
+
+def _is_whole(value: Value) -> bool:
+    """A whole number of JSON, as 2.0 is one."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def _words(shape: Shape) -> str:
@@ -226,72 +233,6 @@ def _words(shape: Shape) -> str:
         case Either():
             return " or ".join(_words(option) for option in shape.options)
     return "a mapping"
-
-
-# ------------------------------------------------------------------------------------------------- once all is merged
-
-
-def settle(root: Node, shape: Shape, findings: Findings) -> None:
-    """What is still empty, still missing, or no word of the specification is an error."""
-    _settle(root, shape, (), findings)
-
-
-def _settle(node: Node, shape: Shape, path: Path, findings: Findings) -> None:
-    value = node.value
-    if value is None:
-        if not shape.can_be_null:
-            findings.error(node, path, "is empty: give it a value or remove it")
-        return
-    match fitting(shape, value):
-        case Single() as single:
-            _check(node, single, path, findings)
-        case Items(item):
-            for index, child in enumerate(node.sequence()):
-                _settle(child, item, (*path, index), findings)
-        case Entries(of_each):
-            for name, child in node.mapping().items():
-                _settle(child, of_each, (*path, name), findings)
-        case Keys() as keys:
-            for key in keys.needs:
-                if key not in node.mapping():
-                    findings.error(node, path, f"{key} is missing")
-            for key, child in node.mapping().items():
-                if (expected := keys.shape_of(key)) is not None:
-                    _settle(child, expected, (*path, key), findings)
-
-
-def _check(node: Node, shape: Single, path: Path, findings: Findings) -> None:
-    if shape.check is None or isinstance(node.value, dict | list):
-        return
-    try:
-        shape.check(node.value)
-    except ValueError as error:
-        findings.error(node, path, str(error))
-
-
-def supported(root: Node, shape: Shape, findings: Findings) -> Node:
-    """The document without extensions. What is not supported yet is an error, and left out."""
-    return _supported(root, shape, (), findings)
-
-
-def _supported(node: Node, shape: Shape, path: Path, findings: Findings) -> Node:
-    match fitting(shape, node.value):
-        case Items(item):
-            items = enumerate(node.sequence())
-            return node.with_value([_supported(child, item, (*path, index), findings) for index, child in items])
-        case Entries(of_each):
-            entries = node.mapping().items()
-            return node.with_value({key: _supported(child, of_each, (*path, key), findings) for key, child in entries})
-        case Keys() as keys:
-            found: dict[str, Node] = {}
-            for key, child in node.mapping().items():
-                expected = keys.known.get(key) or keys.others
-                if expected is not None:
-                    found[key] = _supported(child, expected, (*path, key), findings)
-                elif key in keys.later:
-                    findings.error(child, (*path, key), f"{key} is not supported yet")
-            return node.with_value(found)
-    return node
 
 
 def fitting(shape: Shape, value: Value) -> Shape | None:

@@ -244,7 +244,8 @@ def _long_port(item: Node) -> Node:
     }
     for key, check in checks.items():
         if (node := item.get(key)) is not None:
-            fields[key] = node.with_value(check(scalars.as_text(_scalar(node))))
+            check(text := scalars.as_text(_scalar(node)))
+            fields[key] = node.with_value(text)
     return item.with_value(fields)
 
 

@@ -18,6 +18,7 @@ from specs import (
     mounts,
     namespaces,
     only_ours,
+    ports,
     scalars,
     security_options,
     units,
@@ -145,6 +146,8 @@ def _ports(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for item in node.sequence():
         fields = {key: child for key, child in item.mapping().items() if child.value is not None}
+        if (published := fields.get("published")) is not None:
+            fields["published"] = published.with_value(ports.check_published(str(published.value)))
         fields.setdefault("protocol", item.with_value("tcp"))
         fields.setdefault("mode", item.with_value("ingress"))
         items.append(item.with_value(fields))
@@ -330,6 +333,8 @@ def _extra_hosts(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for index, item in sorted(enumerate(node.sequence()), key=lambda found: str(found[1].value).partition("=")[0]):
         name, _, address = str(item.value).partition("=")
+        if not name or not address:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not NAME=ADDRESS")
         if address == "host-gateway":
             context.findings.error(item, (*path, index), "host-gateway is not supported yet: give an address")
         items.append(item.with_value([item.with_value(name), item.with_value(address)]))

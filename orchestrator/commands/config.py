@@ -1,4 +1,4 @@
-"""Check the compose file and print it in full, as docker compose does: all files merged, variables filled in, short forms spelled out.
+"""Check the files and print it in full, as docker compose does: files merged, variables filled in, short forms spelled out.
 
 corral config              as YAML
 corral config web          this service, and those that it depends on

@@ -12,8 +12,10 @@ import pathlib
 import pickle
 import sys
 import tempfile
+from collections.abc import Iterator
 
-from tests.conformance import comparing, corpus, differences, oracle
+from specs import node, source
+from tests.conformance import comparing, corpus, differences, mutations, oracle
 
 ANSWERS = pathlib.Path(__file__).parents[2] / ".cache" / "conformance"
 _MISSING = """conformance needs a folder of compose files: make conformance CORPUS=DIR
@@ -26,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("corpus", nargs="?", default="")
     parser.add_argument("--only", default="", help="cases with this in their names")
+    parser.add_argument("--spoil", type=int, default=0, help="in so many ways, of twenty, each accepted file too")
     options = parser.parse_args()
     folder = pathlib.Path(options.corpus).resolve()
     if not options.corpus or not folder.is_dir():
@@ -34,8 +37,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         cases = [case for case in corpus.cases(folder, pathlib.Path(scratch)) if options.only in case.name]
         answers = _answers(cases, folder)
+        if options.spoil:
+            spoilt = [*_spoilt(cases, answers, pathlib.Path(scratch), options.spoil)]
+            answers |= _asked(spoilt)
+            cases += spoilt
         found = {case: comparing.deviations(case, answers[case.name]) for case in cases}
-    return _report(found)
+        return _report(found)
+
+
+def _spoilt(
+    cases: list[comparing.Case], answers: dict[str, oracle.Answer], scratch: pathlib.Path, count: int
+) -> Iterator[comparing.Case]:
+    """Of each single file that the oracle accepts."""
+    for case in cases:
+        if len(case.files) == 1 and answers[case.name].model is not None:
+            [first, *_] = source.documents((case.folder / case.files[0]).read_text(), case.name)
+            yield from mutations.cases(node.plain(first), case.name, scratch / "spoilt", count)
 
 
 def _answers(cases: list[comparing.Case], folder: pathlib.Path) -> dict[str, oracle.Answer]:
@@ -44,15 +61,19 @@ def _answers(cases: list[comparing.Case], folder: pathlib.Path) -> dict[str, ora
     kept = ANSWERS / _digest(folder)
     answers: dict[str, oracle.Answer] = pickle.loads(kept.read_bytes()) if kept.exists() else {}
     missing = [case for case in cases if case.name not in answers]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        given = pool.map(lambda case: oracle.ask(case.folder, case.files), missing)
-        answers |= {case.name: answer for case, answer in zip(missing, given, strict=True)}
+    answers |= _asked(missing)
     if missing:
         ANSWERS.mkdir(parents=True, exist_ok=True)
         draft = kept.with_suffix(f".{os.getpid()}")
         draft.write_bytes(pickle.dumps(answers))
         draft.replace(kept)
     return answers
+
+
+def _asked(cases: list[comparing.Case]) -> dict[str, oracle.Answer]:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        answers = pool.map(lambda case: oracle.ask(case.folder, case.files), cases)
+        return {case.name: answer for case, answer in zip(cases, answers, strict=True)}
 
 
 def _digest(folder: pathlib.Path) -> str:

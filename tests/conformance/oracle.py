@@ -42,3 +42,7 @@ def ask(folder: pathlib.Path, files: Sequence[str], *options: str) -> Answer:
         return Answer(json.loads(done.stdout.decode().replace(str(folder), HERE)))
     except ValueError:
         return Answer(None, "printed no JSON: " + done.stdout.decode(errors="replace")[-200:])
+
+
+if __name__ == "__main__":
+    program()

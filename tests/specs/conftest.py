@@ -27,7 +27,7 @@ class Folder:
         given: dict[str, Any] = {"environment": {"HOME": "/home/me"}, "cwd": str(self.path), "project_name": "p"}
         return loader.load(loader.LoadOptions(**{**given, **options}))
 
-    def normal(self, text: str = "", manner: normal.Manner = normal.Manner(), **options: Any) -> normal.Normal:
+    def normal(self, text: str = "", manner: normal.Manner = normal.WHOLE, **options: Any) -> normal.Normal:
         """What `config` has of the files."""
         if text:
             self.write({"compose.yaml": text})
