@@ -45,6 +45,7 @@ class _Walk:
     def __init__(self, services_of: ServicesOf, findings: Findings) -> None:
         self.services_of = services_of
         self.findings = findings
+        self.circles: list[set[tuple[str, str]]] = []
 
     def service(
         self,
@@ -63,8 +64,11 @@ class _Walk:
         where = (*path, "extends")
         own = service.with_value({key: child for key, child in service.mapping().items() if key != "extends"})
         if (file, name) in trail:
-            circle = " → ".join(each for _, each in (*trail[trail.index((file, name)) :], (file, name)))
-            self.findings.error(said, where, f"a cycle: {circle}")
+            circle = trail[trail.index((file, name)) :]
+            if set(circle) not in self.circles:
+                shown = " → ".join(each for _, each in (*circle, (file, name)))
+                self.findings.error(said, where, f"a cycle: {shown}")
+            self.circles.append(set(circle))
             return own
         found = self.base(said, services, file, directory, where)
         if found is None:
@@ -83,6 +87,9 @@ class _Walk:
         """The name of the other service, the services that it is among, their file, and where names begin there."""
         name = str(said.value) if isinstance(said.value, str) else text_of(said, "service")
         other = "" if isinstance(said.value, str) else text_of(said, "file")
+        if not name:
+            self.findings.error(said, path, "service is missing")
+            return None
         if other and is_remote(other):
             self.findings.error(said, (*path, "file"), f"'{other}' is not fetched: files of this machine only")
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from specs import mounts, node, render, scalars, short_forms, units
+from specs import mounts, node, render, scalars, short_lists, units
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
@@ -71,18 +71,18 @@ def _duration(text: str) -> str:
 
 def texts(given: Node, path: Path, context: Context) -> Json:
     """All values as text."""
-    return {key: _text(child) for key, child in given.mapping().items()}
+    return {key: text(child) for key, child in given.mapping().items()}
 
 
 def each_as_text(given: Node, path: Path, context: Context) -> list[str]:
-    return [_text(item) for item in given.sequence()]
+    return [text(item) for item in given.sequence()]
 
 
-def _text(given: Node) -> str:
+def text(given: Node) -> str:
     return "" if isinstance(given.value, dict | list) else scalars.as_text(given.value)
 
 
-def _filled(given: Node) -> Json:
+def filled(given: Node) -> Json:
     """Plain fields, without empty ones."""
     found = {key: node.plain(child) for key, child in given.mapping().items()}
     return {key: value for key, value in found.items() if not is_empty(value)}
@@ -93,7 +93,7 @@ def is_empty(value: Any) -> bool:
     return value is None or value is False or (not isinstance(value, bool) and value in ("", [], {}, 0))
 
 
-def _put(found: Json, given: Node, path: Path, context: Context, *, make: Any, keys: str, keep: bool = False) -> None:
+def put(found: Json, given: Node, path: Path, context: Context, *, make: Any, keys: str, keep: bool = False) -> None:
     """Make the fields anew that are given; `keep`: also where they are empty."""
     for key in keys.split():
         child = given.get(key)
@@ -110,7 +110,7 @@ def _put(found: Json, given: Node, path: Path, context: Context, *, make: Any, k
 def ports(given: Node, path: Path, context: Context) -> list[Json]:
     found = []
     for item in given.sequence():
-        fields = _filled(item)
+        fields = filled(item)
         if "published" in fields:
             fields["published"] = scalars.as_text(fields["published"])
         found.append({"mode": "ingress", "protocol": "tcp", **fields})
@@ -122,16 +122,16 @@ def volumes(given: Node, path: Path, context: Context) -> list[Json]:
 
 
 def _mount(item: Node, path: Path, context: Context) -> Json:
-    if (short := item.get(short_forms.AS_COMPOSE)) is not None:
+    if (short := item.get(short_lists.AS_COMPOSE)) is not None:
         return _drive(mounts.parse(str(short.value), with_drives=True))
-    found = _filled(item)
+    found = filled(item)
     for key in ("bind", "volume", "tmpfs", "image"):
         child = item.get(key)
         if child is not None:
-            found[key] = _filled(child)
+            found[key] = filled(child)
     if (tmpfs := item.get("tmpfs")) is not None:
-        _put(found["tmpfs"], tmpfs, (*path, "tmpfs"), context, make=size, keys="size")
-        _put(found["tmpfs"], tmpfs, (*path, "tmpfs"), context, make=_mode_number, keys="mode")
+        put(found["tmpfs"], tmpfs, (*path, "tmpfs"), context, make=size, keys="size")
+        put(found["tmpfs"], tmpfs, (*path, "tmpfs"), context, make=_mode_number, keys="mode")
     return found
 
 
@@ -164,7 +164,7 @@ def secret_uses(given: Node, path: Path, context: Context) -> list[Json]:
 
 
 def _use(item: Node, path: Path, context: Context) -> Json:
-    found = _filled(item)
+    found = filled(item)
     if (mode := item.get("mode")) is not None:
         value = _mode_number(mode, (*path, "mode"), context)
         found["mode"] = f"0{int(value):o}" if isinstance(value, int | float) else ""
@@ -175,7 +175,7 @@ def _use(item: Node, path: Path, context: Context) -> Json:
 
 
 def block_io(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
+    found = filled(given)
     for key, child in given.mapping().items():
         if key.startswith("device_"):
             found[key] = [_rate(item, (*path, key, index), context) for index, item in enumerate(child.sequence())]
@@ -183,8 +183,8 @@ def block_io(given: Node, path: Path, context: Context) -> Json:
 
 
 def _rate(item: Node, path: Path, context: Context) -> Json:
-    found = _filled(item)
-    _put(found, item, path, context, make=size, keys="rate")
+    found = filled(item)
+    put(found, item, path, context, make=size, keys="rate")
     return found
 
 
@@ -205,31 +205,31 @@ def gpus(given: Node, path: Path, context: Context) -> list[Json]:
 def _devices(given: Node, path: Path, context: Context) -> list[Json]:
     found = []
     for index, item in enumerate(given.sequence()):
-        fields = _filled(item)
+        fields = filled(item)
         count = fields.get("count")
         if count == "all" or (count is None and not fields.get("device_ids")):
             fields["count"] = -1
         elif isinstance(count, str):
             fields["count"] = whole(item.mapping()["count"], (*path, index, "count"), context)
         if (options := item.get("options")) is not None:
-            fields["options"] = pairs(options)
+            fields["options"] = _pairs(options)
         found.append(fields)
     return found
 
 
 def deploy(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
+    found = filled(given)
     if (replicas := given.get("replicas")) is not None:
         found["replicas"] = replicas.value
     for key in ("update_config", "rollback_config"):
         if (roll := given.get(key)) is not None:
             found[key] = _roll(roll, (*path, key), context)
     if (policy := given.get("restart_policy")) is not None:
-        found["restart_policy"] = restart = _filled(policy)
-        _put(restart, policy, (*path, "restart_policy"), context, make=duration, keys="delay window", keep=True)
-        _put(restart, policy, (*path, "restart_policy"), context, make=as_written, keys="max_attempts", keep=True)
+        found["restart_policy"] = restart = filled(policy)
+        put(restart, policy, (*path, "restart_policy"), context, make=duration, keys="delay window", keep=True)
+        put(restart, policy, (*path, "restart_policy"), context, make=as_written, keys="max_attempts", keep=True)
     # compose-go prints both, whether given or not
-    found["resources"], found["placement"] = {}, _filled(given.get("placement") or given.with_value(None))
+    found["resources"], found["placement"] = {}, filled(given.get("placement") or given.with_value(None))
     for key in ("limits", "reservations"):
         if (resource := given.get("resources", key)) is not None:
             found["resources"][key] = _resource(resource, (*path, "resources", key), context)
@@ -237,16 +237,16 @@ def deploy(given: Node, path: Path, context: Context) -> Json:
 
 
 def _roll(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
-    _put(found, given, path, context, make=duration, keys="delay monitor")
-    _put(found, given, path, context, make=as_written, keys="parallelism", keep=True)
+    found = filled(given)
+    put(found, given, path, context, make=duration, keys="delay monitor")
+    put(found, given, path, context, make=as_written, keys="parallelism", keep=True)
     return found
 
 
 def _resource(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
-    _put(found, given, path, context, make=size, keys="memory")
-    _put(found, given, path, context, make=number, keys="cpus")
+    found = filled(given)
+    put(found, given, path, context, make=size, keys="memory")
+    put(found, given, path, context, make=number, keys="cpus")
     if (devices := given.get("devices")) is not None:
         found["devices"] = _devices(devices, (*path, "devices"), context)
     return found
@@ -256,25 +256,25 @@ def _resource(given: Node, path: Path, context: Context) -> Json:
 
 
 def healthcheck(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
-    _put(found, given, path, context, make=duration, keys="interval timeout start_period start_interval", keep=True)
-    _put(found, given, path, context, make=as_written, keys="retries", keep=True)
+    found = filled(given)
+    put(found, given, path, context, make=duration, keys="interval timeout start_period start_interval", keep=True)
+    put(found, given, path, context, make=as_written, keys="retries", keep=True)
     return found
 
 
 def logging(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
+    found = filled(given)
     if (options := given.get("options")) is not None:
         found["options"] = texts(options, path, context)
     return found
 
 
 def hooks(given: Node, path: Path, context: Context) -> list[Json]:
-    return [_hook(item) for item in given.sequence()]
+    return [hook(item) for item in given.sequence()]
 
 
-def _hook(item: Node) -> Json:
-    found = {"command": None, **_filled(item)}
+def hook(item: Node) -> Json:
+    found = {"command": None, **filled(item)}
     if (environment := item.get("environment")) is not None:
         found["environment"] = node.plain(environment)
     return found
@@ -282,55 +282,15 @@ def _hook(item: Node) -> Json:
 
 def extra_hosts(given: Node, path: Path, context: Context) -> list[str]:
     """By name, in their order."""
-    return sorted((_text(item) for item in given.sequence()), key=lambda text: text.partition("=")[0])
+    return sorted((text(item) for item in given.sequence()), key=lambda text: text.partition("=")[0])
 
 
-def pairs(given: Node) -> Json:
+def _pairs(given: Node) -> Json:
     """A mapping to text, of either form."""
     if isinstance(given.value, dict):
-        return {key: _text(child) for key, child in given.value.items()}
+        return {key: text(child) for key, child in given.value.items()}
     found: Json = {}
     for item in given.sequence():
-        name, _, value = _text(item).partition("=")
+        name, _, value = text(item).partition("=")
         found[name] = value
-    return found
-
-
-# ------------------------------------------------------------------------------------------------ build and develop
-
-
-def build(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
-    if "dockerfile_inline" not in given.mapping() and "dockerfile" not in given.mapping():
-        found["dockerfile"] = "Dockerfile"
-    said = node.plain(given.get("args") or given.with_value(None))
-    if isinstance(said, dict):
-        known = {key: context.variables.get(key) if value is None else value for key, value in said.items()}
-        found["args"] = {key: value for key, value in known.items() if value is not None}
-    if (ssh := given.get("ssh")) is not None:
-        found["ssh"] = [f"{key}={_text(child)}" if child.value else key for key, child in ssh.mapping().items()]
-    if (hosts := given.get("extra_hosts")) is not None:
-        found["extra_hosts"] = extra_hosts(hosts, path, context)
-    if (secrets := given.get("secrets")) is not None:
-        found["secrets"] = content_uses(secrets, (*path, "secrets"), context)
-    if (limits := given.get("ulimits")) is not None:
-        found["ulimits"] = ulimits(limits, path, context)
-    _put(found, given, path, context, make=size, keys="shm_size")
-    for key in ("provenance", "sbom"):
-        if key in found:
-            found[key] = scalars.as_text(found[key])
-    return {key: value for key, value in found.items() if not is_empty(value)}
-
-
-def develop(given: Node, path: Path, context: Context) -> Json:
-    found = _filled(given)
-    if (watch := given.get("watch")) is not None:
-        found["watch"] = [_rule(item) for item in watch.sequence()]
-    return found
-
-
-def _rule(item: Node) -> Json:
-    found = _filled(item)
-    hook = item.get("exec")
-    found["exec"] = _hook(hook) if hook is not None else {"command": None}
     return found

@@ -1,6 +1,7 @@
 """A service in Compose's normal form, one function a key: what `docker compose config` prints of it.
 
-A function gives back None, an empty text, list or mapping, False or 0 where nothing is printed; `_KEPT` are printed all the same.
+A function gives back None, an empty text, list or mapping, False or 0 where nothing is printed; `_KEPT` are printed
+all the same, and `_STRUCTS` where they are given.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from specs import folds, node, normal_parts, scalars
+from specs import folds, node, normal_build, normal_parts, scalars
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
@@ -30,7 +31,8 @@ def service(given: Node, path: Path, context: Context, manner: Manner) -> Json:
         if not manner.interpolate and _has_variable(child):
             make = normal_parts.as_written
         value = make(child, (*path, key), context) if child.value is not None else None
-        if key in _KEPT or value not in (None, "", [], {}, False, 0):
+        is_given = key in _STRUCTS and child.value is not None
+        if key in _KEPT or is_given or value not in (None, "", [], {}, False, 0):
             found[key] = value
     if "extends" in found:
         del found["extends"]
@@ -136,10 +138,11 @@ def _provider(given: Node, path: Path, context: Context) -> Any:
     return fields
 
 
+_STRUCTS = frozenset({"blkio_config", "credential_spec", "deploy", "develop", "healthcheck", "logging", "provider"})
 _KEPT = frozenset({"attach", "command", "entrypoint", "init", "scale", "stop_grace_period"})
 _MAKE: Mapping[str, Make] = {
     "blkio_config": normal_parts.block_io,
-    "build": normal_parts.build,
+    "build": normal_build.build,
     "configs": normal_parts.content_uses,
     "cpu_period": normal_parts.whole,
     "cpu_quota": normal_parts.whole,
@@ -150,7 +153,7 @@ _MAKE: Mapping[str, Make] = {
     "cpus": normal_parts.number,
     "depends_on": _depends_on,
     "deploy": normal_parts.deploy,
-    "develop": normal_parts.develop,
+    "develop": normal_build.develop,
     "extra_hosts": normal_parts.extra_hosts,
     "gpus": normal_parts.gpus,
     "group_add": normal_parts.each_as_text,

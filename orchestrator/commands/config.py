@@ -1,4 +1,4 @@
-"""Check the files and print it in full, as docker compose does: files merged, variables filled in, short forms spelled out.
+"""Check the compose files and print the project in full, as docker compose does: all that they say, and what follows from it.
 
 corral config              as YAML
 corral config web          this service, and those that it depends on

@@ -1,4 +1,4 @@
-"""Every compose file below a folder, and the merge cases beside them, as cases to compare."""
+"""Every compose file and env file below a folder, and the merge cases beside them, as cases to compare."""
 
 import json
 import os
@@ -13,8 +13,8 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def cases(corpus: pathlib.Path, scratch: pathlib.Path) -> Iterator[Case]:
-    """Each file by itself; each folder in which compose would find one, with its override; each merge case, written below
-    `scratch`."""
+    """Each file by itself; each folder in which compose would find one, with its override; each env file, as that of a
+    service; each merge case. What is not there is written below `scratch`."""
     for folder, folders, files in os.walk(corpus):
         folders.sort()
         here = pathlib.Path(folder)
@@ -22,10 +22,20 @@ def cases(corpus: pathlib.Path, scratch: pathlib.Path) -> Iterator[Case]:
         for name in sorted(files):
             if name.endswith(_SUFFIXES):
                 yield Case(str(shown / name), here, (name,))
+            elif "env" in name:
+                yield _of_env_file(here / name, str(shown / name), scratch)
         if set(files) & set(surroundings.FILE_NAMES):
             yield Case(f"{shown}/", here)
     if (merges := corpus / MERGE_CASES).exists():
         yield from _merges(json.loads(merges.read_text()), scratch)
+
+
+def _of_env_file(file: pathlib.Path, name: str, scratch: pathlib.Path) -> Case:
+    folder = scratch / "env-files" / name
+    folder.mkdir(parents=True)
+    service = {"image": "x", "env_file": [str(file)]}
+    (folder / "compose.yaml").write_text(json.dumps({"services": {"a": service}}))
+    return Case(name, folder)
 
 
 def _merges(given: list[dict[str, str]], scratch: pathlib.Path) -> Iterator[Case]:

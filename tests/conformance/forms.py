@@ -442,6 +442,18 @@ FILES: Mapping[str, Mapping[str, str]] = {
 }
 
 
+ENV_FILES = (
+    *("A=1", "A = 1", "A= 1", "A =1", "export A=1", "export  A=1", "exportA=1", "export HOME", "HOME", "A", "A=", "A=\nB=2"),
+    *('A="x" # c', 'A="x"y', "A='x'y", "A=x #c", "A=x#c", "A=#c", "A= # c", 'A="x # y"', "A='x # y'", "# none", "#A=1"),
+    *('A="two\nlines"', "A='two\nlines'", 'A="a\\"b"', "A='it\\'s'", r"A=a\nb", r'A="a\nb\tc\\d"', r"A='a\nb'", r'A="\q\x"'),
+    *("A=b\nC=$A", "A=b\nC='$A'", 'A=b\nC="$A"', "A=$HOME/${HOME:-x}", "A=${NO:-x}", "A=${NO:?x}", "A=${NO+x}", "A=${", "A=$"),
+    *(r"A=\$B", r'A="\$B"', "A=$$B", 'A="$$B"', 'A="${HOME}"', "A: yaml", "A:yaml", "A:", "=x", "A B=1", "A-B=1", "A.B=1"),
+    *("A[0]=1", "1A=1", 'A="open', "A='open", "A=1\r\nB=2\r\n", "A=  spaced  ", "A=`x`", "A=é", "É=1", "A=b=c", "  A=1", "\tA=1"),
+    *("A=1\n\n\nB=2", "A=1\n B=2", "A='x'\nB", "A=1\nA=2", "\ufeffA=1", "A=x\\", "A=\"x\" y", "A!=1", "A=(x)", "A=a b"),
+)
+"""Whole env files."""
+
+
 def cases(scratch: pathlib.Path) -> Iterator[Case]:
     """Each form as a project, written below the folder."""
     for number, form in enumerate(SERVICE.strip().splitlines()):
@@ -452,6 +464,11 @@ def cases(scratch: pathlib.Path) -> Iterator[Case]:
         used = "m" if form.startswith("networks: {m") or not form.startswith("networks") else "default"
         text = "\n".join([_USER.format(used), form, *rest])
         yield _written(scratch / f"section-{number}", form, {"compose.yaml": text, "s": "s", "x": "x"})
+    for number, text in enumerate(ENV_FILES):
+        for form in ("{path: e}", "{path: e, format: raw}"):
+            service = f"services: {{a: {{image: x, env_file: [{form}]}}}}"
+            name = f"env file {text!r} {form}"
+            yield _written(scratch / f"env-{number}-{len(form)}", name, {"compose.yaml": service, "e": text})
     for number, (name, files) in enumerate(FILES.items()):
         yield _written(scratch / f"files-{number}", name, files)
 

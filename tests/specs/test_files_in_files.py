@@ -48,11 +48,11 @@ def test_resets_take_from_what_is_extended(folder: Any) -> None:
     [
         (
             "{a: {image: host, extends: nobody}}",
-            "compose.yaml:1:31: services.a.extends: there is no service nobody (there are a)",
+            "compose.yaml:1:29: services.a.extends: there is no service nobody (there are a)",
         ),
         (
             "{a: {image: host, extends: b}, b: {image: host, extends: a}}",
-            "compose.yaml:1:31: services.a.extends: a cycle: a → b → a",
+            "compose.yaml:1:29: services.a.extends: a cycle: a → b → a",
         ),
         ("{a: {extends: {file: no.yaml, service: b}}}", "services.a.extends: no.yaml: cannot be read: No such file"),
         (
@@ -60,7 +60,7 @@ def test_resets_take_from_what_is_extended(folder: Any) -> None:
             "is not fetched: files of this machine only",
         ),
         ("{a: {extends: {file: compose.yaml}}}", "services.a.extends: service is missing"),
-        ("{a: {extends: {file: empty.yaml, service: b}}}", "services.a.extends: there is no service b in empty.yaml"),
+        ("{a: {extends: {file: empty.yaml, service: b}}}", "services.a.extends: empty.yaml has no services"),
     ],
 )
 def test_what_cannot_be_extended(folder: Any, text: str, said: str) -> None:
@@ -104,7 +104,7 @@ def test_what_the_file_says_is_laid_over_what_it_includes(folder: Any) -> None:
         ("{env_file: x}", "include[0]: path is missing"),
         ("{path: sub.yaml, env_file: no.env}", "include[0].env_file: cannot read the env file"),
         ("back.yaml", "a cycle"),
-        ("wrong.yaml", "wrong.yaml:1:27: services.w.nothing: unknown key 'nothing'"),
+        ("wrong.yaml", "wrong.yaml:1:29: services.w.nothing: unknown key 'nothing'"),
         ("7", "include[0]: must be text or a mapping, 7 is a number"),
     ],
 )
