@@ -154,6 +154,11 @@ def _target(item: Node) -> Hashable:
     return nodes.text_of(item, "target")
 
 
+def _content_key(folder: str) -> Key:
+    """Where a config or a secret is in the container."""
+    return lambda item: nodes.text_of(item, "target") or f"{folder}/{nodes.text_of(item, 'source')}"
+
+
 def _path(item: Node) -> Hashable:
     return nodes.text_of(item, "path")
 
@@ -163,6 +168,8 @@ def _scalar(item: Node) -> nodes.Scalar:
 
 
 _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
+    (("services", "*", "annotations"), _united),
+    (("services", "*", "build", "args"), _united),
     (("services", "*", "command"), _replaced),
     (("services", "*", "entrypoint"), _replaced),
     (("services", "*", "environment"), _united),
@@ -170,6 +177,7 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "healthcheck", "test"), _replaced),
     (("services", "*", "labels"), _united),
     (("services", "*", "logging"), _logging),
+    (("services", "*", "sysctls"), _united),
     (("services", "*", "ulimits", "*"), _replaced),
     (("services", "*", "x-corral", "leave", "command"), _replaced),
     (("services", "*", "x-corral", "leave", "environment"), _united),
@@ -180,8 +188,10 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("secrets", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
+    (("services", "*", "build", "tags"), _before_equals),
     (("services", "*", "cap_add"), _before_equals),
     (("services", "*", "cap_drop"), _before_equals),
+    (("services", "*", "configs"), _content_key("")),
     (("services", "*", "devices"), _target),
     (("services", "*", "dns"), _before_equals),
     (("services", "*", "dns_opt"), _before_equals),
@@ -190,8 +200,10 @@ _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "expose"), _before_equals),
     (("services", "*", "links"), _before_equals),
     (("services", "*", "networks", "*", "aliases"), _before_equals),
+    (("services", "*", "networks", "*", "link_local_ips"), _before_equals),
     (("services", "*", "ports"), _port_key),
     (("services", "*", "profiles"), _before_equals),
+    (("services", "*", "secrets"), _content_key("/run/secrets")),
     (("services", "*", "tmpfs"), _before_equals),
     (("services", "*", "volumes"), _target),
 )

@@ -68,6 +68,8 @@ def of(prepared: loader.Prepared, manner: Manner = WHOLE) -> Normal:
     """The normal form of files that are one already, filled in or not as the manner says. Raises SpecErrors."""
     root, context, named = prepared.document, prepared.context(), prepared.options.services
     findings = context.findings
+    if not root.mapping():
+        findings.error(root, (), "the file is empty")
     if manner.interpolate:
         settled.check(root, keys.DOCUMENT, findings)
         findings.next_step()

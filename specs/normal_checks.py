@@ -132,7 +132,7 @@ def _targets(service: Json, path: Path) -> Iterator[tuple[Path, str]]:
         taken.setdefault(mount.get("target", ""), f"volumes[{index}]")
     for index, text in enumerate(service.get("tmpfs", ())):
         target = str(text).partition(":")[0]
-        if target in taken:
+        if taken.setdefault(target, f"tmpfs[{index}]") != f"tmpfs[{index}]":
             yield (*path, "tmpfs", index), f"{target} is mounted already, by {taken[target]}"
 
 
