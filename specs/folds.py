@@ -53,6 +53,8 @@ def environment(fields: dict[str, Node], path: Path, context: Context) -> None:
     found = variables(fields, path, context)
     own, files = fields.pop("environment", None), fields.pop("env_file", None)
     place = own or files
+    if (nameless := found.pop("", None)) is not None:
+        context.findings.error(nameless, (*path, "environment"), "a variable has no name")
     valued = {name: child for name, child in found.items() if child.value is not None}
     if valued and place is not None:
         fields["environment"] = place.with_value(valued)

@@ -55,11 +55,11 @@ DOCUMENT = Keys(
         "name": TEXT,
         "include": Items(Either((TEXT, INCLUDE))),
         "services": Entries(SERVICE, NAME),
-        "networks": Entries(NETWORK, NAME),
+        "networks": Entries(NETWORK),
         "volumes": Entries(VOLUME, NAME),
         "configs": Entries(CONFIG, NAME),
         "secrets": Entries(CONTENT, NAME),
         "x-corral": Keys({"userns": TEXT, "memory": TEXT}),
     },
-    later={"models": Entries(MODEL, NAME)},
+    later={"models": Entries(MODEL)},
 )

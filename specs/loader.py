@@ -109,7 +109,8 @@ class Prepared(NamedTuple):
     def context(self) -> Context:
         """With findings of its own, which begin with what was found so far."""
         findings = Findings()
-        findings.add(self.findings)
+        findings.errors += self.findings.errors
+        findings.notes += self.findings.notes
         findings.next_step()
         options = self.options
         return Context(

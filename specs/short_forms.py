@@ -102,6 +102,8 @@ def _extra_hosts(node: Node, path: Path, findings: Findings) -> Node:
     """A list of NAME=ADDRESS."""
     items: list[Node] = []
     for name, child in node.mapping().items():
+        if child.value is None:
+            findings.error(child, (*path, name), "is empty: give it an address")
         for item in child.value if isinstance(child.value, list) else [child]:
             items.append(item.with_value(f"{name}={_unbracketed(scalars.as_text(pairs.scalar(item)))}"))
     for index, item in enumerate(node.sequence()):

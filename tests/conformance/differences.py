@@ -35,6 +35,26 @@ DIFFERENCES = (
         said=".*additional properties '(pre_start|per_replica)' not allowed.*",
     ),
     Difference(
+        "more said of what is included",
+        "a service that `include` brings in may be said more of: newer versions of docker compose merge it, 2.40.3 refuses it",
+        ours="accepted",
+        theirs="refused",
+        said=".*conflicts with imported resource",
+    ),
+    Difference(
+        "real-time budgets as durations",
+        "`cpu_rt_runtime: 400ms` is in the specification, and docker compose 2.40.3 reads numbers of microseconds only",
+        ours="accepted",
+        theirs="refused",
+        said=r".*cpu_rt_(runtime|period): failed to cast to expected type.*[\d.]+(us|ms|s).*",
+    ),
+    Difference(
+        "variables without a name",
+        "a name alone at the end of an env file whose last line has no end is the value of a variable with no name to docker compose",
+        path=r".*\.environment\.",
+        ours="nothing",
+    ),
+    Difference(
         "an ssh key of a build",
         "docker compose cannot print it as JSON, which is a fault of its own: as YAML it does",
         ours="accepted",

@@ -451,7 +451,7 @@ ENV_FILES = (
     *("A[0]=1", "1A=1", 'A="open', "A='open", "A=1\r\nB=2\r\n", "A=  spaced  ", "A=`x`", "A=é", "É=1", "A=b=c", "  A=1", "\tA=1"),
     *("A=1\n\n\nB=2", "A=1\n B=2", "A='x'\nB", "A=1\nA=2", "\ufeffA=1", "A=x\\", "A=\"x\" y", "A!=1", "A=(x)", "A=a b"),
 )
-"""Whole env files."""
+"""What env files say, but for the last line's end."""
 
 
 def cases(scratch: pathlib.Path) -> Iterator[Case]:
@@ -468,7 +468,7 @@ def cases(scratch: pathlib.Path) -> Iterator[Case]:
         for form in ("{path: e}", "{path: e, format: raw}"):
             service = f"services: {{a: {{image: x, env_file: [{form}]}}}}"
             name = f"env file {text!r} {form}"
-            yield _written(scratch / f"env-{number}-{len(form)}", name, {"compose.yaml": service, "e": text})
+            yield _written(scratch / f"env-{number}-{len(form)}", name, {"compose.yaml": service, "e": f"{text}\n"})
     for number, (name, files) in enumerate(FILES.items()):
         yield _written(scratch / f"files-{number}", name, files)
 
