@@ -34,8 +34,8 @@ def service(given: Node, path: Path, context: Context, manner: Manner) -> Json:
         is_given = key in _STRUCTS and child.value is not None
         if key in _KEPT or is_given or value not in (None, "", [], {}, False, 0):
             found[key] = value
-    if "extends" in found:
-        del found["extends"]
+    for key in _NOT_PRINTED & found.keys():
+        del found[key]
     if manner.normalise:
         _normalise(found)
     return {key: _sorted(value) if key in _SORTED else value for key, value in found.items()}
@@ -139,6 +139,7 @@ def _provider(given: Node, path: Path, context: Context) -> Any:
 
 
 _STRUCTS = frozenset({"blkio_config", "credential_spec", "deploy", "develop", "healthcheck", "logging", "provider"})
+_NOT_PRINTED = frozenset({"extends", "pull_refresh_after"})  # compose-go has no field for the second
 _KEPT = frozenset({"attach", "command", "entrypoint", "init", "scale", "stop_grace_period"})
 _MAKE: Mapping[str, Make] = {
     "blkio_config": normal_parts.block_io,

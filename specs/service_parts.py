@@ -1,7 +1,5 @@
 """The keys of what a service has: its ports, mounts, networks, builds … The source is compose-spec.schema.json of compose-go."""
 
-import re
-
 from specs.key_words import COMMAND, INTEGER_OR_TEXT, ONE_EACH, TEXT_OR_EACH, is_text, one_of
 from specs.shapes import (
     BOOLEAN,
@@ -159,10 +157,7 @@ LEAVE = Keys({**HOOK.known, "timeout": TEXT})
 ONLY_OURS = Keys({"leave": LEAVE, "pages": Entries(INTEGER_OR_TEXT), "replica": Either((Unread(), Items(Unread())))})
 """What only corral knows of a service. A list of replica's: laid over each other, as of several files."""
 
-ULIMITS = Entries(
-    Either((INTEGER, Keys({"soft": INTEGER, "hard": INTEGER}, needs=("soft", "hard")))),
-    re.compile(r"[a-z]+"),
-)
+ULIMITS = Entries(Either((INTEGER, Keys({"soft": INTEGER, "hard": INTEGER}, needs=("soft", "hard")))))
 _FLAG_OR_TEXT = Single("a boolean or text", (bool, str))
 EXTRA_HOSTS = Either((Entries(TEXT_OR_TEXTS), ONE_EACH))
 BUILD = Keys(
