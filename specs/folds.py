@@ -63,6 +63,8 @@ def environment(fields: dict[str, Node], path: Path, context: Context) -> None:
 def variables(fields: dict[str, Node], path: Path, context: Context) -> dict[str, Node]:
     """What `environment` and `env_file` say together; null where a name has no value anywhere."""
     own, files = fields.get("environment"), fields.get("env_file")
+    if path[1] in context.inactive:
+        files = None
     known = dict(own.mapping()) if own is not None else {}
     for name, child in known.items():
         if child.value is None and name in context.variables:
@@ -78,6 +80,8 @@ def variables(fields: dict[str, Node], path: Path, context: Context) -> dict[str
 def labels(fields: dict[str, Node], path: Path, context: Context) -> None:
     """`labels`, and below them what the files of `label_file` say, the later ones above the earlier."""
     files, own = fields.pop("label_file", None), fields.get("labels")
+    if path[1] in context.inactive:
+        files = None
     found: dict[str, Node] = {}
     for index, item in enumerate(files.sequence() if files is not None else []):
         if (text := _text(item, (*path, "label_file", index), context, "label")) is not None:

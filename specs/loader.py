@@ -113,9 +113,10 @@ class Prepared(NamedTuple):
         findings.notes += self.findings.notes
         findings.next_step()
         options = self.options
-        return Context(
-            self.project_name, self.around.directory, self.variables, findings, options.any_image, options.scale
-        )
+        profiles = surroundings.profiles(options.profiles, self.variables)
+        inactive = selection.inactive(self.document, profiles, options.services)
+        more = (options.any_image, options.scale, inactive)
+        return Context(self.project_name, self.around.directory, self.variables, findings, *more)
 
 
 def prepare(options: LoadOptions, *, fill_in: bool = True) -> Prepared:

@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 def check(document: Json, disabled: Mapping[str, Json], root: Node, findings: Findings) -> None:
     """What contradicts itself is an error, where it was written."""
-    for path, message in _problems(document, disabled):
+    for path, message in _problems(document, disabled, root):
         place = place_of(root, path)
         findings.errors.append(SpecError(path, message, *place))
 
 
-def _problems(document: Json, disabled: Mapping[str, Json]) -> Iterator[tuple[Path, str]]:
+def _problems(document: Json, disabled: Mapping[str, Json], root: Node) -> Iterator[tuple[Path, str]]:
     for name, service in document["services"].items():
         path: Path = ("services", name)
         if not service.get("image") and not service.get("build") and not service.get("provider"):
@@ -33,7 +33,7 @@ def _problems(document: Json, disabled: Mapping[str, Json]) -> Iterator[tuple[Pa
         yield from _devices(service, path)
         yield from _targets(service, path)
     yield from _container_names(document)
-    yield from _resources(document)
+    yield from _resources(document, root)
     yield from _cycles(document["services"])
 
 
@@ -149,7 +149,7 @@ def _container_names(document: Json) -> Iterator[tuple[Path, str]]:
             yield ("services", name, "container_name"), f"'{given}' is that of the service {taken[given]}"
 
 
-def _resources(document: Json) -> Iterator[tuple[Path, str]]:
+def _resources(document: Json, root: Node) -> Iterator[tuple[Path, str]]:
     for name, volume in document["volumes"].items():
         given = [key for key in volume if key not in ("name", "external") and not key.startswith("x-")]
         if volume.get("external") and given:
@@ -159,7 +159,8 @@ def _resources(document: Json) -> Iterator[tuple[Path, str]]:
             )
     for section, sources in contents.SOURCES.items():
         for name, fields in document[section].items():
-            given = [key for key in sources if key in fields]
+            entry = root.get(section, name)
+            given = [key for key in sources if entry is not None and key in entry.mapping()]
             if not fields.get("external") and len(given) != 1:
                 has = f"; it has {' and '.join(given)}" if given else ""
                 yield (section, name), f"a {section[:-1]} needs one of {', '.join(sources)}{has}"

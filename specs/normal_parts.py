@@ -274,7 +274,8 @@ def hooks(given: Node, path: Path, context: Context) -> list[Json]:
 
 
 def hook(item: Node) -> Json:
-    found = {"command": None, **filled(item)}
+    command = item.get("command")
+    found = {**filled(item), "command": node.plain(command) if command is not None else None}
     if (environment := item.get("environment")) is not None:
         found["environment"] = node.plain(environment)
     return found

@@ -129,6 +129,8 @@ def _models(given: Node, path: Path, context: Context) -> Json:
 
 def _provider(given: Node, path: Path, context: Context) -> Any:
     fields = node.plain(given)
+    if isinstance(fields, dict) and fields.get("type") == "":
+        del fields["type"]
     if isinstance(fields, dict) and isinstance(options := fields.get("options"), dict):
         as_lists = {key: value if isinstance(value, list) else [value] for key, value in options.items()}
         fields["options"] = {

@@ -70,7 +70,10 @@ class _Walk:
         options = node.get("driver_opts")
         if options is None or text_of(options, "type") != "none" or text_of(options, "o") != "bind":
             return node
-        return _changed(node, {"driver_opts": lambda said: _changed(said, {"device": self.path})})
+        return _changed(node, {"driver_opts": lambda said: _changed(said, {"device": self.device})})
+
+    def device(self, node: Node) -> Node:
+        return node.with_value(self.absolute(str(node.value)))
 
     def content(self, node: Node) -> Node:
         return _changed(node, {"file": self.path})
@@ -93,7 +96,7 @@ class _Walk:
         return lambda node: node.with_value([change(item) for item in node.sequence()])
 
     def path(self, node: Node) -> Node:
-        return node.with_value(self.absolute(node.value)) if isinstance(node.value, str) else node
+        return node.with_value(self.absolute(node.value)) if isinstance(node.value, str) and node.value else node
 
     def absolute(self, path: str) -> str:
         if path == "~" or path.startswith("~/"):

@@ -1,6 +1,6 @@
 """The keys of what a service has: its ports, mounts, networks, builds … The source is compose-spec.schema.json of compose-go."""
 
-from specs.key_words import COMMAND, INTEGER_OR_TEXT, ONE_EACH, TEXT_OR_EACH, is_text, one_of
+from specs.key_words import COMMAND, INTEGER_OR_TEXT, ONE_EACH, TEXT_OR_EACH, between, is_text, one_of
 from specs.shapes import (
     BOOLEAN,
     INTEGER,
@@ -112,7 +112,7 @@ DEPLOY = Keys(
                 "max_replicas_per_node": INTEGER,
             }
         ),
-        "replicas": INTEGER,
+        "replicas": INTEGER._replace(check=between(0, 2**63)),
         "resources": Keys(
             {
                 "limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER}),

@@ -65,7 +65,7 @@ def _networks(node: Node, path: Path, findings: Findings) -> Node:
 
 
 def _env_file(node: Node, path: Path, findings: Findings) -> Node:
-    items = _texts(node, path, findings).sequence()
+    items = node.value if isinstance(node.value, list) else [node]
     return node.with_value([item.with_value({"path": item}) if isinstance(item.value, str) else item for item in items])
 
 

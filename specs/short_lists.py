@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from specs import devices, mounts, pairs, ports, scalars
 from specs.errors import Path
@@ -45,18 +45,11 @@ def _short_port(item: Node) -> list[Node]:
 
 
 def _long_port(item: Node) -> Node:
-    fields = dict(item.mapping())
     if item.get("target") is None:
         raise ValueError("target is missing")
-    checks: Mapping[str, Callable[[str], str]] = {
-        "published": ports.check_published,
-        "protocol": ports.check_protocol,
-        "host_ip": ports.check_address,
-    }
-    for key, check in checks.items():
-        if (node := item.get(key)) is not None:
-            check(text := scalars.as_text(pairs.scalar(node)))
-            fields[key] = node.with_value(text)
+    fields = dict(item.mapping())
+    if (published := item.get("published")) is not None:
+        fields["published"] = published.with_value(scalars.as_text(pairs.scalar(published)))
     return item.with_value(fields)
 
 

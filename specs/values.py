@@ -143,15 +143,28 @@ def scalar(node: Node) -> Scalar:
 
 
 def _ports(node: Node, path: Path, context: Context) -> Node | None:
-    items: list[Node] = []
-    for item in node.sequence():
-        fields = {key: child for key, child in item.mapping().items() if child.value is not None}
-        if (published := fields.get("published")) is not None:
-            fields["published"] = published.with_value(ports.check_published(str(published.value)))
-        fields.setdefault("protocol", item.with_value("tcp"))
-        fields.setdefault("mode", item.with_value("ingress"))
-        items.append(item.with_value(fields))
-    return node.with_value(items)
+    items = [_port(item, (*path, index), context) for index, item in enumerate(node.sequence())]
+    return node.with_value([*items])
+
+
+_PORT_WORDS: Mapping[str, Callable[[str], str]] = {
+    "published": ports.check_published,
+    "protocol": ports.check_protocol,
+    "host_ip": ports.check_address,
+}
+
+
+def _port(item: Node, path: Path, context: Context) -> Node:
+    fields = {key: child for key, child in item.mapping().items() if child.value is not None}
+    for key, check in _PORT_WORDS.items():
+        if (child := fields.get(key)) is not None:
+            try:
+                fields[key] = child.with_value(check(str(child.value)))
+            except ValueError as error:
+                context.findings.error(item, path, str(error))
+    fields.setdefault("protocol", item.with_value("tcp"))
+    fields.setdefault("mode", item.with_value("ingress"))
+    return item.with_value(fields)
 
 
 def _volumes(node: Node, path: Path, context: Context) -> Node | None:

@@ -28,6 +28,13 @@ class Difference(NamedTuple):
 
 DIFFERENCES = (
     Difference(
+        "crashes of docker compose",
+        "what makes it panic, as an `additional_contexts` that is a boolean, is read or refused with a place",
+        ours="accepted",
+        theirs="refused",
+        said=r".*(goroutine \d+|panic: ).*",
+    ),
+    Difference(
         "newer than the oracle",
         "`pre_start` is in the specification, and not in docker compose 2.40.3",
         ours="accepted",
@@ -40,6 +47,13 @@ DIFFERENCES = (
         ours="accepted",
         theirs="refused",
         said=".*conflicts with imported resource",
+    ),
+    Difference(
+        "keys of include that are none",
+        "docker compose reads `include` before it looks at keys: one that is misspelt includes nothing, without a word",
+        ours="refused",
+        theirs="accepted",
+        said=r"\S*:\d+:\d+: include\[\d+\][^:]*: (unknown key|path is missing).*",
     ),
     Difference(
         "real-time budgets as durations",
