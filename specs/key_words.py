@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from specs.node import Scalar
-from specs.shapes import TEXT, TEXTS, Either, Items, Single, to_integer
+from specs.shapes import INTEGER, TEXT, TEXTS, Either, Items, Single, to_integer
 
 NAME = re.compile(r"[a-zA-Z0-9._-]+")  # patternProperties of services, networks and volumes
 
@@ -36,6 +36,11 @@ def is_text(value: Scalar) -> None:
         raise ValueError(f'must be text: write "{value}"')
 
 
+def not_blank(value: Scalar) -> None:
+    if value == "":
+        raise ValueError("is empty: give it a value")
+
+
 def between(least: int, most: int) -> Callable[[Scalar], None]:
     def check(value: Scalar) -> None:
         if isinstance(value, int) and not least <= value <= most:
@@ -51,3 +56,6 @@ ONE_EACH = Items(TEXT, unique=True)
 TEXT_OR_EACH = Either((TEXT, ONE_EACH))
 WHOLE = Single("a whole number", (int, float), to_integer)
 NUMBER_OR_TEXT = Single("a number or text", (int, float, str))
+COUNT = INTEGER._replace(check=between(0, 2**63))
+TRUTH = Single("a boolean", (bool,))
+"""One that is no text, even where a variable was filled in."""

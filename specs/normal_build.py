@@ -39,7 +39,7 @@ def build(given: Node, path: Path, context: Context) -> Json:
 
 def develop(given: Node, path: Path, context: Context) -> Json:
     found = normal_parts.filled(given)
-    if (watch := given.get("watch")) is not None:
+    if (watch := given.get("watch")) is not None and watch.sequence():
         found["watch"] = [_rule(item) for item in watch.sequence()]
     return found
 

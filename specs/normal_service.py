@@ -37,7 +37,7 @@ def service(given: Node, path: Path, context: Context, manner: Manner) -> Json:
     for key in _NOT_PRINTED & found.keys():
         del found[key]
     if manner.normalise:
-        _normalise(found)
+        _normalise(found, says_mode="network_mode" in given.mapping())
     return {key: _sorted(value) if key in _SORTED else value for key, value in found.items()}
 
 
@@ -67,9 +67,9 @@ def _environment(fields: dict[str, Node], path: Path, context: Context, manner: 
     folds.labels(fields, path, context)
 
 
-def _normalise(found: Json) -> None:
+def _normalise(found: Json, *, says_mode: bool) -> None:
     """What one key says of others (compose-go loader/normalize.go)."""
-    if not found.get("networks") and not found.get("network_mode") and "provider" not in found:
+    if not found.get("networks") and not says_mode and "provider" not in found:
         found["networks"] = {"default": None}
     needed: dict[str, Json] = {}
     for link in found.get("links", ()):

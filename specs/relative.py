@@ -64,15 +64,21 @@ class _Walk:
         return node if _URL.match(str(node.value)) else self.path(node)
 
     def mount(self, node: Node) -> Node:
-        return _changed(node, {"source": self.path}) if text_of(node, "type") == "bind" else node
+        return _changed(node, {"source": self.place}) if text_of(node, "type") == "bind" else node
 
     def volume(self, node: Node) -> Node:
         options = node.get("driver_opts")
-        if options is None or text_of(options, "type") != "none" or text_of(options, "o") != "bind":
+        if (
+            options is None
+            or text_of(node, "driver") not in ("", "local")
+            or text_of(options, "type") != "none"
+            or text_of(options, "o") != "bind"
+        ):
             return node
-        return _changed(node, {"driver_opts": lambda said: _changed(said, {"device": self.device})})
+        return _changed(node, {"driver_opts": lambda said: _changed(said, {"device": self.place})})
 
-    def device(self, node: Node) -> Node:
+    def place(self, node: Node) -> Node:
+        """Also where nothing is said, which is the directory itself."""
         return node.with_value(self.absolute(str(node.value)))
 
     def content(self, node: Node) -> Node:

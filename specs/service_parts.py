@@ -1,6 +1,6 @@
 """The keys of what a service has: its ports, mounts, networks, builds … The source is compose-spec.schema.json of compose-go."""
 
-from specs.key_words import COMMAND, INTEGER_OR_TEXT, ONE_EACH, TEXT_OR_EACH, between, is_text, one_of
+from specs.key_words import COMMAND, COUNT, INTEGER_OR_TEXT, ONE_EACH, TEXT_OR_EACH, TRUTH, is_text, not_blank, one_of
 from specs.shapes import (
     BOOLEAN,
     INTEGER,
@@ -79,7 +79,7 @@ HEALTHCHECK = Keys(
     {
         "disable": BOOLEAN,
         "interval": TEXT,
-        "retries": INTEGER,
+        "retries": COUNT,
         "start_interval": TEXT,
         "start_period": TEXT,
         "test": TEXT_OR_TEXTS,
@@ -92,7 +92,7 @@ GPU = Keys(
 )
 _ROLL = Keys(
     {
-        "parallelism": INTEGER,
+        "parallelism": COUNT,
         "delay": TEXT,
         "failure_action": TEXT,
         "monitor": TEXT,
@@ -109,10 +109,10 @@ DEPLOY = Keys(
             {
                 "constraints": TEXTS,
                 "preferences": Items(Keys({"spread": TEXT})),
-                "max_replicas_per_node": INTEGER,
+                "max_replicas_per_node": COUNT,
             }
         ),
-        "replicas": INTEGER._replace(check=between(0, 2**63)),
+        "replicas": COUNT,
         "resources": Keys(
             {
                 "limits": Keys({"cpus": NUMBER, "memory": TEXT, "pids": INTEGER}),
@@ -128,7 +128,7 @@ DEPLOY = Keys(
                 ),
             }
         ),
-        "restart_policy": Keys({"condition": TEXT, "delay": TEXT, "max_attempts": INTEGER, "window": TEXT}),
+        "restart_policy": Keys({"condition": TEXT, "delay": TEXT, "max_attempts": COUNT, "window": TEXT}),
         "rollback_config": _ROLL,
         "update_config": _ROLL,
     },
@@ -198,8 +198,8 @@ DEVELOP = Keys(
                     "exec": HOOK,
                     "ignore": TEXT_OR_EACH,
                     "include": TEXT_OR_EACH,
-                    "initial_sync": BOOLEAN,
-                    "path": TEXT,
+                    "initial_sync": TRUTH,
+                    "path": TEXT._replace(check=not_blank),
                     "target": TEXT,
                 },
                 needs=("path", "action"),
@@ -212,8 +212,8 @@ DEVELOP = Keys(
 _RATES = Items(Keys({"path": TEXT, "rate": INTEGER_OR_TEXT}, extensions=False))
 BLOCK_IO = Keys(
     {
-        "weight": INTEGER,
-        "weight_device": Items(Keys({"path": TEXT, "weight": INTEGER}, extensions=False)),
+        "weight": COUNT,
+        "weight_device": Items(Keys({"path": TEXT, "weight": COUNT}, extensions=False)),
         "device_read_bps": _RATES,
         "device_read_iops": _RATES,
         "device_write_bps": _RATES,

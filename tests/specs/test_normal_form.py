@@ -78,6 +78,14 @@ def test_what_follows_from_the_rest(folder: Any) -> None:
     assert "depends_on" not in folder.normal(text, left).document["services"]["a"]
 
 
+def test_files_of_services_that_are_not_active_are_not_read(folder: Any) -> None:
+    text = "services: {a: {image: host}, b: {image: host, profiles: [p], env_file: no.env, label_file: no.labels}}"
+    assert folder.normal(text).document["services"].keys() == folder.load(text).canonical["services"].keys() == {"a"}
+    with pytest.raises(errors.SpecErrors, match=r"the env file \S+no.env does not exist"):
+        folder.normal(text, profiles=("p",))
+    assert "no.env does not exist" in folder.complaint(text, services=("b",))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -97,6 +105,10 @@ def test_what_follows_from_the_rest(folder: Any) -> None:
         ("configs: [{source: c, uid: 3}]", 'services.a.configs[0].uid: must be text: write "3"'),
         ("healthcheck: {test: [x]}", 'services.a.healthcheck.test: must begin with "CMD", "CMD-SHELL" or "NONE"'),
         ("enviroment: {}", "unknown key 'enviroment' (did you mean environment?)"),
+        ("healthcheck: {test: x, retries: -1}", "services.a.healthcheck.retries: -1 is not between 0 and"),
+        ("develop: {watch: [{path: '', action: rebuild}]}", "services.a.develop.watch[0].path: is empty: give it a value"),
+        ("use_api_socket: 'true'", "services.a.use_api_socket: must be a boolean, true is text"),
+        ("extra_hosts: {h: }", "services.a.extra_hosts.h: is empty: give it an address"),
         ("stop_grace_period: soon", "services.a.stop_grace_period: 'soon' is not a duration such as 1m30s"),
     ],
 )  # fmt: skip
