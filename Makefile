@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz docs bench bench-labs demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz conformance docs bench bench-labs demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -41,7 +41,11 @@ types: .venv/dev ## mypy, strict
 test: lint types test-pure test-root test-guest e2e ## everything, the fast floors first
 	@echo "all floors passed"
 
-test-pure: .venv/dev ## no root needed, seconds
+ORACLE := .cache/benchmarks/docker-compose
+$(ORACLE): .venv/dev
+	@$(BIN)/python -m tests.conformance.oracle
+
+test-pure: .venv/dev $(ORACLE) ## no root needed, seconds
 	$(BIN)/python -m pytest -q -m "not root" tests
 
 test-root: .venv/dev ## the engine against this machine's kernel, as root
@@ -67,6 +71,9 @@ test-guests: .venv/dev ## a Debian machine with systemd under QEMU: units, reboo
 
 test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
 	CORRAL_LEAK_CYCLES=200 $(BIN)/python -m pytest -q tests/e2e/test_leaks.py
+
+conformance: .venv/dev $(ORACLE) ## files read by corral and by the real docker compose, and what differs: CORPUS=DIR of compose files
+	$(BIN)/python -m tests.conformance $(CORPUS)
 
 docs: .venv/dev ## make the table of keys in docs/specs.md anew
 	$(BIN)/python -m tests.keys.table

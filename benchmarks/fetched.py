@@ -54,16 +54,24 @@ class Places:
 
 def fetch(places: Places) -> None:
     """See that everything is there. What is half there after a kill is fetched again."""
-    places.cache.mkdir(parents=True, exist_ok=True)
+    fetch_compose(places.cache)
     with tempfile.TemporaryDirectory(dir=places.cache) as draft:
-        if not places.compose.exists():
-            _fetch_compose(pathlib.Path(draft), places.compose)
         if not places.engine.exists():
             _fetch_packages(pathlib.Path(draft), DOCKER, places.engine)
         if not places.podman.exists():
             _fetch_packages(pathlib.Path(draft), PODMAN, places.podman)
         if not places.podman_compose.exists():
             _fetch_podman_compose(pathlib.Path(draft), places.podman_compose)
+
+
+def fetch_compose(cache: pathlib.Path) -> pathlib.Path:
+    """The real docker-compose, which needs no engine to say what a file means. The tests compare with it, too."""
+    target = Places(cache, cache).compose
+    cache.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=cache) as draft:
+            _fetch_compose(pathlib.Path(draft), target)
+    return target
 
 
 def _fetch_compose(draft: pathlib.Path, target: pathlib.Path) -> None:

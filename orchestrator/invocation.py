@@ -2,8 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from orchestrator import client, errors, launch, settings, written_name
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from orchestrator import progress, protocol
     from specs import errors as spec_errors
     from specs import loader
+
+_Read = TypeVar("_Read")
 
 
 class Invocation(NamedTuple):
@@ -26,11 +28,37 @@ class Invocation(NamedTuple):
     ) -> "loader.Loaded":
         """The compose files, canonical, for as many replicas as `scale` asks for. Notes go to standard error. Raises
         InvalidFiles."""
+        from specs import loader
+
+        options = self._load_options(services, any_image=any_image, scale=scale)
+        return self.of_files(lambda: loader.load(options))
+
+    def prepare(self, services: tuple[str, ...] = (), *, fill_in: bool = True) -> "loader.Prepared":
+        """The compose files made one, for who wants more than one thing of them. Raises InvalidFiles."""
+        from specs import loader
+
+        return self.of_files(lambda: loader.prepare(self._load_options(services, any_image=True), fill_in=fill_in))
+
+    def of_files(self, read: Callable[[], _Read]) -> _Read:
+        """What is read; what there is to note about it goes to standard error. Raises InvalidFiles."""
         from specs import errors as spec_errors
+
+        try:
+            found = read()
+        except spec_errors.SpecErrors as error:
+            raise invalid_files(error) from error
+        for note in getattr(found, "notes", ()):
+            self.note(note)
+        return found
+
+    def _load_options(
+        self, services: tuple[str, ...] = (), *, any_image: bool = False, scale: Mapping[str, int] | None = None
+    ) -> "loader.LoadOptions":
+        """What the global flags say of the files."""
         from specs import loader
 
         said = self.options
-        options = loader.LoadOptions(
+        return loader.LoadOptions(
             files=tuple(said.file),
             project_name=said.project_name,
             project_directory=said.project_directory,
@@ -41,13 +69,6 @@ class Invocation(NamedTuple):
             environment=self.environ,
             scale=scale or {},
         )
-        try:
-            loaded = loader.load(options)
-        except spec_errors.SpecErrors as error:
-            raise invalid_files(error) from error
-        for note in loaded.notes:
-            self.note(note)
-        return loaded
 
     def project_name(self) -> str:
         """The project's name, without reading more of its files than it takes. Raises InvalidFiles."""

@@ -41,9 +41,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "ps": "--filter --no-trunc --orphans --status",
         "logs": "--index --until",
         "exec": "-d --detach --privileged",
-        "config": "--environment --hash --images --lock-image-digests --models --networks --no-consistency"
-        " --no-env-resolution --no-interpolate --no-normalize --no-path-resolution -o --output --profiles"
-        " --resolve-image-digests --variables --volumes",
+        "config": "--lock-image-digests --resolve-image-digests",
         "attach": "",
         "cp": "",
         "stop": "",

@@ -5,12 +5,12 @@ daemon too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from specs import capabilities, sysctls
 from specs.context import Context
-from specs.errors import Path, SpecError
+from specs.errors import Path, SpecError, did_you_mean
 from specs.node import Node
 
 if TYPE_CHECKING:
@@ -109,10 +109,3 @@ def _ulimit(name: str, limits: tuple[int, int], path: Path) -> Iterator[SpecErro
             yield SpecError(path, f"{limit} is not a limit: 0 or more, or {UNLIMITED} for none")
     if hard != UNLIMITED and (soft == UNLIMITED or soft > hard):
         yield SpecError(path, f"the soft limit {soft} is more than the hard limit {hard}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only where something is wrong: its import costs
-
-    close = get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else ""

@@ -12,7 +12,7 @@ from specs.node import Node
 
 class Context(NamedTuple):
     """`directory` is absolute: relative paths begin there. `variables`: the shell's and those of the env files. `scale`: how many
-    replicas the command line asks for, by service."""
+    replicas the command line asks for, by service. `inactive`: services of inactive profiles, whose files nobody reads."""
 
     project_name: str
     directory: str
@@ -20,6 +20,7 @@ class Context(NamedTuple):
     findings: Findings
     any_image: bool = False
     scale: Mapping[str, int] = MappingProxyType({})
+    inactive: frozenset[str] = frozenset()
 
     def absolute(self, path: str) -> str:
         """The path from the project's directory on, with ~ expanded."""

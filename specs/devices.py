@@ -19,8 +19,6 @@ DEFAULT_ACCESS = "rwm"
 def parse(text: str) -> tuple[str, str, str]:
     """Source, target and access of SOURCE[:TARGET][:ACCESS]. Raises ValueError."""
     source, *more = text.split(":")
-    if "=" in source and not source.startswith("/"):
-        raise ValueError(f"'{text}' is a device of CDI, which is not supported yet")
     access = more.pop() if more and _ACCESS.fullmatch(more[-1]) else DEFAULT_ACCESS
     if not source or len(more) > 1 or "" in more:
         raise ValueError(f"'{text}' is not SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
@@ -30,6 +28,9 @@ def parse(text: str) -> tuple[str, str, str]:
 def problems(service: Service, path: Path) -> Iterator[SpecError]:
     for index, device in enumerate(service.devices):
         where = (*path, "devices", index)
+        if "=" in device.source and not device.source.startswith("/"):
+            yield SpecError(where, f"'{device.source}' is a device of CDI, which is not supported yet")
+            continue
         for key, place in (("source", device.source), ("target", device.target)):
             if not place.startswith("/") or place == "/":
                 yield SpecError((*where, key), f"'{place}' is not the absolute path of a device")

@@ -91,8 +91,6 @@ class _Reader:
         if bad := _NAME_BAD.search(name):
             raise self.error(f"'{bad[0]}' cannot be in a variable's name, in '{name}'")
         name = name.rstrip()
-        if not name:
-            raise self.error("a variable has no name")
         if " " in name:
             raise self.error(f"a variable's name has no spaces, '{name}' has")
         self.position = match.end()

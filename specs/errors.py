@@ -74,5 +74,13 @@ def dotted(path: Path) -> str:
     return text
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Of the known words the one that was meant, as a hint; "" where none is close."""
+    from difflib import get_close_matches  # only where something is wrong: its import costs
+
+    close = get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
 def _order(error: SpecError) -> tuple[str, int, int]:
     return error.file, error.line, error.column

@@ -1,5 +1,7 @@
 """What the steps of the pipeline find on their way: errors, and notes for the user."""
 
+from __future__ import annotations
+
 from specs.errors import Path, SpecError, SpecErrors, dotted
 from specs.node import Node
 
@@ -27,6 +29,14 @@ class Findings:
         text = f"{file}:{line}:{column}: {dotted(path)}: {message}"
         if text not in self.notes:
             self.notes.append(text)
+
+    def add(self, others: Findings) -> None:
+        """What another collection has, as if it had been found now."""
+        self.errors += [error for error in others.errors if not self._follows(error.path)]
+        self.notes += [note for note in others.notes if note not in self.notes]
+
+    def _follows(self, path: Path) -> bool:
+        return any(_is_on_one_branch(path, error.path) for error in self.errors if error.path)
 
     def raise_errors(self) -> None:
         """Raise SpecErrors if there are any, sorted by file and line."""

@@ -50,29 +50,38 @@ def _fold(fields: dict[str, Node], key: str, value: Node | None, path: Path, oth
 
 def environment(fields: dict[str, Node], path: Path, context: Context) -> None:
     """Values for names without one, and below them what the files of `env_file` say. Names without any value go."""
-    own = fields.pop("environment", None)
-    files = fields.pop("env_file", None)
+    found = variables(fields, path, context)
+    own, files = fields.pop("environment", None), fields.pop("env_file", None)
+    place = own or files
+    if (nameless := found.pop("", None)) is not None:
+        context.findings.error(nameless, (*path, "environment"), "a variable has no name")
+    valued = {name: child for name, child in found.items() if child.value is not None}
+    if valued and place is not None:
+        fields["environment"] = place.with_value(valued)
+
+
+def variables(fields: dict[str, Node], path: Path, context: Context) -> dict[str, Node]:
+    """What `environment` and `env_file` say together; null where a name has no value anywhere."""
+    own, files = fields.get("environment"), fields.get("env_file")
+    if path[1] in context.inactive:
+        files = None
     known = dict(own.mapping()) if own is not None else {}
-    for name, child in list(known.items()):
-        if child.value is None:
-            if name in context.variables:
-                known[name] = child.with_value(context.variables[name])
-            else:
-                del known[name]
-    given = {name: str(child.value) for name, child in known.items()}
+    for name, child in known.items():
+        if child.value is None and name in context.variables:
+            known[name] = child.with_value(context.variables[name])
+    given = {name: str(child.value) for name, child in known.items() if child.value is not None}
     found: dict[str, Node] = {}
     for index, item in enumerate(files.sequence() if files is not None else []):
-        variables = _file(item, (*path, "env_file", index), given, context)
-        found |= {name: item.with_value(text) for name, text in variables.items()}
-    found |= known
-    place = own or files
-    if found and place is not None:
-        fields["environment"] = place.with_value(found)
+        read = _file(item, (*path, "env_file", index), given, context)
+        found |= {name: item.with_value(text) for name, text in read.items()}
+    return found | known
 
 
 def labels(fields: dict[str, Node], path: Path, context: Context) -> None:
     """`labels`, and below them what the files of `label_file` say, the later ones above the earlier."""
     files, own = fields.pop("label_file", None), fields.get("labels")
+    if path[1] in context.inactive:
+        files = None
     found: dict[str, Node] = {}
     for index, item in enumerate(files.sequence() if files is not None else []):
         if (text := _text(item, (*path, "label_file", index), context, "label")) is not None:

@@ -47,6 +47,20 @@ def substitute(text: str, variables: Mapping[str, str], unset: Unset) -> str:
     return _VARIABLE.sub(replacement, text)
 
 
+def variables(text: str) -> list[tuple[str, str, str]]:
+    """The variables of the text: name, operator, and what is right of it. What is malformed has none."""
+    found: list[tuple[str, str, str]] = []
+    for match in _VARIABLE.finditer(text):
+        if match["named"]:
+            found.append((match["named"], "", ""))
+        elif match["braced"] is not None:
+            inside, rest = _split(match[0])
+            if braced := _BRACED.fullmatch(inside):
+                found.append((braced[1], braced[2] or "", braced[3]))
+            found += variables(rest)
+    return found
+
+
 def interpolate(root: Node, variables: Mapping[str, str], findings: Findings) -> Node:
     """The document with the variables of all its values filled in (keys are left alone)."""
     return _Walk(variables, findings).node(root, ())

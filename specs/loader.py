@@ -3,13 +3,17 @@ rights, and imports nothing that is slow to import: no pydantic, and named tuple
 alone costs a quarter of the whole.
 
     find the files, read the variables                     surroundings
-    each document:  read with places                       source, scalars
+    each document:  read with places                       reading, source, scalars
                     fill in variables                      interpolation
                     check kinds and keys                   shapes, keys
                     spell out short forms                  short_forms
+                    lay it over what it extends            extension
+                    bring in what it includes              inclusion
                     lay it over those before it            merge
     then:           canonical values                       canonical, values, folds
                     active services only                   selection
+
+What Compose calls canonical, which `config` prints, is made of the same in `normal`.
 
 What is wrong is left out and the rest looked at, so that all errors come together; only what is no YAML ends it before.
 """
@@ -17,25 +21,20 @@ What is wrong is left out and the rest looked at, so that all errors come togeth
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from specs import (
     canonical,
+    composition,
     contents,
-    errors,
     interpolation,
     keys,
-    merge,
     node,
-    replicas,
-    scalars,
+    reading,
     selection,
-    shapes,
-    short_forms,
-    source,
+    settled,
     surroundings,
 )
 from specs.context import Context
@@ -87,6 +86,41 @@ class Loaded(NamedTuple):
 
 def load(options: LoadOptions) -> Loaded:
     """The canonical document of the files. Raises SpecErrors."""
+    return finish(prepare(options))
+
+
+class Prepared(NamedTuple):
+    """All files in one document, spelled out, as far as it is right, and what was found on the way. `variables`: the shell's,
+    the env files', the project's name."""
+
+    options: LoadOptions
+    around: surroundings.Surroundings
+    document: Node
+    project_name: str
+    variables: dict[str, str]
+    findings: Findings
+
+    @property
+    def says_ours(self) -> bool:
+        """Whether it says x-corral anywhere: it is written for corral then."""
+        below = [entry for section in self.document.mapping().values() for entry in section.mapping().values()]
+        return any("x-corral" in each.mapping() for each in (self.document, *below))
+
+    def context(self) -> Context:
+        """With findings of its own, which begin with what was found so far."""
+        findings = Findings()
+        findings.errors += self.findings.errors
+        findings.notes += self.findings.notes
+        findings.next_step()
+        options = self.options
+        profiles = surroundings.profiles(options.profiles, self.variables)
+        inactive = selection.inactive(self.document, profiles, options.services)
+        more = (options.any_image, options.scale, inactive)
+        return Context(self.project_name, self.around.directory, self.variables, findings, *more)
+
+
+def prepare(options: LoadOptions, *, fill_in: bool = True) -> Prepared:
+    """The files made one. `fill_in` False: variables stay as they are written. Raises SpecErrors where one is no YAML."""
     cwd = options.cwd or os.getcwd()
     environment = os.environ if options.environment is None else options.environment
     around = surroundings.look(
@@ -94,54 +128,30 @@ def load(options: LoadOptions) -> Loaded:
     )
     findings = Findings()
     findings.notes += around.notes
-    documents = _read(around.files, cwd, findings)
+    files = [*zip(around.files, reading.documents(around.files, cwd), strict=True)]
+    documents = [document for _, found in files for document in found]
     name = surroundings.project_name(options.project_name, _written_name(documents, around.variables), around)
     variables = {**around.variables, "COMPOSE_PROJECT_NAME": name}
-    merged = _merged(documents, variables, findings)
-    context = Context(name, around.directory, variables, findings, options.any_image, options.scale)
-    full = canonical.canonical(merged, context)
+    one = composition.Project(around.directory, variables, cwd, findings, fill_in)
+    return Prepared(options, around, one.merged(files), name, variables, findings)
+
+
+def finish(prepared: Prepared) -> Loaded:
+    """The canonical document. Raises SpecErrors."""
+    options, around, context = prepared.options, prepared.around, prepared.context()
+    findings = context.findings
+    supported = settled.supported(prepared.document, keys.DOCUMENT, findings)
+    findings.next_step()
+    full = canonical.canonical(supported, context)
     findings.raise_errors()
-    profiles = surroundings.profiles(options.profiles, variables)
+    profiles = surroundings.profiles(options.profiles, prepared.variables)
     root, disabled = selection.select(full, profiles, options.services, findings)
     findings.raise_errors()
     root = contents.read(root, context)
     findings.raise_errors()
     plain: Any = node.plain(root)
+    name = prepared.project_name
     return Loaded(plain, name, around.directory, around.files, profiles, disabled, tuple(findings.notes), root)
-
-
-def _read(files: tuple[str, ...], cwd: str, findings: Findings) -> list[Node]:
-    documents: list[Node] = []
-    for file in files:
-        shown = "stdin" if file == surroundings.STDIN else surroundings.shown(file, cwd)
-        try:
-            found = source.documents(_text(file, shown), shown)
-        except errors.SpecErrors as error:
-            findings.errors += error.errors
-            continue
-        if not found:
-            findings.errors.append(errors.SpecError((), "the file is empty", shown, 1, 1))
-        documents += found
-    for document in documents:
-        if not isinstance(document.value, dict):
-            kind = scalars.kind_of(document.value)
-            findings.error(document, (), f"a compose file is a mapping, this is {kind}")
-    findings.raise_errors()
-    return documents
-
-
-def _text(file: str, shown: str) -> str:
-    if file == surroundings.STDIN:
-        return sys.stdin.read()
-    try:
-        with open(file, "rb") as stream:
-            content = stream.read()
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise errors.SpecErrors([errors.SpecError((), f"cannot be read: {error.strerror}", shown)]) from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise errors.SpecErrors([errors.SpecError((), "this is not UTF-8", shown, line, 1)]) from error
 
 
 def _written_name(documents: list[Node], variables: Mapping[str, str]) -> str:
@@ -153,24 +163,3 @@ def _written_name(documents: list[Node], variables: Mapping[str, str]) -> str:
             found = interpolation.interpolate(written, variables, Findings())
             name = str(found.value) or name
     return name
-
-
-def _merged(documents: list[Node], variables: Mapping[str, str], findings: Findings) -> Node:
-    """All documents in one, without what is wrong in them."""
-    empty: dict[str, Node] = {}
-    base = documents[0].with_value(empty)
-    ready: list[tuple[Node, list[Path]]] = []
-    for document in documents:
-        written, dropped = merge.without_resets(document)
-        replicas.refuse_resets(document, dropped, findings)
-        filled = interpolation.interpolate(written, variables, findings)
-        findings.next_step()
-        fitting = shapes.fit(filled, keys.DOCUMENT, findings)
-        if (version := fitting.get("version")) is not None:
-            findings.note(version, ("version",), "has no meaning any more and can be removed")
-        findings.next_step()
-        ready.append((short_forms.spell_out(fitting, findings), dropped))
-    findings.next_step()
-    for document, dropped in ready:
-        base = merge.merge(base, document, dropped)
-    return base

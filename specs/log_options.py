@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from specs.errors import did_you_mean
+
 DRIVERS = ("json-file", "local", "none", "syslog", "journald")
 LATER = ("awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "splunk")
 _ALWAYS = ("mode", "max-buffer-size")
@@ -71,7 +73,8 @@ def parse(driver: str, options: Mapping[str, str]) -> LogOptions:
         raise ValueError(f"there is no driver '{driver}': {', '.join(DRIVERS)}")
     for key in options:
         if key not in OPTIONS[driver]:
-            raise ValueError(f"{key}: the driver {driver} has no such option")
+            close = did_you_mean(key, OPTIONS[driver])
+            raise ValueError(f"{key}: the driver {driver} has no such option" + (f" ({close})" if close else ""))
     if driver == "none":
         return LogOptions(is_kept=False)
     for key in ("labels-regex", "env-regex"):

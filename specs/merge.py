@@ -32,6 +32,18 @@ def merge(base: Node, other: Node, dropped: list[Path]) -> Node:
     return _unique(_merged(base, other, ()), ())
 
 
+def service(base: Node, other: Node, name: str, dropped: list[Path]) -> Node:
+    """One service laid over another, which it extends."""
+    one, two = ({"services": node.with_value({name: node})} for node in (base, other))
+    merged = merge(base.with_value({**one}), other.with_value({**two}), dropped)
+    return merged.mapping()["services"].mapping()[name]
+
+
+def entry(section: str, name: str, base: Node, other: Node) -> Node:
+    """One entry of a section laid over another."""
+    return _unique(_merged(base, other, (section, name)), (section, name))
+
+
 def _without_resets(node: Node, path: Path, dropped: list[Path]) -> Node:
     if node.tag:
         dropped.append(path)
@@ -132,12 +144,19 @@ def _before_equals(item: Node) -> Hashable:
 
 
 def _port_key(item: Node) -> Hashable:
+    if not isinstance(item.value, dict):  # with a variable in it
+        return _scalar(item)
     texts = {key: nodes.text_of(item, key) for key in ("host_ip", "published", "target", "protocol")}
     return (texts["host_ip"] or "0.0.0.0", texts["published"], texts["target"], texts["protocol"] or "tcp")
 
 
 def _target(item: Node) -> Hashable:
     return nodes.text_of(item, "target")
+
+
+def _content_key(folder: str) -> Key:
+    """Where a config or a secret is in the container."""
+    return lambda item: nodes.text_of(item, "target") or f"{folder}/{nodes.text_of(item, 'source')}"
 
 
 def _path(item: Node) -> Hashable:
@@ -149,6 +168,8 @@ def _scalar(item: Node) -> nodes.Scalar:
 
 
 _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
+    (("services", "*", "annotations"), _united),
+    (("services", "*", "build", "args"), _united),
     (("services", "*", "command"), _replaced),
     (("services", "*", "entrypoint"), _replaced),
     (("services", "*", "environment"), _united),
@@ -156,6 +177,7 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("services", "*", "healthcheck", "test"), _replaced),
     (("services", "*", "labels"), _united),
     (("services", "*", "logging"), _logging),
+    (("services", "*", "sysctls"), _united),
     (("services", "*", "ulimits", "*"), _replaced),
     (("services", "*", "x-corral", "leave", "command"), _replaced),
     (("services", "*", "x-corral", "leave", "environment"), _united),
@@ -166,8 +188,10 @@ _MERGERS: tuple[tuple[Pattern, Merge], ...] = (
     (("secrets", "*", "labels"), _united),
 )
 _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
+    (("services", "*", "build", "tags"), _before_equals),
     (("services", "*", "cap_add"), _before_equals),
     (("services", "*", "cap_drop"), _before_equals),
+    (("services", "*", "configs"), _content_key("")),
     (("services", "*", "devices"), _target),
     (("services", "*", "dns"), _before_equals),
     (("services", "*", "dns_opt"), _before_equals),
@@ -176,8 +200,10 @@ _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "expose"), _before_equals),
     (("services", "*", "links"), _before_equals),
     (("services", "*", "networks", "*", "aliases"), _before_equals),
+    (("services", "*", "networks", "*", "link_local_ips"), _before_equals),
     (("services", "*", "ports"), _port_key),
     (("services", "*", "profiles"), _before_equals),
+    (("services", "*", "secrets"), _content_key("/run/secrets")),
     (("services", "*", "tmpfs"), _before_equals),
     (("services", "*", "volumes"), _target),
 )

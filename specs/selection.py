@@ -44,6 +44,13 @@ def select(
     return document.with_value(selected), tuple(name for name in services if name not in active)
 
 
+def inactive(document: Node, profiles: tuple[str, ...], named: tuple[str, ...]) -> frozenset[str]:
+    """The services that `select` would leave out of a document that is not canonical yet."""
+    services = _entries(document, "services")
+    enabled = {*profiles, *(profile for name in named if name in services for profile in _profiles(services[name]))}
+    return frozenset(name for name, service in services.items() if not _is_active(service, enabled))
+
+
 def _is_active(service: Node, enabled: set[str]) -> bool:
     own = _profiles(service)
     return not own or "*" in enabled or not enabled.isdisjoint(own)

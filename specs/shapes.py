@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from specs import scalars
@@ -19,11 +20,14 @@ from specs.node import Node, Scalar, Value
 
 
 class Single(NamedTuple):
-    """A scalar of one of `kinds`. `cast` turns text into the kind that is wanted; it raises ValueError."""
+    """A scalar of one of `kinds`. `cast` turns text into the kind that is wanted; `check` says no to a
+    value once all is merged; both raise ValueError. `can_be_null`: an empty value is a value."""
 
     words: str
     kinds: tuple[type, ...]
     cast: Callable[[str], Scalar] | None = None
+    check: Callable[[Scalar], None] | None = None
+    can_be_null: bool = False
 
 
 class Items(NamedTuple):
@@ -31,6 +35,7 @@ class Items(NamedTuple):
 
     item: Shape
     unique: bool = False
+    can_be_null: bool = False
 
 
 class Entries(NamedTuple):
@@ -38,23 +43,36 @@ class Entries(NamedTuple):
 
     value: Shape
     names: re.Pattern[str] | None = None
+    can_be_null: bool = False
 
 
 class Keys(NamedTuple):
-    """A mapping with known keys. `later`: keys of the specification that are not supported yet."""
+    """A mapping with known keys, and with those that begin with x-, if it has `extensions`. `later`: keys of the specification
+    that are read and printed, and not supported yet. `needs`: keys that it must have, once all is merged.
+    `others`: what keys have that are none of these, where there may be any."""
 
     known: Mapping[str, Shape]
-    later: frozenset[str] = frozenset()
+    later: Mapping[str, Shape] = MappingProxyType({})
+    needs: tuple[str, ...] = ()
+    others: Shape | None = None
+    extensions: bool = True
+    can_be_null: bool = False
+
+    def shape_of(self, key: str) -> Shape | None:
+        return self.known.get(key) or self.later.get(key) or self.others
 
 
 class Either(NamedTuple):
     """One of several, by the kind of what is written: at most one shape for each kind."""
 
     options: tuple[Shape, ...]
+    can_be_null: bool = False
 
 
 class Unread(NamedTuple):
     """A mapping that is held against a shape of its own later, once its texts are known."""
+
+    can_be_null: bool = False
 
 
 Shape: TypeAlias = "Single | Items | Entries | Keys | Either | Unread"
@@ -91,25 +109,27 @@ QUANTITY = Single("a number or text", (int, float, str))
 ANY_SCALAR = Single("text, a number or a boolean", (int, float, str, bool))
 TEXTS = Items(TEXT)
 TEXT_OR_TEXTS = Either((TEXT, TEXTS))
-PAIRS = Either((Entries(ANY_SCALAR), TEXTS))
+PAIRS = Either((Entries(ANY_SCALAR._replace(can_be_null=True)), TEXTS))
 
 
-def fit(root: Node, shape: Shape, findings: Findings) -> Node:
-    """The document with its text cast; everything in it that deviates from the shape is an error, and left out."""
-    return _Walk(findings).node(root, shape, ()) or root.with_value({})
+def fit(root: Node, shape: Shape, findings: Findings, *, is_filled: bool = True) -> Node:
+    """The document with its text cast; everything in it that deviates from the shape is an error, and left out. `is_filled`
+    False: texts with variables stay, whatever they will be."""
+    return _Walk(findings, is_filled).node(root, shape, ()) or root.with_value({})
 
 
 class _Walk:
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, is_filled: bool) -> None:
         self.findings = findings
+        self.is_filled = is_filled
 
     def node(self, node: Node, shape: Shape, path: Path) -> Node | None:
         """None for what does not fit."""
         value = node.value
-        if value is None:
+        if value is None or (not self.is_filled and isinstance(value, str) and "$" in value):
             return node
         if isinstance(shape, Either):
-            shape = next((option for option in shape.options if _takes(option, value)), shape)
+            shape = fitting(shape, value) or shape
         if not _takes(shape, value):
             self.wrong_kind(node, shape, path)
             return None
@@ -128,10 +148,13 @@ class _Walk:
         return node.value
 
     def scalar(self, node: Node, shape: Single, path: Path) -> Node | None:
-        if shape.cast is None or not isinstance(node.value, str):
+        value = node.value
+        if float not in shape.kinds and isinstance(value, float):
+            return node.with_value(int(value))
+        if shape.cast is None or not isinstance(value, str):
             return node
         try:
-            return node.with_value(shape.cast(node.value))
+            return node.with_value(shape.cast(value))
         except ValueError as error:
             self.findings.error(node, path, str(error))
             return None
@@ -166,14 +189,13 @@ class _Walk:
     def keys(self, node: Node, shape: Keys, path: Path) -> dict[str, Node]:
         found = {}
         for key, child in node.mapping().items():
-            if key.startswith("x-") and key not in shape.known:  # compose-spec 11-extension.md
-                continue
-            if key in shape.known:
-                fitting = self.node(child, shape.known[key], (*path, key))
+            expected = shape.shape_of(key)
+            if expected is not None:
+                fitting = self.node(child, expected, (*path, key))
                 if fitting is not None:
                     found[key] = fitting
-            elif key in shape.later:
-                self.findings.error(child, (*path, key), f"{key} is not supported yet")
+            elif key.startswith("x-") and shape.extensions:  # compose-spec 11-extension.md
+                found[key] = child
             else:
                 self.findings.error(child, (*path, key), f"unknown key '{key}'", _did_you_mean(key, shape))
         return found
@@ -189,12 +211,17 @@ def _takes(shape: Shape, value: Value) -> bool:
         case Single():
             if isinstance(value, str):
                 return str in shape.kinds or shape.cast is not None
-            return type(value) in shape.kinds
+            return type(value) in shape.kinds or (int in shape.kinds and _is_whole(value))
         case Items():
             return isinstance(value, list)
         case Either():
             return any(_takes(option, value) for option in shape.options)
     return isinstance(value, dict)
+
+
+def _is_whole(value: Value) -> bool:
+    """A whole number of JSON, as 2.0 is one."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def _words(shape: Shape) -> str:
@@ -206,6 +233,13 @@ def _words(shape: Shape) -> str:
         case Either():
             return " or ".join(_words(option) for option in shape.options)
     return "a mapping"
+
+
+def fitting(shape: Shape, value: Value) -> Shape | None:
+    """Of several shapes the one for this kind of value."""
+    if isinstance(shape, Either):
+        return next((found for option in shape.options if (found := fitting(option, value)) is not None), None)
+    return shape if _takes(shape, value) else None
 
 
 def _did_you_mean(key: str, shape: Keys) -> str:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from specs import commands, devices, mounts, ports, scalars
+from specs import commands, pairs, scalars, short_lists
 from specs.errors import Path
 from specs.findings import Findings
-from specs.node import Node, text_of
+from specs.node import Node
 
 Spell: TypeAlias = Callable[[Node, Path, Findings], Node]
 
 
-def spell_out(document: Node, findings: Findings) -> Node:
-    """The document with its short forms spelled out. What cannot be read is an error, and left as it is."""
+def spell_out(document: Node, findings: Findings, *, is_filled: bool = True) -> Node:
+    """The document with its short forms spelled out. What cannot be read is an error, and left as it is. `is_filled` False: what
+    is read as a whole stays, as variables may be anywhere in it."""
     sections: Mapping[str, Mapping[str, Spell]] = {
-        "services": _SERVICE,
+        "services": _SERVICE if is_filled else {key: _SERVICE[key] for key in _SERVICE.keys() - _READ_WHOLE},
         **dict.fromkeys(("networks", "volumes", "configs", "secrets"), _RESOURCE),
         "volumes": {**_RESOURCE, "driver_opts": _environment},
     }
@@ -64,7 +65,7 @@ def _networks(node: Node, path: Path, findings: Findings) -> Node:
 
 
 def _env_file(node: Node, path: Path, findings: Findings) -> Node:
-    items = _texts(node, path, findings).sequence()
+    items = node.value if isinstance(node.value, list) else [node]
     return node.with_value([item.with_value({"path": item}) if isinstance(item.value, str) else item for item in items])
 
 
@@ -83,53 +84,32 @@ def _texts(node: Node, path: Path, findings: Findings) -> Node:
 
 
 def _numbers_as_texts(node: Node, path: Path, findings: Findings) -> Node:
-    items = []
     for index, item in enumerate(node.sequence()):
-        text = scalars.as_text(_scalar(item))
-        try:
-            ports.check_expose(text)
-        except ValueError as error:
-            findings.error(item, (*path, index), str(error))
-        items.append(item.with_value(text))
-    return node.with_value([*items])
+        if isinstance(item.value, float):
+            findings.error(item, (*path, index), f"'{item.value}' is not a port")
+    return node.with_value([item.with_value(scalars.as_text(pairs.scalar(item))) for item in node.sequence()])
 
 
 def _environment(node: Node, path: Path, findings: Findings) -> Node:
-    return _pairs(node, path, findings, bare=None)
+    return pairs.spell_out(node, path, findings, bare=None)
 
 
 def _labels(node: Node, path: Path, findings: Findings) -> Node:
-    return _pairs(node, path, findings, bare="")
-
-
-def _pairs(node: Node, path: Path, findings: Findings, *, bare: str | None) -> Node:
-    """A mapping to text. `bare` is the value of a name that has none."""
-    if isinstance(node.value, dict):
-        found = node.value.items()
-        return node.with_value({name: child.with_value(_pair_value(child, bare)) for name, child in found})
-    entries: dict[str, Node] = {}
-    for index, item in enumerate(node.sequence()):
-        name, equals, value = scalars.as_text(_scalar(item)).partition("=")
-        if not name or name != name.rstrip():
-            findings.error(item, (*path, index), f"'{name}' is not a name: it is empty or ends with a space")
-        entries[name] = item.with_value(value if equals else bare)
-    return node.with_value(entries)
-
-
-def _pair_value(node: Node, bare: str | None) -> str | None:
-    return bare if node.value is None else scalars.as_text(_scalar(node))
+    return pairs.spell_out(node, path, findings, bare="")
 
 
 def _extra_hosts(node: Node, path: Path, findings: Findings) -> Node:
     """A list of NAME=ADDRESS."""
     items: list[Node] = []
     for name, child in node.mapping().items():
+        if child.value is None:
+            findings.error(child, (*path, name), "is empty: give it an address")
         for item in child.value if isinstance(child.value, list) else [child]:
-            items.append(item.with_value(f"{name}={_unbracketed(scalars.as_text(_scalar(item)))}"))
+            items.append(item.with_value(f"{name}={_unbracketed(scalars.as_text(pairs.scalar(item)))}"))
     for index, item in enumerate(node.sequence()):
-        text = scalars.as_text(_scalar(item))
+        text = scalars.as_text(pairs.scalar(item))
         name, separator, addresses = text.partition("=" if "=" in text else ":")
-        if not name or not separator or not addresses:
+        if not separator:
             findings.error(item, (*path, index), f"'{text}' is not NAME=ADDRESS")
         for address in addresses.split(","):
             items.append(item.with_value(f"{name}={_unbracketed(address)}"))
@@ -151,6 +131,33 @@ def _command(node: Node, path: Path, findings: Findings) -> Node:
     if left:
         findings.note(node, path, f"'{left}' is cut off, as Compose does: no shell reads this")
     return node.with_value([node.with_value(word) for word in words])
+
+
+def _build(node: Node, path: Path, findings: Findings) -> Node:
+    if isinstance(node.value, str):
+        return node.with_value({"context": node})
+    spelled = _entry(node, path, _BUILD, findings)
+    return spelled.with_value({"context": node.with_value("."), **spelled.mapping()})
+
+
+def _deploy(node: Node, path: Path, findings: Findings) -> Node:
+    return _entry(node, path, {"labels": _labels}, findings)
+
+
+def _develop(node: Node, path: Path, findings: Findings) -> Node:
+    watch = node.get("watch")
+    if watch is None:
+        return node
+    items = [_entry(item, (*path, "watch", index), _RULE, findings) for index, item in enumerate(watch.sequence())]
+    return node.with_value({**node.mapping(), "watch": watch.with_value(items)})
+
+
+def _hook(node: Node, path: Path, findings: Findings) -> Node:
+    return _entry(node, path, _HOOK, findings)
+
+
+def _models(node: Node, path: Path, findings: Findings) -> Node:
+    return _by_name(node, lambda item: item.with_value(None))
 
 
 def _healthcheck(node: Node, path: Path, findings: Findings) -> Node:
@@ -176,111 +183,6 @@ def _only_ours(node: Node, path: Path, findings: Findings) -> Node:
     return node.with_value(fields)
 
 
-def _ports(node: Node, path: Path, findings: Findings) -> Node:
-    items = _spelled(
-        node, path, findings, lambda item: [_long_port(item)] if isinstance(item.value, dict) else _short_port(item)
-    )
-    return node.with_value([*items])
-
-
-def _spelled(node: Node, path: Path, findings: Findings, spell: Callable[[Node], list[Node]]) -> list[Node]:
-    """What the items stand for; nothing at all if one cannot be read, so that no later error names a wrong index."""
-    items: list[Node] = []
-    before = len(findings.errors)
-    for index, item in enumerate(node.sequence()):
-        try:
-            items += spell(item)
-        except ValueError as error:
-            findings.error(item, (*path, index), str(error))
-    return items if len(findings.errors) == before else []
-
-
-def _short_port(item: Node) -> list[Node]:
-    found = []
-    for port in ports.parse(scalars.as_text(_scalar(item))):
-        fields: dict[str, Node] = {"target": item.with_value(port.target), "protocol": item.with_value(port.protocol)}
-        if port.published:
-            fields["published"] = item.with_value(port.published)
-        if port.host_ip:
-            fields["host_ip"] = item.with_value(port.host_ip)
-        found.append(item.with_value(fields))
-    return found
-
-
-def _long_port(item: Node) -> Node:
-    fields = dict(item.mapping())
-    if item.get("target") is None:
-        raise ValueError("target is missing")
-    checks: Mapping[str, Callable[[str], str]] = {
-        "published": ports.check_published,
-        "protocol": ports.check_protocol,
-        "host_ip": ports.check_address,
-    }
-    for key, check in checks.items():
-        if (node := item.get(key)) is not None:
-            fields[key] = node.with_value(check(scalars.as_text(_scalar(node))))
-    return item.with_value(fields)
-
-
-def _volumes(node: Node, path: Path, findings: Findings) -> Node:
-    items = _spelled(
-        node,
-        path,
-        findings,
-        lambda item: [_short_mount(item) if isinstance(item.value, str) else _long_mount(item, findings)],
-    )
-    last = {text_of(item, "target"): item for item in items}
-    for item in items:
-        if last[text_of(item, "target")] is not item:
-            findings.note(item, path, f"a later mount at {text_of(item, 'target')} replaces this one, as for Compose")
-    return node.with_value([*items])
-
-
-def _short_mount(item: Node) -> Node:
-    mount = mounts.parse(str(item.value))
-    fields: dict[str, Node] = {
-        "type": item.with_value(mount.type),
-        **({"source": item.with_value(mount.source)} if mount.source else {}),
-        "target": item.with_value(mount.target),
-        "read_only": item.with_value(mount.read_only),
-    }
-    if mount.nocopy:
-        fields["volume"] = item.with_value({"nocopy": item.with_value(True)})
-    given = {"propagation": mount.propagation, "selinux": mount.selinux}
-    if bind := {key: item.with_value(text) for key, text in given.items() if text}:
-        fields["bind"] = item.with_value(bind)
-    return item.with_value(fields)
-
-
-def _long_mount(item: Node, findings: Findings) -> Node:
-    fields = dict(item.mapping())
-    for key in ("type", "target"):
-        if item.get(key) is None:
-            raise ValueError(f"{key} is missing")
-    fields["target"] = fields["target"].with_value(mounts.clean(str(fields["target"].value)))
-    volume = fields.get("volume")
-    if volume is not None and (labels := volume.get("labels")) is not None:
-        fields["volume"] = volume.with_value({**volume.mapping(), "labels": _pairs(labels, (), findings, bare="")})
-    return item.with_value(fields)
-
-
-def _devices(node: Node, path: Path, findings: Findings) -> Node:
-    items = _spelled(node, path, findings, lambda item: [_device(item)])
-    return node.with_value([*items])
-
-
-def _device(item: Node) -> Node:
-    if isinstance(item.value, str):
-        texts: tuple[str, ...] = devices.parse(item.value)
-    elif item.get("source") is None:
-        raise ValueError("source is missing")
-    else:
-        source = text_of(item, "source")
-        texts = (source, text_of(item, "target") or source, text_of(item, "permissions") or devices.DEFAULT_ACCESS)
-    fields = zip(("source", "target", "permissions"), texts, strict=True)
-    return item.with_value({key: item.with_value(text) for key, text in fields})
-
-
 def _external_name(fields: dict[str, Node], path: Path, findings: Findings) -> dict[str, Node]:
     """`external: {name: …}`, the old form, as `external: true` with a name."""
     external = fields.get("external")
@@ -301,17 +203,26 @@ def _by_name(node: Node, value: Callable[[Node], Node]) -> Node:
     return node.with_value({str(item.value): value(item) for item in node.sequence()})
 
 
-def _scalar(node: Node) -> str | int | float | bool | None:
-    return None if isinstance(node.value, dict | list) else scalars.unwrapped(node.value)
-
-
 _HOOK: Mapping[str, Spell] = {"command": _command, "environment": _environment}
+_BUILD: Mapping[str, Spell] = {
+    "additional_contexts": _labels,
+    "args": _environment,
+    "extra_hosts": _extra_hosts,
+    "labels": _labels,
+    "no_cache_filter": _texts,
+    "secrets": _contents,
+    "ssh": _labels,
+}
+_RULE: Mapping[str, Spell] = {"exec": _hook, "ignore": _texts, "include": _texts}
 _SERVICE: Mapping[str, Spell] = {
     "annotations": _labels,
+    "build": _build,
     "command": _command,
     "configs": _contents,
     "depends_on": _depends_on,
-    "devices": _devices,
+    "deploy": _deploy,
+    "develop": _develop,
+    "devices": short_lists.devices_of,
     "dns": _texts,
     "dns_search": _texts,
     "entrypoint": _command,
@@ -322,15 +233,17 @@ _SERVICE: Mapping[str, Spell] = {
     "healthcheck": _healthcheck,
     "label_file": _texts,
     "labels": _labels,
+    "models": _models,
     "networks": _networks,
-    "ports": _ports,
+    "ports": short_lists.ports_of,
     "post_start": _hooks,
     "pre_start": _hooks,
     "pre_stop": _hooks,
     "secrets": _contents,
     "sysctls": _environment,
     "tmpfs": _texts,
-    "volumes": _volumes,
+    "volumes": short_lists.mounts_of,
     "x-corral": _only_ours,
 }
+_READ_WHOLE = {"command", "devices", "entrypoint", "expose", "extra_hosts", "ports"}
 _RESOURCE: Mapping[str, Spell] = {"labels": _labels}

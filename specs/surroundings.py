@@ -21,6 +21,8 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
+OUR_NAMES = ("compose.corral.yaml", "compose.corral.yml")
+"""Laid over the others: what only corral is to read, so that a file of somebody else's stays as it is."""
 STDIN = "-"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -105,12 +107,13 @@ def _directory(given: Given, files: tuple[str, ...]) -> str:
 
 
 def _default_files(directory: str, notes: list[str]) -> tuple[str, ...]:
-    """The first default file from the directory upwards, with its override file."""
+    """The first default file from the directory upwards, with its override file, and the one that is for corral."""
     folder = directory
     while True:
         found = _existing(folder, FILE_NAMES, notes)
         if found:
-            return (found, *filter(None, [_existing(folder, OVERRIDE_NAMES, notes)]))
+            beside = [_existing(folder, names, notes) for names in (OVERRIDE_NAMES, OUR_NAMES)]
+            return (found, *filter(None, beside))
         parent = os.path.dirname(folder)
         if parent == folder:
             raise _error(f"there is no compose.yaml in {directory} or above", "give one with -f FILE")
@@ -133,7 +136,7 @@ def _read_env_files(given: Given, directory: str, variables: dict[str, str]) -> 
         files = [default] if _has_default(given) and os.path.isfile(default) else []
     found: dict[str, str] = {}
     for file in files:
-        found |= _read_env_file(file, {**found, **variables})
+        found |= read_env_file(file, {**found, **variables})
     for name, value in found.items():
         variables.setdefault(name, value)
 
@@ -150,7 +153,8 @@ def _has_default(given: Given) -> bool:
         return said != "1"
 
 
-def _read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
+def read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a file. Raises SpecErrors."""
     from specs import dotenv  # most projects have no such file, and most commands read nothing else of the files
 
     try:

@@ -18,6 +18,7 @@ from specs import (
     mounts,
     namespaces,
     only_ours,
+    ports,
     scalars,
     security_options,
     units,
@@ -106,7 +107,10 @@ def _unless_minus_one(node: Node, path: Path, context: Context) -> Node | None:
 
 
 def _swappiness(node: Node, path: Path, context: Context) -> Node | None:
-    return node if node.value != -1 else None
+    if not str(node.value).lstrip("-").isdecimal():
+        context.findings.error(node, path, f"'{node.value}' is not a whole number")
+        return None
+    return node.with_value(int(str(node.value))) if str(node.value) != "-1" else None
 
 
 def _positive(node: Node, path: Path, context: Context) -> Node | None:
@@ -139,13 +143,28 @@ def scalar(node: Node) -> Scalar:
 
 
 def _ports(node: Node, path: Path, context: Context) -> Node | None:
-    items: list[Node] = []
-    for item in node.sequence():
-        fields = {key: child for key, child in item.mapping().items() if child.value is not None}
-        fields.setdefault("protocol", item.with_value("tcp"))
-        fields.setdefault("mode", item.with_value("ingress"))
-        items.append(item.with_value(fields))
-    return node.with_value(items)
+    items = [_port(item, (*path, index), context) for index, item in enumerate(node.sequence())]
+    return node.with_value([*items])
+
+
+_PORT_WORDS: Mapping[str, Callable[[str], str]] = {
+    "published": ports.check_published,
+    "protocol": ports.check_protocol,
+    "host_ip": ports.check_address,
+}
+
+
+def _port(item: Node, path: Path, context: Context) -> Node:
+    fields = {key: child for key, child in item.mapping().items() if child.value is not None}
+    for key, check in _PORT_WORDS.items():
+        if (child := fields.get(key)) is not None:
+            try:
+                fields[key] = child.with_value(check(str(child.value)))
+            except ValueError as error:
+                context.findings.error(item, path, str(error))
+    fields.setdefault("protocol", item.with_value("tcp"))
+    fields.setdefault("mode", item.with_value("ingress"))
+    return item.with_value(fields)
 
 
 def _volumes(node: Node, path: Path, context: Context) -> Node | None:
@@ -208,6 +227,8 @@ def _choices(options: Mapping[str, Node], path: Path, context: Context) -> None:
 
 
 def _volume_options(fields: dict[str, Node], source: str, path: Path, context: Context) -> None:
+    if "volume" in fields and not fields["volume"].mapping():
+        del fields["volume"]
     if not source:
         fields.pop("source", None)
     if "bind" in fields:  # the short form's z
@@ -325,6 +346,8 @@ def _extra_hosts(node: Node, path: Path, context: Context) -> Node | None:
     items: list[Node] = []
     for index, item in sorted(enumerate(node.sequence()), key=lambda found: str(found[1].value).partition("=")[0]):
         name, _, address = str(item.value).partition("=")
+        if not name or not address:
+            context.findings.error(item, (*path, index), f"'{item.value}' is not NAME=ADDRESS")
         if address == "host-gateway":
             context.findings.error(item, (*path, index), "host-gateway is not supported yet: give an address")
         items.append(item.with_value([item.with_value(name), item.with_value(address)]))

@@ -58,6 +58,11 @@ SERVICE = (
     Row("services.hostname", "[Names](#names)", {"hostname": "h"}),
     Row("services.domainname", "[Names](#names)", {"domainname": "d.example"}),
     Row("services.labels", "a map or a list", {"labels": {"l": "1"}}),
+    Row(
+        "services.extends",
+        "a service, also of another `file`, that this one is laid over: [Files in files](compose.md#several-files-and-files-in-files)",
+        {},
+    ),
     Row("services.label_file", "files with more of them; `labels` goes before", {"label_file": "./file.labels"}),
     Row("services.annotations", "a map or a list: kept, and shown nowhere", {"annotations": {"l": "1"}}),
     Row("services.attach", "`false`: `up` does not show its output", {"attach": False}),
@@ -637,6 +642,14 @@ CONTENT = (
 TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
     Row("version", "noted, means nothing", {}),
+    Row(
+        "include",
+        "other projects that belong to this one: [Files in files](compose.md#several-files-and-files-in-files)",
+        {},
+    ),
+    Row("include.path", "a file, or several that are laid over each other", {}),
+    Row("include.env_file", "in place of the other project's `.env`", {}),
+    Row("include.project_directory", "the file's folder unless given", {}),
     Row("x-corral", "what only corral knows", {}),
     Row(
         "x-corral.memory",

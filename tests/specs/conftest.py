@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from specs import errors, loader, validate
+from specs import errors, loader, normal, validate
 from specs.project import Project
 
 
@@ -26,6 +26,13 @@ class Folder:
             self.write({"compose.yaml": text})
         given: dict[str, Any] = {"environment": {"HOME": "/home/me"}, "cwd": str(self.path), "project_name": "p"}
         return loader.load(loader.LoadOptions(**{**given, **options}))
+
+    def normal(self, text: str = "", manner: normal.Manner = normal.WHOLE, **options: Any) -> normal.Normal:
+        """What `config` has of the files."""
+        if text:
+            self.write({"compose.yaml": text})
+        given: dict[str, Any] = {"environment": {"HOME": "/home/me"}, "cwd": str(self.path), "project_name": "p"}
+        return normal.load(loader.LoadOptions(**{**given, **options}), manner)
 
     def service(self, fields: str, **options: Any) -> dict[str, Any]:
         """The canonical service that has these fields beside its image."""

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from specs import errors, keys, loader, render, shapes, validate
+from specs import errors, keys, loader, normal, render, shapes, validate
 
 HARD = settings(
     deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -51,6 +51,13 @@ def load(folder: pathlib.Path, *files: str) -> tuple[loader.Loaded | None, tuple
         return None, error.errors
 
 
+def load_normal(folder: pathlib.Path, *files: str) -> tuple[normal.Normal | None, tuple[errors.SpecError, ...]]:
+    try:
+        return normal.load(loader.LoadOptions(files, "p", environment={}, cwd=str(folder))), ()
+    except errors.SpecErrors as error:
+        return None, error.errors
+
+
 def wrong_with(loaded: loader.Loaded) -> tuple[errors.SpecError, ...]:
     try:
         validate.project(loaded.canonical)
@@ -65,10 +72,15 @@ def test_any_two_documents(tmp_path: pathlib.Path, first: Any, second: Any) -> N
     for name, document in (("a.yaml", first), ("b.yaml", second)):
         (tmp_path / name).write_text(json.dumps(document))
     loaded, found = load(tmp_path, "a.yaml", "b.yaml")
+    shown, wrong = load_normal(tmp_path, "a.yaml", "b.yaml")
+    assert (shown is None) == bool(wrong)
+    assert all(each.message and each.line and str(each).startswith(f"{each.file}:") for each in wrong)
+    if shown is not None:
+        json.dumps(shown.document)
+        render.text(shown.document)
     assert (loaded is None) == bool(found)
     if loaded is not None:
         json.dumps(loaded.canonical)
-        render.text(loaded.canonical)
         found = wrong_with(loaded)
     assert all(each.message and each.line and str(each).startswith(f"{each.file}:") for each in found)
 

@@ -11,7 +11,7 @@ PROJECT = """
 services:
   a:
     image: host
-    configs: [plain, {source: motd, target: /etc/motd, mode: 0440, uid: 33, gid: "34"}]
+    configs: [plain, {source: motd, target: /etc/motd, mode: 0440, uid: '33', gid: "34"}]
     secrets: [key, {source: token, target: other}]
 configs:
   plain: {content: "hello $WHO"}
@@ -47,7 +47,7 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
     use = service.configs[1]
     assert (use.mode, use.uid, use.gid) == (0o440, "33", "34")
     assert service.secrets[0].mode == 0o444
-    shown = render.text(found)
+    shown = render.text(folder.normal(environment=environment).document)
     assert "t0ken" not in shown
     assert "data" not in shown
     assert f"file: {folder.path}/key.pem" in shown

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,6 @@ def test_the_grammar(text: str, expected: dict[str, str]) -> None:
     [
         ("A=1\nB C=2\n", 2, "a variable's name has no spaces, 'B C' has"),
         ("\n\nA!=1\n", 3, "'!' cannot be in a variable's name, in 'A!'"),
-        ("=1\n", 1, "a variable has no name"),
         ('A=1\nB="x\n\n', 2, 'the value that begins with " has no end'),
         ("A=${\n", 1, "'${' has a '${' that begins no variable; write $$ for a dollar sign"),
         ("A=1\nB=${X:?why}\n", 2, "required variable X is missing a value: why"),
@@ -64,3 +64,11 @@ def test_what_cannot_be_read_says_its_line(text: str, line: int, message: str) -
 def test_the_raw_format_takes_everything_as_it_is() -> None:
     text = "A='$HOME' # no comment\n# comment\n\nB=\nHOME\nNONE\n"
     assert dotenv.parse_raw(text, OUTER) == {"A": "'$HOME' # no comment", "B": "", "HOME": "/home/me"}
+
+
+def test_a_variable_without_a_name_is_compose_s_and_no_container_s(folder: Any) -> None:
+    assert dotenv.parse("=1\n", {}) == {"": "1"}
+    for fields in ("environment: ['=1']", "env_file: e"):
+        folder.write({"e": "=1\n"})
+        said = folder.complaint(f"services: {{a: {{image: host, {fields}}}}}")
+        assert "services.a.environment: a variable has no name" in said

@@ -60,7 +60,7 @@ def test_what_it_means(driver: str, options: dict[str, str], expected: LogOption
         ("{driver: syslog, options: {syslog-format: x}}", "'x' is not rfc3164, rfc5424, rfc5424micro"),
         ("{driver: journald, options: {tag: '{{.Nope}}'}}", "of '{{.Nope}}' corral fills in {{.ID}}"),
         ("{driver: journald, options: {cache-disabled: 'true'}}", "the log is what is sent from, and stays"),
-        ("{options: {max-sise: 1m}}", "unknown key 'max-sise' (did you mean max-size?)"),
+        ("{options: {max-sise: 1m}}", "max-sise: the driver json-file has no such option (did you mean max-size?)"),
     ],
 )
 def test_what_bad_input_gets(folder: Any, text: str, said: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from specs import loader, node, render, source, validate
+from specs import loader, node, normal, render, source, validate
 
 EXAMPLE = """
     services:
@@ -42,6 +42,7 @@ services:
         source: data
         target: /data
         read_only: true
+        volume: {}
   web:
     command:
       - echo
@@ -61,10 +62,10 @@ services:
     extra_hosts:
       - a=1.2.3.4
     healthcheck:
-      interval: 1m30s
       test:
         - CMD-SHELL
         - "true"
+      interval: 1m30s
     image: host
     links:
       - db
@@ -73,10 +74,10 @@ services:
     networks:
       default: null
     ports:
-      - target: 80
+      - mode: ingress
         protocol: tcp
+        target: 80
         published: "8080"
-        mode: ingress
     scale: 1
     stop_grace_period: 500ms
 networks:
@@ -89,7 +90,7 @@ volumes:
 
 
 def test_a_document_as_text(folder: Any) -> None:
-    assert render.text(folder.load(EXAMPLE).canonical) == RENDERED
+    assert render.text(folder.normal(EXAMPLE).document) == RENDERED
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_a_document_as_text(folder: Any) -> None:
      "2024-01-01", "=", "a:b", "..."],
 )  # fmt: skip
 def test_any_text_survives(text: str) -> None:
-    written = render.text({"name": "p", "services": {"a": {"labels": {text: text}}}}).replace("$$", "$")
+    written = render.text({"name": "p", "services": {"a": {"labels": {text: text}}}})
     read: Any = node.plain(source.documents(written, "f")[0])
     assert read["services"]["a"]["labels"] == {text: text}
 
@@ -152,7 +153,7 @@ optional_fields = {
     "ulimits": some.sampled_from([{"nofile": 5}, {"core": {"soft": 0, "hard": -1}}]),
     "oom_score_adj": some.integers(-1000, 1000),
     "mem_reservation": some.just("2k"),
-    "mem_swappiness": some.integers(0, 100),
+    "mem_swappiness": some.integers(1, 100),
     "oom_kill_disable": some.booleans(),
     "cpu_rt_runtime": some.sampled_from([1000, "1ms"]),
     "blkio_config": some.just({"weight": 10, "device_write_iops": [{"path": "/dev/a", "rate": "1k"}]}),
@@ -210,5 +211,6 @@ def test_any_service_is_valid_and_means_the_same_when_rendered_and_read_again(
     project = validate.project(loaded.canonical)
     assert project.services["a"].image == "host"
     assert len(project.services["a"].volumes) <= len(targets)
-    second.write_text(render.text(loaded.canonical))
-    assert loader.load(options._replace(files=(str(second),))).canonical == loaded.canonical
+    second.write_text(render.text(normal.load(options._replace(files=(str(first),))).document))
+    again = loader.load(options._replace(files=(str(second),)))
+    assert validate.project(again.canonical).model_dump() == project.model_dump()

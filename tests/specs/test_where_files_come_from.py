@@ -39,6 +39,20 @@ def test_no_file_at_all(folder: Any) -> None:
         folder.load()
 
 
+def test_what_only_corral_reads_is_laid_over_all(folder: Any) -> None:
+    folder.write(
+        {
+            "compose.override.yaml": "services: {a: {user: '1', working_dir: /over}}",
+            "compose.corral.yaml": "services: {a: {user: '2', x-corral: {pages: {Home: 80}}}}",
+        }
+    )
+    service = folder.load("services: {a: {image: host}}").canonical["services"]["a"]
+    assert (service["user"], service["working_dir"]) == ("2", "/over")
+    assert service["x-corral"] == {"pages": {"Home": "80"}}
+    alone = folder.load(files=("compose.yaml",)).canonical["services"]["a"]
+    assert "user" not in alone, "as the override, only without -f"
+
+
 @pytest.mark.parametrize("name", ["compose.override.yaml", "docker-compose.override.yml"])
 def test_an_override_file_beside_a_default_file_is_read_too(folder: Any, name: str) -> None:
     folder.write({"compose.yaml": SERVICE, name: "services: {a: {hostname: over}}"})

@@ -1,0 +1,185 @@
+"""A service in Compose's normal form, one function a key: what `docker compose config` prints of it.
+
+A function gives back None, an empty text, list or mapping, False or 0 where nothing is printed; `_KEPT` are printed
+all the same, and `_STRUCTS` where they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from specs import folds, node, normal_build, normal_parts, scalars
+from specs.context import Context
+from specs.errors import Path
+from specs.node import Node
+
+if TYPE_CHECKING:
+    from specs.normal import Manner
+
+Json = dict[str, Any]
+Make = Callable[[Node, Path, Context], Any]
+
+
+def service(given: Node, path: Path, context: Context, manner: Manner) -> Json:
+    """Problems are in the context's findings."""
+    fields = dict(given.mapping())
+    _environment(fields, path, context, manner)
+    found: Json = {"command": None, "entrypoint": None}
+    for key, child in fields.items():
+        make = _MAKE.get(key, normal_parts.as_written)
+        if not manner.interpolate and _has_variable(child):
+            make = normal_parts.as_written
+        value = make(child, (*path, key), context) if child.value is not None else None
+        is_given = key in _STRUCTS and child.value is not None
+        if key in _KEPT or is_given or value not in (None, "", [], {}, False, 0):
+            found[key] = value
+    for key in _NOT_PRINTED & found.keys():
+        del found[key]
+    if manner.normalise:
+        _normalise(found, says_mode="network_mode" in given.mapping())
+    return {key: _sorted(value) if key in _SORTED else value for key, value in found.items()}
+
+
+def _sorted(value: Any) -> Any:
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
+
+
+_SORTED = frozenset({"annotations", "depends_on", "environment", "labels", "storage_opt", "sysctls", "ulimits"})
+
+
+def _has_variable(given: Node) -> bool:
+    if isinstance(given.value, str):
+        return "$" in given.value
+    return any(map(_has_variable, [*given.mapping().values(), *given.sequence()]))
+
+
+def _environment(fields: dict[str, Node], path: Path, context: Context, manner: Manner) -> None:
+    """Values for variables that have none, what the files say, and files of labels."""
+    if not manner.resolve_environment or not manner.interpolate:
+        return
+    place = fields.get("environment") or fields.get("env_file")
+    variables = folds.variables(fields, path, context)
+    for key in ("environment", "env_file"):
+        fields.pop(key, None)
+    if variables and place is not None:
+        fields["environment"] = place.with_value(variables)
+    folds.labels(fields, path, context)
+
+
+def _normalise(found: Json, *, says_mode: bool) -> None:
+    """What one key says of others (compose-go loader/normalize.go)."""
+    if not found.get("networks") and not says_mode and "provider" not in found:
+        found["networks"] = {"default": None}
+    needed: dict[str, Json] = {}
+    for link in found.get("links", ()):
+        needed.setdefault(link.partition(":")[0], _implied(restart=True))
+    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        kind, _, name = str(found.get(key, "")).partition(":")
+        if kind == "service" and name:
+            needed.setdefault(name, _implied(restart=True))
+    for volume in found.get("volumes_from", ()):
+        if not volume.startswith("container:"):
+            needed.setdefault(volume.partition(":")[0], _implied(restart=False))
+    if needed or found.get("depends_on"):
+        found["depends_on"] = {**needed, **found.get("depends_on", {})}
+
+
+def _implied(*, restart: bool) -> Json:
+    return {"condition": "service_started", "required": True, **({"restart": True} if restart else {})}
+
+
+# ------------------------------------------------------------------------------------------------------ one key each
+
+
+def _depends_on(given: Node, path: Path, context: Context) -> Json:
+    found: Json = {}
+    for name, child in given.mapping().items():
+        said = {key: node.plain(each) for key, each in child.mapping().items()}
+        restart = {"restart": True} if said.pop("restart", False) is True else {}
+        found[name] = {"condition": "service_started", "required": True, **said, **restart}
+    return found
+
+
+def _networks(given: Node, path: Path, context: Context) -> Json:
+    found: Json = {}
+    for name, child in given.mapping().items():
+        said = {key: node.plain(each) for key, each in child.mapping().items() if each.value is not None}
+        if "driver_opts" in said:
+            said["driver_opts"] = normal_parts.texts(child.mapping()["driver_opts"], path, context)
+        shown = {key: value for key, value in said.items() if value not in ("", [], {}, 0)}
+        found[name] = None if child.value is None else shown
+    return found
+
+
+def _only_ours(given: Node, path: Path, context: Context) -> Any:
+    fields = node.plain(given)
+    if isinstance(fields, dict) and isinstance(templates := fields.get("replica"), list) and len(templates) == 1:
+        return {**fields, "replica": templates[0]}
+    return fields
+
+
+def _pull_policy(given: Node, path: Path, context: Context) -> Any:
+    return "missing" if given.value == "if_not_present" else given.value
+
+
+def _models(given: Node, path: Path, context: Context) -> Json:
+    return {name: node.plain(child) for name, child in given.mapping().items()}
+
+
+def _provider(given: Node, path: Path, context: Context) -> Any:
+    fields = node.plain(given)
+    if isinstance(fields, dict) and fields.get("type") == "":
+        del fields["type"]
+    if isinstance(fields, dict) and isinstance(options := fields.get("options"), dict):
+        as_lists = {key: value if isinstance(value, list) else [value] for key, value in options.items()}
+        fields["options"] = {
+            key: [value if isinstance(value, str) else scalars.as_text(value) for value in values]  # type: ignore[arg-type]
+            for key, values in as_lists.items()
+        }
+    return fields
+
+
+_STRUCTS = frozenset({"blkio_config", "credential_spec", "deploy", "develop", "healthcheck", "logging", "provider"})
+_NOT_PRINTED = frozenset({"extends", "pull_refresh_after"})  # compose-go has no field for the second
+_KEPT = frozenset({"attach", "command", "entrypoint", "init", "scale", "stop_grace_period"})
+_MAKE: Mapping[str, Make] = {
+    "blkio_config": normal_parts.block_io,
+    "build": normal_build.build,
+    "configs": normal_parts.content_uses,
+    "cpu_period": normal_parts.whole,
+    "cpu_quota": normal_parts.whole,
+    "cpu_shares": normal_parts.whole,
+    "pids_limit": normal_parts.whole,
+    "cpu_rt_period": normal_parts.microseconds,
+    "cpu_rt_runtime": normal_parts.microseconds,
+    "cpus": normal_parts.number,
+    "depends_on": _depends_on,
+    "deploy": normal_parts.deploy,
+    "develop": normal_build.develop,
+    "extra_hosts": normal_parts.extra_hosts,
+    "gpus": normal_parts.gpus,
+    "group_add": normal_parts.each_as_text,
+    "healthcheck": normal_parts.healthcheck,
+    "logging": normal_parts.logging,
+    "mem_limit": normal_parts.size,
+    "mem_reservation": normal_parts.size,
+    "mem_swappiness": normal_parts.size,
+    "memswap_limit": normal_parts.size,
+    "models": _models,
+    "networks": _networks,
+    "ports": normal_parts.ports,
+    "post_start": normal_parts.hooks,
+    "pre_start": normal_parts.hooks,
+    "pre_stop": normal_parts.hooks,
+    "provider": _provider,
+    "pull_policy": _pull_policy,
+    "secrets": normal_parts.secret_uses,
+    "shm_size": normal_parts.size,
+    "stop_grace_period": normal_parts.duration,
+    "storage_opt": normal_parts.texts,
+    "sysctls": normal_parts.texts,
+    "ulimits": normal_parts.ulimits,
+    "volumes": normal_parts.volumes,
+    "x-corral": _only_ours,
+}
