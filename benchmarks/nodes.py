@@ -101,9 +101,8 @@ def _node(model: dict[str, Any], service: str, number: int, names: dict[str, lis
 
 def _refuse(service: str, body: Service) -> None:
     ours = body.get("x-corral", {})
-    unknown = (
-        (body.keys() - KNOWN) | (ours.keys() - KNOWN_OF_OURS) | (ours.get("replica", {}).keys() - KNOWN_OF_REPLICA)
-    )
+    said = {key for key, value in body.items() if value is not None}
+    unknown = (said - KNOWN) | (ours.keys() - KNOWN_OF_OURS) | (ours.get("replica", {}).keys() - KNOWN_OF_REPLICA)
     unknown |= {key for step in body.get("pre_start", []) for key in step.keys() - {"command"}}
     unknown |= {each["condition"] for each in body.get("depends_on", {}).values()} - {"service_healthy"}
     if body.get("image") != "host":
@@ -120,7 +119,7 @@ def _mount(model: dict[str, Any], said: dict[str, Any], number: int) -> Mount:
     source = said["source"]
     if said["type"] == "volume" and model["volumes"][source].get("x-corral", {}).get("each") == "replica":
         source = f"{source}-{number}"
-    return Mount(source, said["target"], said["read_only"], said["type"] == "volume")
+    return Mount(source, said["target"], said.get("read_only", False), said["type"] == "volume")
 
 
 def _probe(check: dict[str, Any] | None) -> list[str]:
