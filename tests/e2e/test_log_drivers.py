@@ -211,7 +211,7 @@ services:
     "services.logging.options.cache-disabled",
 )
 def test_options_that_mean_nothing_here_are_noted_and_the_cache_is_the_log(lab: Lab) -> None:
-    more = ", mode: non-blocking, max-buffer-size: 1m, cache-max-size: 20k, cache-max-file: 3, cache-disabled: false"
+    more = ", mode: non-blocking, max-buffer-size: 1m, cache-max-size: 20k, cache-max-file: 3, cache-disabled: 'false'"
     with listening(f"{lab.folder}/log.sock"):
         said = lab.up(
             f"services: {{a: {{{SAY}, {syslog(lab, more)}}}, "
