@@ -7,24 +7,35 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_sets: list[set[str]] = []
+Print = tuple[int, int, int, int] | None
+"""What tells one state of a file from another: its device, inode, size and time of its last change (ns). None: no file."""
+
+_noted: list[dict[str, Print]] = []
 
 
 @contextmanager
-def noted() -> Iterator[set[str]]:
-    """The paths of all that is read or looked for meanwhile, also of what is not there."""
-    found: set[str] = set()
-    _sets.append(found)
+def noted() -> Iterator[dict[str, Print]]:
+    """The paths of all that is read or looked for meanwhile, also of what is not there, and how it was just before."""
+    found: dict[str, Print] = {}
+    _noted.append(found)
     try:
         yield found
     finally:
-        _sets.remove(found)
+        _noted[:] = [each for each in _noted if each is not found]
+
+
+def print_of(path: str) -> Print:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def note(path: str) -> str:
     """The path itself, which counts as looked for."""
-    for each in _sets:
-        each.add(path)
+    for each in _noted:
+        each.setdefault(path, print_of(path))
     return path
 
 
