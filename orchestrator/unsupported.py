@@ -64,6 +64,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"
         " --topology-preferred --topology-required --type",
         "version": "",
+        "completion": "",
         "daemon": "",
         "doctor": "",
         "init": "",
