@@ -16,11 +16,12 @@ ONE = """
 services:
   one:
     image: IMAGE
+    stop_grace_period: 0s
     command: ["sh", "-c", "echo mode $$MODE; exec sleep 1000"]
     network_mode: none
     environment: {MODE: "MODE_OF_ONE"}
 """
-TWO = "  two: {image: IMAGE, network_mode: none, command: [sleep, '1000']}\n"
+TWO = "  two: {image: IMAGE, stop_grace_period: 0s, network_mode: none, command: [sleep, '1000']}\n"
 
 
 class Watching:
@@ -50,8 +51,8 @@ def watching(lab: Lab, *words: str) -> Iterator[Watching]:
             process.kill()
 
 
-def mode(lab: Lab) -> str:
-    return lab.exec("one", "sh", "-c", "echo $MODE").strip()
+def mode(lab: Lab, code: int | None = 0) -> str:
+    return lab.exec("one", "sh", "-c", "echo $MODE", code=code).strip()
 
 
 def test_a_good_save_is_an_up_and_a_bad_one_changes_nothing(lab: Lab) -> None:
@@ -63,8 +64,8 @@ def test_a_good_save_is_an_up_and_a_bad_one_changes_nothing(lab: Lab) -> None:
         seen.settles(2)
         pids = lab.pids()
         assert lab.states() == {"one-1": "running", "two-1": "running"}
-        lab.write(ONE + "  two: {image: IMAGE, network_mode: none, comand: [sleep, '1']}\n")
-        seen.tells("compose.yaml:8:")
+        lab.write(ONE + "  two: {image: IMAGE, stop_grace_period: 0s, network_mode: none, comand: [sleep, '1']}\n")
+        seen.tells("compose.yaml:9:")
         seen.tells("nothing is changed")
         assert lab.pids() == pids
         lab.write(ONE.replace("MODE_OF_ONE", "other") + TWO)
@@ -162,9 +163,9 @@ def test_a_folder_that_comes_back_and_a_daemon_that_dies(lab: Lab) -> None:
         lab.kill("corral daemon")
         (lab.folder / "conf").mkdir()
         (lab.folder / "conf" / "one").write_text("second")
-        eventually(lambda: lab.exec("one", "cat", "/c") == "second")
+        eventually(lambda: lab.exec("one", "cat", "/c", code=None) == "second")
         lab.write(ONE.replace("MODE_OF_ONE", "after"))
-        eventually(lambda: mode(lab) == "after")
+        eventually(lambda: mode(lab, None) == "after")
 
 
 def test_what_cannot_go_together_is_refused(lab: Lab) -> None:
