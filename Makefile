@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz conformance docs bench bench-labs demo clean
+.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz conformance docs man install-man bench bench-labs demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -77,6 +77,13 @@ conformance: .venv/dev $(ORACLE) ## files read by corral and by the real docker 
 
 docs: .venv/dev ## make the table of keys in docs/specs.md anew
 	$(BIN)/python -m tests.keys.table
+
+man: .venv/dev ## manual pages in build/man: man -l build/man/corral-up.1
+	@PYTHONPATH=. $(BIN)/python tools/man-pages build/man
+
+install-man: man ## and where `man corral` finds them (root)
+	install -d /usr/local/share/man/man1
+	install -m 644 build/man/*.1 /usr/local/share/man/man1
 
 bench: .venv/installed ## figures against docker compose, in one run; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run

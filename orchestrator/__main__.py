@@ -7,6 +7,10 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and end the process, without the interpreter's own clearing up (3 ms of every command)."""
+    if "_ARGCOMPLETE" in os.environ:
+        from orchestrator import completion
+
+        completion.answer()
     from orchestrator import cli
 
     code = cli.run(sys.argv[1:])

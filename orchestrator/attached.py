@@ -26,9 +26,7 @@ def run(
 ) -> int:
     """Show how everything is started, then the output of the services `shown` (none: of all) from `since` on; the exit code: 0
     when all has ended by itself."""
-    options = following.Options(services=shown, since=since, prefix=not arguments.no_log_prefix)
-    project = url.rpartition("/")[2]
-    follower = following.Follower(called.out, options, project, colour=output.may_colour(sys.stdout, called.environ))
+    follower = follower_of(called, url, arguments, shown, since)
     try:
         with terminated_as_interrupted():
             try:
@@ -41,6 +39,15 @@ def run(
             return code
     finally:
         follower.close()
+
+
+def follower_of(
+    called: invocation.Invocation, url: str, arguments: argparse.Namespace, shown: tuple[str, ...], since: float
+) -> following.Follower:
+    """Shows what these services write from then on."""
+    options = following.Options(services=shown, since=since, prefix=not arguments.no_log_prefix)
+    project = url.rpartition("/")[2]
+    return following.Follower(called.out, options, project, colour=output.may_colour(sys.stdout, called.environ))
 
 
 def end(called: invocation.Invocation, url: str, services: tuple[str, ...], timeout_s: float | None) -> int:

@@ -47,6 +47,7 @@ COMMANDS: dict[str, str] = {
     "config": "Check the compose file and print it in full",
     "init": "Make a folder with a lab: a whole cluster of real software; list the labs",
     "doctor": "Say what this machine offers and lacks, and what to do",
+    "completion": "Print what makes a shell complete corral's command lines: bash, zsh, fish",
     "version": "Show the version",
     "daemon": "Look after the background process: run, start, stop, status",
 }
@@ -63,10 +64,10 @@ without a trace. In a folder with a compose.yaml:
 REPEATED_FLAGS = (
     (("-f", "--file"), "FILE", "compose file; again for more, later ones win (default: compose.yaml here or above)"),
     (("--env-file",), "FILE", "variables for ${…} in the file (default: .env)"),
-    (("--profile",), "NAME", "switch on the services of this profile too"),
+    (("--profile",), "PROFILE", "switch on the services of this profile too"),
 )
 SINGLE_FLAGS = (
-    (("-p", "--project-name"), "NAME", "name of the project (default: the file's `name`, or its folder's)"),
+    (("-p", "--project-name"), "PROJECT", "name of the project (default: the file's `name`, or its folder's)"),
     (("--project-directory",), "DIR", "folder that relative paths start from (default: the first file's)"),
     (("--root",), "DIR", "where corral keeps its state (CORRAL_ROOT; default: /var/lib/corral)"),
     (("--run",), "DIR", "where it keeps what lives until a reboot (CORRAL_RUN; default: /run/corral)"),
@@ -151,16 +152,20 @@ def global_parser() -> Parser:
         epilog=f"commands:\n{listed}\n\n`corral COMMAND --help` says more about each.",
         allow_abbrev=False,
     )
+    add_global_flags(parser)
+    parser.add_argument("--version", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def add_global_flags(parser: argparse.ArgumentParser) -> None:
     for flags, metavar, text in REPEATED_FLAGS:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=text)
     for flags, metavar, text in SINGLE_FLAGS:
         parser.add_argument(*flags, default="", metavar=metavar, help=text)
     modes = ("auto", "tty", "plain", "json", "quiet")
     parser.add_argument("--progress", default="auto", choices=modes, help="how to show what happens (default: auto)")
-    parser.add_argument("--version", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return parser
 
 
 def parse_globals(argv: Sequence[str]) -> argparse.Namespace:

@@ -34,7 +34,7 @@ FLAGS: dict[str, frozenset[str]] = {
     command: frozenset(flags.split()) | {"--dry-run"}
     for command, flags in {
         "up": "--build --no-build --no-recreate --always-recreate-deps --no-start --pull --quiet-pull --quiet-build -V"
-        " --renew-anon-volumes --timestamps -w --watch --abort-on-container-exit --abort-on-container-failure"
+        " --renew-anon-volumes --timestamps --abort-on-container-exit --abort-on-container-failure"
         " --exit-code-from --attach --no-attach --attach-dependencies --no-color --menu -y --yes",
         "plan": "",
         "down": "--rmi",
@@ -64,6 +64,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"
         " --topology-preferred --topology-required --type",
         "version": "",
+        "completion": "",
         "daemon": "",
         "doctor": "",
         "init": "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 
+from specs import local_files
 from specs.context import Context
 from specs.errors import Path
 from specs.node import Node, text_of
@@ -71,8 +72,7 @@ def _with_data(node: Node, path: Path, context: Context) -> Node:
 def _data(node: Node, path: Path, context: Context) -> bytes:
     if file := text_of(node, "file"):
         try:
-            with open(file, "rb") as stream:
-                return stream.read(BYTES_MAX + 1)
+            return local_files.content(file, BYTES_MAX + 1)
         except OSError as error:
             context.findings.error(node.mapping()["file"], (*path, "file"), f"cannot read {file}: {error.strerror}")
             return b""

@@ -3,7 +3,7 @@ dependencies that other keys imply."""
 
 from __future__ import annotations
 
-from specs import dotenv, namespaces, values
+from specs import dotenv, local_files, namespaces, values
 from specs.context import Context
 from specs.errors import Path, SpecError
 from specs.node import Node
@@ -103,8 +103,7 @@ def _text(item: Node, path: Path, context: Context, kind: str) -> str | None:
     """What is in a file, read with the rights of whoever runs this."""
     file = context.absolute(str(item.value))
     try:
-        with open(file, encoding="utf-8-sig") as stream:
-            return stream.read()
+        return local_files.text(file)
     except FileNotFoundError:
         context.findings.error(item, path, f"the {kind} file {file} does not exist")
     except (OSError, UnicodeDecodeError) as error:
@@ -124,8 +123,7 @@ def _file(item: Node, path: Path, given: dict[str, str], context: Context) -> di
     required = item.get("required")
     file = context.absolute(str(where.value))
     try:
-        with open(file, encoding="utf-8-sig") as stream:
-            text = stream.read()
+        text = local_files.text(file)
     except FileNotFoundError:
         if required is None or required.value is True:
             context.findings.error(where, path, f"the env file {file} does not exist", "or say required: false")

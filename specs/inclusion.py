@@ -7,7 +7,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from specs import extension, merge, surroundings
+from specs import extension, local_files, merge, surroundings
 from specs.errors import Path, SpecError, SpecErrors
 from specs.node import Node, text_of
 
@@ -71,7 +71,7 @@ def _variables(item: Node, path: Path, directory: str, project: Project) -> dict
     """This project's variables, which win, and those of the other's env files."""
     listed = [project.absolute(file) for file in _texts(item.get("env_file"))]
     default = os.path.join(directory, ".env")
-    files = listed or ([default] if os.path.isfile(default) else [])
+    files = listed or ([default] if local_files.is_file(default) else [])
     found: dict[str, str] = {}
     for file in files:
         try:

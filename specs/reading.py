@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from specs import errors, scalars, source, surroundings
+from specs import errors, local_files, scalars, source, surroundings
 from specs.findings import Findings
 from specs.node import Node
 
@@ -35,8 +35,7 @@ def _text(file: str, shown: str) -> str:
     if file == surroundings.STDIN:
         return sys.stdin.read()
     try:
-        with open(file, "rb") as stream:
-            content = stream.read()
+        content = local_files.content(file)
         return content.decode("utf-8-sig")
     except OSError as error:
         raise errors.SpecErrors([errors.SpecError((), f"cannot be read: {error.strerror}", shown)]) from error

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from specs import local_files
 from specs.context import Context
 from specs.errors import Path, SpecError
 from specs.node import Node
@@ -117,8 +118,7 @@ def _as_it_is(key: str) -> str:
 
 
 def _content(file: str) -> str:
-    with open(file, "rb") as stream:
-        content = stream.read(_PROFILE_BYTES_MAX + 1)
+    content = local_files.content(file, _PROFILE_BYTES_MAX + 1)
     if len(content) > _PROFILE_BYTES_MAX:
         raise ValueError(f"it is larger than {_PROFILE_BYTES_MAX} bytes")
     return content.decode("utf-8-sig")

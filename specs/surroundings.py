@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from specs import errors
+from specs import errors, local_files
 
 # compose-go cli/options.go
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -121,7 +121,7 @@ def _default_files(directory: str, notes: list[str]) -> tuple[str, ...]:
 
 
 def _existing(folder: str, names: tuple[str, ...], notes: list[str]) -> str:
-    found = [path for name in names if os.path.exists(path := os.path.join(folder, name))]
+    found = [path for name in names if local_files.exists(path := os.path.join(folder, name))]
     if len(found) > 1:
         notes.append(f"of {', '.join(found)} only the first is read")
     return found[0] if found else ""
@@ -133,7 +133,7 @@ def _read_env_files(given: Given, directory: str, variables: dict[str, str]) -> 
     files = [_absolute(given, file) for file in listed]
     if not files:
         default = os.path.join(directory, ".env")
-        files = [default] if _has_default(given) and os.path.isfile(default) else []
+        files = [default] if _has_default(given) and local_files.is_file(default) else []
     found: dict[str, str] = {}
     for file in files:
         found |= read_env_file(file, {**found, **variables})
@@ -158,8 +158,7 @@ def read_env_file(file: str, outer: Mapping[str, str]) -> dict[str, str]:
     from specs import dotenv  # most projects have no such file, and most commands read nothing else of the files
 
     try:
-        with open(file, encoding="utf-8-sig") as stream:
-            return dotenv.parse(stream.read(), outer)
+        return dotenv.parse(local_files.text(file), outer)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise _error(f"cannot read the env file {file}: {reason}") from error

@@ -6,6 +6,7 @@ before. Corral then keeps it so: what crashes is started again by its restart po
     corral up             start it, show what it writes; Ctrl-C stops it (a second Ctrl-C kills it)
     corral up -d          start it and return
     corral up -d --wait   return when everything is healthy
+    corral up --watch     and again at every good save of the files (with -d: no output, and Ctrl-C leaves all running)
     corral up web db      only these services and what they need
 """
 
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import errors, invocation
 
 if TYPE_CHECKING:
-    from orchestrator import protocol
+    from orchestrator import client, following, protocol
     from specs import loader
 
 
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a container may take to stop (default: its own grace)",
     )
+    add("-w", "--watch", action="store_true", help="do it again whenever the project's files are saved, until Ctrl-C")
     add("--no-log-prefix", action="store_true", help="do not begin each line with the container's name")
 
 
@@ -62,25 +64,16 @@ def seconds(text: str) -> float:
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     import time
 
+    if arguments.watch:
+        return watch(arguments, called)
     attach = not (arguments.detach or arguments.wait)
-    loaded = called.load(tuple(arguments.services), scale=scale_of(arguments.scale))
-    invocation.look_up_machine(loaded, make=True)
-    request = request_of(arguments, loaded)._replace(
-        wait=arguments.wait,
-        wait_timeout_s=arguments.wait_timeout,
-        timeout_s=arguments.timeout,
-        attach=attach,
-    )
-    url, since = f"/v1/projects/{loaded.project_name}", time.time()
-    try:
-        events = called.follow(f"{url}/up", request)
-    except errors.Refused as error:
-        raise invocation.located(error, loaded) from error
+    loaded, since = load(arguments, called), time.time()
+    events = begin(arguments, called, loaded, attach=attach)
     try:
         if attach:
             from orchestrator import attached
 
-            shown = shown_of(loaded.canonical, tuple(arguments.services))
+            url, shown = url_of(loaded), shown_of(loaded.canonical, tuple(arguments.services))
             return attached.run(called, events, url, arguments=arguments, shown=shown, since=since)
         code = invocation.report(called, invocation.show(events, called.display("up")))
         if code == 0 and arguments.wait and has_pages(loaded.canonical):
@@ -93,6 +86,62 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         raise
     finally:
         events.close()
+
+
+def load(arguments: argparse.Namespace, called: invocation.Invocation) -> "loader.Loaded":
+    """The files as they are, and what is mounted of this machine. Raises InvalidFiles."""
+    loaded = called.load(tuple(arguments.services), scale=scale_of(arguments.scale))
+    invocation.look_up_machine(loaded, make=True)
+    return loaded
+
+
+def begin(
+    arguments: argparse.Namespace, called: invocation.Invocation, loaded: "loader.Loaded", *, attach: bool
+) -> "client.Events":
+    """The `up` of them. Raises InvalidFiles for what the daemon refuses, DaemonError."""
+    request = request_of(arguments, loaded)._replace(
+        wait=arguments.wait,
+        wait_timeout_s=arguments.wait_timeout,
+        timeout_s=arguments.timeout,
+        attach=attach,
+    )
+    try:
+        return called.follow(f"{url_of(loaded)}/up", request)
+    except errors.Refused as error:
+        raise invocation.located(error, loaded) from error
+
+
+def url_of(loaded: "loader.Loaded") -> str:
+    return f"/v1/projects/{loaded.project_name}"
+
+
+def watch(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    """`up` at every save, until Ctrl-C, which stops the project where its output is shown."""
+    import time
+
+    from orchestrator import attached, watched
+
+    if arguments.wait:
+        raise errors.UsageError("corral up: --wait and --watch cannot be combined", hint="--watch goes on until Ctrl-C")
+    since, named = time.time(), tuple(arguments.services)
+
+    def begun(loaded: "loader.Loaded") -> "client.Events":
+        events = begin(arguments, called, loaded, attach=not arguments.detach)
+        arguments.force_recreate = False  # that was for once
+        return events
+
+    def end(loaded: "loader.Loaded") -> int:
+        if arguments.detach:
+            called.note("no longer watching; everything goes on")
+            return attached.INTERRUPTED
+        return attached.end(called, url_of(loaded), named, arguments.timeout)
+
+    def follower(loaded: "loader.Loaded") -> "following.Follower | None":
+        if arguments.detach:
+            return None
+        return attached.follower_of(called, url_of(loaded), arguments, shown_of(loaded.canonical, named), since)
+
+    return watched.run(called, watched.Words(lambda: load(arguments, called), begun, follower, end))
 
 
 def has_pages(canonical: Mapping[str, Any]) -> bool:
