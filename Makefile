@@ -4,7 +4,7 @@ PYTHON := $(shell command -v /usr/bin/python3 python3 | head -n 1)
 BIN := .venv/bin
 ROOMS := orchestrator specs reconciler engine
 
-.PHONY: help install install-unit fmt lint types test test-pure test-root test-guest test-guests test-leaks test-labs e2e fuzz conformance docs man install-man bench bench-labs demo clean
+.PHONY: help install install-unit install-alias fmt lint types test test-pure test-root test-guest test-guests test-leaks test-lab test-labs e2e fuzz conformance docs man install-man bench bench-labs demo clean
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +26,11 @@ install-unit: install ## let systemd start the daemon at boot (root)
 	systemctl daemon-reload
 	systemctl enable --now corral.service
 
+PREFIX := /usr/local
+install-alias: install ## let `docker-compose` mean corral: a link in PREFIX/bin, where nothing is called so yet
+	@test ! -e $(PREFIX)/bin/docker-compose -a ! -L $(PREFIX)/bin/docker-compose || { echo "$(PREFIX)/bin/docker-compose is there already"; exit 1; }
+	ln -s $(CURDIR)/$(BIN)/corral $(PREFIX)/bin/docker-compose
+
 fmt: .venv/dev ## format the code
 	$(BIN)/ruff format $(ROOMS) $(wildcard tests benchmarks examples)
 	$(BIN)/ruff check --fix --quiet $(ROOMS) $(wildcard tests benchmarks examples)
@@ -46,21 +51,26 @@ $(ORACLE): .venv/dev
 	@$(BIN)/python -m tests.conformance.oracle
 
 test-pure: .venv/dev $(ORACLE) ## no root needed, seconds
-	$(BIN)/python -m pytest -q -m "not root" tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not root" tests
 
 test-root: .venv/dev ## the engine against this machine's kernel, as root
 	$(BIN)/python -m pytest -q -m root --ignore tests/e2e tests
 
 e2e: .venv/dev ## the command line as a user types it, as root
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not alone" tests/e2e
+	$(BIN)/python -m pytest -q -m alone tests/e2e
 
 test-guest: .venv/dev ## the cgroup v2 driver in a User-Mode Linux guest (a pure v2 host)
 	$(BIN)/python tests/guests/boot.py
 
-test-labs: .venv/dev ## the labs of docs/labs.md brought up whole, minutes, as root (the first time: fetches 700 MB, and installs Chromium)
-	CORRAL_TEST_LABS=1 $(BIN)/python -m pytest -v tests/e2e/labs
+test-lab: .venv/dev ## the smallest of the labs, a Hadoop, brought up whole, as root (the first time: fetches 600 MB)
+	@./examples/bigdata-cluster/hadoop/prepare
+	$(BIN)/python -m pytest -q tests/e2e/labs/test_jvm.py tests/e2e/labs/test_small_hadoop.py
 
-fuzz: .venv/dev ## files of ours spoilt, requests and texts made up: twenty times as many as in an ordinary run, as root
+test-labs: .venv/dev ## all labs of docs/labs.md brought up whole, an hour, as root (the first time: fetches 700 MB, and installs Chromium)
+	$(BIN)/python -m pytest -v tests/e2e/labs
+
+fuzz: .venv/dev ## files of ours spoilt, requests, texts and projects made up: twenty times as many as in an ordinary run, as root
 	CORRAL_FUZZ=20 $(BIN)/python -m pytest -q --timeout 3600 -m "not root" -k fuzz tests
 	CORRAL_FUZZ=40 $(BIN)/python -m pytest -q --timeout 3600 tests/e2e/test_distrust.py
 
@@ -75,8 +85,9 @@ test-leaks: .venv/dev ## two hundred times up and down, some minutes, as root
 conformance: .venv/dev $(ORACLE) ## files read by corral and by the real docker compose, and what differs: CORPUS=DIR of compose files
 	$(BIN)/python -m tests.conformance $(CORPUS)
 
-docs: .venv/dev ## make the table of keys in docs/specs.md anew
+docs: .venv/dev ## make the tables of keys in docs/specs.md and docs/compose.md, and of flags in docs/commands.md, anew
 	$(BIN)/python -m tests.keys.table
+	$(BIN)/python -m tests.conformance.commands_table
 
 man: .venv/dev ## manual pages in build/man: man -l build/man/corral-up.1
 	@PYTHONPATH=. $(BIN)/python tools/man-pages build/man

@@ -6,9 +6,11 @@ import select
 import signal
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import memory
@@ -20,6 +22,7 @@ from fetched import Places
 
 RIVALS = ("corral", "compose", "podman-compose")
 NOOPS, EXECS, KILLS = 3, 5, 5
+READ_SIZES, READS = (5, 300), 5
 RESTFUL_LIFE_S = 10.0
 """They restart a container at once only if it lived so long before."""
 HEAL_S = 20.0
@@ -54,7 +57,9 @@ def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
         each(places, folder) for each in (rivals.Corral, rivals.Compose, rivals.PodmanCompose) if each.name in plan.who
     ]
     found, began = Found(), time.monotonic()
-    folders = {each.name: rivals.write_projects(each, folder, [1, *plan.sizes]) for each in present}
+    folders = {
+        each.name: rivals.write_projects(each, folder, sorted({1, *READ_SIZES, *plan.sizes})) for each in present
+    }
     traffics = {each.name: traffic.write(each, folder) for each in present}
     try:
         for each in present:
@@ -73,6 +78,7 @@ def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
                 for each in order:
                     _measure_one(found, each, folders[each.name][size], size, heals=size == plan.sizes[0])
             for each in order:
+                _measure_reading(found, each, folders[each.name])
                 for what, value in traffic.measure(each, traffics[each.name]):
                     found.values[what, each.name].append(value)
             print(f"round {number + 1} of {plan.rounds} after {time.monotonic() - began:.0f} s", flush=True)
@@ -114,6 +120,36 @@ def _measure_one(found: Found, rival: rivals.Rival, folder: pathlib.Path, size: 
             note(f"heal {size}", seconds)
     rest.come()
     note(f"down {size}", _down(found, rival, folder))
+
+
+def _measure_reading(found: Found, rival: rivals.Rival, folders: Mapping[int, pathlib.Path]) -> None:
+    """What needs no engine."""
+    rest.come()
+    for _ in range(READS):
+        found.values["help", rival.name].append(_timed(rival, folders[1], "--help"))
+        for size in READ_SIZES:
+            found.values[f"config {size}", rival.name].append(_timed(rival, folders[size], "config"))
+    if rival.name == "corral":
+        for size in READ_SIZES:
+            found.values[f"read {size}", rival.name] += _read(folders[size])
+
+
+READ = """
+import sys, time
+from specs import loader
+for _ in range(int(sys.argv[1])):
+    began = time.perf_counter()
+    loader.load(loader.LoadOptions())
+    print(time.perf_counter() - began)
+"""
+
+
+def _read(folder: pathlib.Path) -> list[float]:
+    """What an `up` does with its files, once Python and its modules are there."""
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).resolve().parent.parent)}
+    command = [sys.executable, "-c", READ, str(READS)]
+    told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return [float(line) for line in told.split()]
 
 
 def _down(found: Found, rival: rivals.Rival, folder: pathlib.Path) -> float:

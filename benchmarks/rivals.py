@@ -69,7 +69,9 @@ class Corral:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"CORRAL_ROOT": str(self._folder / "corral"), "CORRAL_RUN": "/run/corral"}
+        """Without what a developer's shell may say: to compile all modules again with each command."""
+        users = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        return users | {"CORRAL_ROOT": str(self._folder / "corral"), "CORRAL_RUN": "/run/corral"}
 
     def command(self, *words: str) -> list[str]:
         return [str(self._program), *words]

@@ -21,7 +21,7 @@ Updatable = NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig | V
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command to run in a running container. `user`, `working_dir`: None means the container's. `privileged`: with every
-    capability that corral has."""
+    capability that corral has. `detached`: who has started it may leave, and it lives on."""
 
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
@@ -29,6 +29,7 @@ class Command:
     working_dir: str | None = None
     tty: bool = False
     privileged: bool = False
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,10 @@ class Engine(Protocol):
         connected socket (the caller closes it) on which `engine.process.wire` messages bring its streams and its exit code."""
         ...
 
-    async def attach(self, uid: str) -> int:
+    async def attach(self, uid: str, *, to_next: bool = False) -> int:
         """Attach to the first process of a running container. Returns the file descriptor of a connected socket (the caller
-        closes it) on which `engine.process.wire` messages bring what it writes from now on, its input, and its exit."""
+        closes it) on which `engine.process.wire` messages bring what it writes from now on, its input, and its exit.
+        `to_next`: of one that does not run and whose sandbox is there, all that its next run writes, from the first byte on."""
         ...
 
     async def copy(self, uid: str, copying: Copying) -> int:

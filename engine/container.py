@@ -58,13 +58,25 @@ class Container:
                 return True
             case Restart.ON_FAILURE:
                 has_failed = self.exit is None or self.exit.code != 0
-                return has_failed and (policy.max_attempts is None or self.run.restarts < policy.max_attempts)
+                return has_failed and not policy.is_used_up(self.run.attempts, self.lived_s)
             case Restart.NO:
                 return False
 
     @property
     def ended_at(self) -> float:
         return self.exit.ended_at if self.exit else self.lost_at
+
+    @property
+    def lived_s(self) -> float:
+        """How long its last run was, that has ended."""
+        return max(self.ended_at - self.run.started_at, 0.0) if self.run else 0.0
+
+    @property
+    def next_attempt(self) -> int:
+        """What its policy counts if it starts again now."""
+        if self.run is None or self.state is not State.EXITED:
+            return 0
+        return self.config.restart.still_counting(self.run.attempts, self.lived_s) + (not self.is_lost)
 
     @property
     def hasty(self) -> int:

@@ -13,7 +13,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 import anyio
@@ -42,7 +42,7 @@ from engine.process import wire
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, Damage, State
-from engine.types.parts import Limits, PortMap, Scope
+from engine.types.parts import GivenFile, Limits, OnChange, PortMap, Scope
 from engine.volumes import Content
 
 GONE = ".gone"
@@ -108,6 +108,7 @@ class Containers:
             started_at=run.started_at if run else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
+            attempts=run.attempts if run else 0,
             hasty=container.hasty,
             joined=run.joined if run and container.process else (),
             hooked=run.hooked if run else True,
@@ -298,6 +299,16 @@ class Containers:
         container.record = replace(container.record, config=config)
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)
 
+    def rewrite_files(self, container: Container, files: Sequence[GivenFile]) -> tuple[int, ...]:
+        """Change those that may be changed while it runs, and differ; gives the signals that it then has to get."""
+        signals: dict[int, None] = {}
+        for number, (had, file) in enumerate(zip(container.config.files, files, strict=False)):
+            if had.data != file.data and had.target == file.target and file.on_change is OnChange.SIGNAL:
+                path = starting.given_file(self.directory(container.record.uid), number)
+                starting.write_file(path, file, container.config.ids)
+                signals[file.signal] = None
+        return tuple(signals)
+
     async def pause(self, container: Container, *, on: bool) -> None:
         """Let all its processes stand still, or go on; returns when they do."""
         paths = self.cgroup(container)
@@ -345,6 +356,7 @@ class Containers:
             boot_id=self._boot_id,
             started_at=time.time(),
             restarts=before.restarts + (not container.is_lost) if before and exited else 0,
+            attempts=container.next_attempt,
             hasty=container.hasty,
             joined=sharing.joined(record.config, in_slot),
             hooked=not record.config.post_start,

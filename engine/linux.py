@@ -349,6 +349,8 @@ class LinuxEngine:
             if container.process:
                 sandbox = self._sandbox_of(container)
                 await self._wiring.hold(sandbox, uid, config.ports)
+                for signal in self.containers.rewrite_files(container, config.files):
+                    await sandbox.shim.signal(uid, signal)
             self.containers.change(container, config)
             if container.process:
                 await self._wiring.hold_only(sandbox, uid, config.ports)
@@ -466,8 +468,13 @@ class LinuxEngine:
         return connection.detach()
 
     @verb
-    async def attach(self, uid: str) -> int:
-        connection = await self._sandbox_of(self.containers.get(uid)).shim.attach(uid)
+    async def attach(self, uid: str, *, to_next: bool = False) -> int:
+        container = self.containers.get(uid)
+        if to_next and not container.process:
+            sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
+        else:
+            sandbox = self._sandbox_of(container)
+        connection = await sandbox.shim.attach(uid, to_next=to_next)
         connection.setblocking(True)
         return connection.detach()
 

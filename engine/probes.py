@@ -21,7 +21,8 @@ def spec_of(uid: str, command: Command) -> wire.ExecSpec:
         command.user,
         command.working_dir,
         command.tty,
-        privileged=command.privileged,
+        command.detached,
+        command.privileged,
     )
 
 

@@ -163,12 +163,15 @@ class Shim:
             raise
         return connection
 
-    async def attach(self, container: str) -> socket.socket:
+    async def attach(self, container: str, *, to_next: bool = False) -> socket.socket:
         """Attach to a container on a connection of its own, which its holder reads: Attached, or Failed, and the container's
-        exit. Frame number 1."""
+        exit. Frame number 1. `to_next`: see `wire.Attach`."""
         connection = await channel.connect(self.directory)
         try:
-            await channel.send(connection, wire.Frame(1, wire.Attach(container)))
+            await channel.send(connection, wire.Frame(1, wire.Attach(container, to_next)))
+            if to_next:
+                with anyio.fail_after(REQUEST_S):
+                    await channel.answer(connection, "attach to a container")
         except BaseException:
             connection.close()
             raise

@@ -47,11 +47,16 @@ def write_files(directory: str, files: Sequence[GivenFile], ids: IdRange | None)
         return
     os.makedirs(f"{directory}/files", mode=0o700, exist_ok=True)
     for number, file in enumerate(files):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(given_file(directory, number), flags, 0o600), "wb") as stream:
-            stream.write(base64.b64decode(file.data))
-            os.fchown(stream.fileno(), owner_of(file.uid, ids), owner_of(file.gid, ids))
-            os.fchmod(stream.fileno(), file.mode)
+        write_file(given_file(directory, number), file, ids)
+
+
+def write_file(path: str, file: GivenFile, ids: IdRange | None) -> None:
+    """In its place: what is mounted from there shows it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "wb") as stream:
+        stream.write(base64.b64decode(file.data))
+        os.fchown(stream.fileno(), owner_of(file.uid, ids), owner_of(file.gid, ids))
+        os.fchmod(stream.fileno(), file.mode)
 
 
 def hostname_of(config: ContainerConfig, sandbox: Sandbox) -> str:

@@ -84,6 +84,7 @@ class RunRecord:
     boot_id: str
     started_at: float
     restarts: int = 0
+    attempts: int = 0
     hasty: int = 0
     joined: tuple[Joined, ...] = ()
     taken_along: bool = False

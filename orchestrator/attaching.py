@@ -63,21 +63,27 @@ class Typed:
         return data[: len(data) - held], False
 
 
-def pump(descriptor: int, *, keys: bytes, stdin: int, proxy: bool, stdout: int = 1, stderr: int = 2) -> int | None:
+def pump(
+    descriptor: int, *, keys: bytes, stdin: int, proxy: bool, stdout: int = 1, stderr: int = 2, alone: bool = False
+) -> int | None:
     """Join our streams to the container's until it ends; its exit code, None where the user has detached. `stdin` -1: nothing is
-    passed in. Closes `descriptor`. Raises Refused, DaemonError."""
+    passed in. `alone`: its input ends with ours. Closes `descriptor`. Raises Refused, DaemonError."""
     with socket.socket(fileno=descriptor) as connection:
         streams, descriptors = _attached(connection, stdout, stderr)
+        sinks = [streams.sink] if alone and streams.sink >= 0 and streams.terminal < 0 else []
+        descriptors = [each for each in descriptors if each not in sinks]
+        if sinks and stdin < 0:
+            os.close(sinks.pop())
         try:
             if streams.terminal < 0:
                 with _proxied(connection, streams.container, proxy):
-                    return _Pump(connection, streams, stdin, Typed(b"")).run()
+                    return _Pump(connection, streams, stdin, Typed(b""), sinks).run()
             typing = session.raw(stdin) if stdin >= 0 and streams.sink >= 0 else contextlib.nullcontext()
             _have_it_drawn(streams.terminal)
             with typing, session.resizing(streams.terminal, max(stdin, 0)):
                 return _Pump(connection, streams, stdin, Typed(keys)).run()
         finally:
-            for each in descriptors:
+            for each in (*descriptors, *sinks):
                 os.close(each)
 
 
@@ -104,9 +110,13 @@ def _have_it_drawn(terminal: int) -> None:
 
 
 class _Pump:
-    """`_code`: once the container has ended; None after that: nobody knows it."""
+    """`_code`: once the container has ended; None after that: nobody knows it. `ending`: what is closed, and taken out, when
+    there is no more to pass in."""
 
-    def __init__(self, connection: socket.socket, streams: Streams, stdin: int, typed: Typed) -> None:
+    def __init__(
+        self, connection: socket.socket, streams: Streams, stdin: int, typed: Typed, ending: list[int] | None = None
+    ) -> None:
+        self._ending = [] if ending is None else ending
         self._connection, self._streams, self._typed = connection, streams, typed
         self._sinks = dict(streams.outputs)
         self._stdin = stdin if streams.sink >= 0 else -1
@@ -159,7 +169,9 @@ class _Pump:
         except OSError:
             data = b""
         if not data:
-            self._stdin = -1  # its input stays open: others may come
+            self._stdin = -1  # its input stays open, where it is not ours alone: others may come
+            while self._ending:
+                os.close(self._ending.pop())
             return
         self._pending, self._left = self._typed.take(data)
         self._flush()

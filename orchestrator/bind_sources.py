@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specs import bodies, errors
+from specs import errors
+from specs.model import bodies
 
 Path = tuple[str | int, ...]
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from engine import store, trusted
 from engine.errors import RecordError
 from engine.types.infos import Look
-from orchestrator import errors, feeds, happenings, protocol
+from orchestrator import encoding, errors, feeds, happenings
 from orchestrator.protocol import Happened
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Chronicle:
             for feed in tuple(self._feeds):
                 feed.put(event)
         try:
-            self._append(b"".join(map(protocol.line_of, told)))
+            self._append(b"".join(map(encoding.line_of, told)))
         except OSError as error:
             log.warning("cannot keep %s: %s", self._path, error)
 
@@ -106,7 +106,7 @@ class Chronicle:
                 data = json.loads(line)
                 is_summary = bool(data.pop("summary", False))
                 del data["event"]
-                yield protocol.parse(Happened, data), is_summary
+                yield encoding.parse(Happened, data), is_summary
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, errors.Invalid):
                 continue
 
@@ -127,13 +127,13 @@ class Chronicle:
         """The younger half, after a summary of the rest. The old file or the new one, never half."""
         events = list(self._read())
         size, kept = 0, len(events)
-        while kept and (size := size + len(protocol.line_of(events[kept - 1][0]))) <= self._bytes_max // 2:
+        while kept and (size := size + len(encoding.line_of(events[kept - 1][0]))) <= self._bytes_max // 2:
             kept -= 1
         before = happenings.Known()
         for event, _ in events[:kept]:
             before.note(event)
         summary = (_summary_line(event) for event in before.summary())
-        young = (protocol.line_of(event) for event, is_summary in events[kept:] if not is_summary)
+        young = (encoding.line_of(event) for event, is_summary in events[kept:] if not is_summary)
         temporary = f"{self._path}.new"
         descriptor = os.open(temporary, store.DRAFT, 0o600)
         with open(descriptor, "wb") as file:
@@ -142,7 +142,7 @@ class Chronicle:
 
 
 def _summary_line(event: Happened) -> bytes:
-    data = json.loads(protocol.line_of(event)) | {"summary": True}
+    data = json.loads(encoding.line_of(event)) | {"summary": True}
     return json.dumps(data, separators=(",", ":")).encode() + b"\n"
 
 

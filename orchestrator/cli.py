@@ -20,6 +20,7 @@ from orchestrator import errors, invocation, unsupported
 
 COMMANDS: dict[str, str] = {
     "up": "Make what runs equal to the compose file: create, change, start",
+    "create": "Make containers without starting them",
     "plan": "Show what `up` would do and why; change nothing",
     "ps": "List the project's containers",
     "urls": "List the pages that a browser can open",
@@ -30,10 +31,15 @@ COMMANDS: dict[str, str] = {
     "events": "Show what happens to containers, as it happens",
     "logs": "Show what the containers wrote",
     "exec": "Run a command in a running container",
+    "run": "Run a command in a new container of a service",
     "attach": "Join this terminal to what a container's first process reads and writes",
+    "images": "List the images that containers are made of",
+    "volumes": "List the project's volumes",
     "cp": "Copy files and folders to or from containers",
     "stop": "Stop containers, keep them",
     "start": "Start stopped containers",
+    "scale": "Say how many containers a service has",
+    "rm": "Remove stopped containers",
     "restart": "Stop and start containers",
     "pause": "Let containers stand still",
     "unpause": "Let paused containers go on",
@@ -61,6 +67,7 @@ without a trace. In a folder with a compose.yaml:
 """
 
 
+TRUE = ("1", "t", "true", "y", "yes")
 REPEATED_FLAGS = (
     (("-f", "--file"), "FILE", "compose file; again for more, later ones win (default: compose.yaml here or above)"),
     (("--env-file",), "FILE", "variables for ${…} in the file (default: .env)"),
@@ -72,6 +79,23 @@ SINGLE_FLAGS = (
     (("--root",), "DIR", "where corral keeps its state (CORRAL_ROOT; default: /var/lib/corral)"),
     (("--run",), "DIR", "where it keeps what lives until a reboot (CORRAL_RUN; default: /run/corral)"),
 )
+WORD_FLAGS = (
+    (
+        "--progress",
+        ("auto", "tty", "plain", "json", "quiet"),
+        "how to show what happens (COMPOSE_PROGRESS; default: auto)",
+    ),
+    ("--ansi", ("auto", "always", "never"), "whether to colour and draw (COMPOSE_ANSI; default: auto)"),
+)
+ALIAS = "docker-compose"
+"""Whoever calls us so is told of the version of docker compose that we are like; all else is the same."""
+OTHER_NAMES = {"convert": "config"}
+UNFORESEEN = (
+    *("attach", "cp", "daemon", "exec", "hosts", "init", "kill", "network", "restart", "update", "volume", "wait"),
+)
+"""What they do is no change of what is wanted, or more than one; what would come of it cannot be shown."""
+ORDERED = ("exec", "run", "network", "volume")
+"""What follows the first word belongs to what was named."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,11 +120,12 @@ def terminal_width() -> int:
         return 78
 
 
-def run(argv: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
-    """Run one command line to its end; the exit code. Errors are printed, not raised."""
+def run(argv: Sequence[str], out: TextIO | None = None, err: TextIO | None = None, *, called_as: str = "corral") -> int:
+    """Run one command line to its end; the exit code. Errors are printed, not raised. `called_as`: by which name the user
+    knows us; see `ALIAS`."""
     out, err = out or sys.stdout, err or sys.stderr
     try:
-        return _run(argv, os.environ, out, err)
+        return _run(argv, os.environ, out, err, called_as)
     except errors.OrchestratorError as error:
         return _complain(err, error)
     except KeyboardInterrupt:
@@ -112,17 +137,38 @@ def run(argv: Sequence[str], out: TextIO | None = None, err: TextIO | None = Non
         return int(leaving.code or 0)
 
 
-def _run(argv: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+def _run(argv: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO, called_as: str) -> int:
     options = parse_globals(argv)
+    options.as_compose = called_as == ALIAS
+    options.command = OTHER_NAMES.get(options.command, options.command)
     if options.version:
         options.command, options.rest = "version", []
     if options.command in (None, "help"):
         return _help([each for each in options.rest if each in COMMANDS][:1], out)
+    settle_words(options, environ)
     module = module_of(options.command)
     arguments = parse_command(options.command, module, options.rest)
-    called = invocation.Invocation(options=options, environ=environ, out=out, err=err)
+    options.dry_run = vars(arguments).pop("dry_run") or options.dry_run
+    if options.dry_run and options.command in UNFORESEEN:
+        hint = "it is for up, create, scale, run, rm, down, stop, start, pause and unpause"
+        raise errors.UsageError(f"corral {options.command}: --dry-run cannot say what would come of it", hint=hint)
+    says = out if environ.get("COMPOSE_STATUS_STDOUT", "").lower() in TRUE else err
+    called = invocation.Invocation(options=options, environ=environ, out=out, err=says)
+    if options.compatibility or environ.get("COMPOSE_COMPATIBILITY", "").lower() in TRUE:
+        called.note("--compatibility: containers are called PROJECT-SERVICE-N all the same")
     code: int = module.run(arguments, called)
     return code
+
+
+def settle_words(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """What the flags leave open the variables say. Raises UsageError."""
+    for flag, choices, _ in WORD_FLAGS:
+        name = flag.removeprefix("--")
+        variable = f"COMPOSE_{name.upper()}"
+        word = getattr(options, name) or environ.get(variable, "") or choices[0]
+        if word not in choices:
+            raise errors.UsageError(f"corral: {variable}={word} is none of {', '.join(choices)}")
+        setattr(options, name, word)
 
 
 def _help(about: Sequence[str], out: TextIO) -> int:
@@ -153,7 +199,10 @@ def global_parser() -> Parser:
         allow_abbrev=False,
     )
     add_global_flags(parser)
-    parser.add_argument("--version", action="store_true", help=argparse.SUPPRESS)
+    for flags in (("-v", "--version"), ("--verbose",)):
+        parser.add_argument(*flags, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--no-ansi", dest="ansi", action="store_const", const="never", help=argparse.SUPPRESS)
+    parser.add_argument("--workdir", dest="project_directory", help=argparse.SUPPRESS)
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
@@ -164,22 +213,27 @@ def add_global_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=text)
     for flags, metavar, text in SINGLE_FLAGS:
         parser.add_argument(*flags, default="", metavar=metavar, help=text)
-    modes = ("auto", "tty", "plain", "json", "quiet")
-    parser.add_argument("--progress", default="auto", choices=modes, help="how to show what happens (default: auto)")
+    for flag, choices, text in WORD_FLAGS:
+        parser.add_argument(flag, default="", choices=choices, help=text)
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, as `plan` does; do nothing")
+    parser.add_argument("--all-resources", action="store_true", help="with the networks and volumes that nothing uses")
+    parser.add_argument("--parallel", type=int, metavar="N", help="accepted: the engine paces itself")
+    parser.add_argument("--compatibility", action="store_true", help="accepted, with a note: names keep their hyphens")
 
 
 def parse_globals(argv: Sequence[str]) -> argparse.Namespace:
     """The global flags, `command` and its `rest`. Raises UsageError."""
     options, extra = global_parser().parse_known_args(argv)
     if extra:
-        raise _refusal("corral", extra[0], unsupported.GLOBAL_FLAGS, known=_flags_of(global_parser()))
+        raise _refusal("corral", extra[0], frozenset(), known=_flags_of(global_parser()))
     return options
 
 
 def module_of(command: str) -> ModuleType:
     """The module of a command. Raises UsageError for one that does not exist, or not yet."""
     if command in unsupported.COMMANDS:
-        raise errors.UsageError(f"corral {command}: not supported yet")
+        hint = unsupported.IMAGES_HINT if command in unsupported.WITH_IMAGES else ""
+        raise errors.UsageError(f"corral {command}: not supported yet", hint=hint)
     if command not in COMMANDS:
         raise errors.UsageError(f"corral has no command {command!r}", hint=_meant(command, COMMANDS) or "corral --help")
     return importlib.import_module(f"orchestrator.commands.{command}")
@@ -193,14 +247,16 @@ def command_parser(command: str, module: ModuleType) -> Parser:
         allow_abbrev=False,
     )
     module.configure(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, as `plan` does; do nothing")
     return parser
 
 
 def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argparse.Namespace:
     """The command's own flags. Raises UsageError that tells "not supported yet" from unknown."""
     parser = command_parser(command, module)
+    has_order = command in ORDERED
+    rest = switches(parser, rest, until_word=has_order)
     try:
-        has_order = command in ("exec", "network", "volume")  # what follows belongs to what was named
         parse = parser.parse_known_args if has_order else parser.parse_known_intermixed_args
         arguments, extra = parse(list(rest))
     except errors.UsageError:
@@ -212,6 +268,24 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
         flag = next((each for each in extra if each.startswith("-")), extra[0])
         raise _refusal(parser.prog, flag, unsupported.FLAGS[command], known=_flags_of(parser))
     return arguments
+
+
+def switches(parser: argparse.ArgumentParser, words: Sequence[str], *, until_word: bool) -> list[str]:
+    """As Go's flags have it, `--detach=true` is `--detach`, and `--detach=false` is nothing. `until_word`: what follows the first
+    word that is no flag is somebody else's."""
+    on_off = {flag for action in parser._actions if action.nargs == 0 for flag in action.option_strings}
+    found: list[str] = []
+    for at, word in enumerate(words):
+        if word == "--" or (until_word and not word.startswith("-")):
+            return [*found, *words[at:]]
+        flag, equals, value = word.partition("=")
+        if not (equals and flag in on_off and value.lower() in ("true", "false", "1", "0")):
+            found.append(word)
+        elif value.lower() in TRUE:
+            found.append(flag)
+        elif (opposite := f"--no-{flag.removeprefix('--')}") in on_off:
+            found.append(opposite)
+    return found
 
 
 def _refusal(prog: str, word: str, not_yet: frozenset[str], known: Sequence[str]) -> errors.UsageError:

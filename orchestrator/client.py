@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator import errors, protocol, version
+from orchestrator import encoding, errors, protocol, version
 
 ANSWER_S = 120.0
 """Longer than any answer takes that is not a stream."""
@@ -149,7 +149,7 @@ class Events:
             self._hung_up = not chunk
             self._data += chunk
         line, _, self._data = self._data.partition(b"\n")
-        return protocol.event_of(line)
+        return encoding.event_of(line)
 
     def __iter__(self) -> Iterator[protocol.Event]:
         while (event := self.next()) is not None:
@@ -161,7 +161,7 @@ def open_answer(path: str, verb: str, url: str, request: Any = None, *, timeout_
     connection = connect(path)
     try:
         connection.settimeout(timeout_s)
-        body = b"" if request is None else json.dumps(protocol.to_json(request), separators=(",", ":")).encode()
+        body = b"" if request is None else json.dumps(encoding.to_json(request), separators=(",", ":")).encode()
         head = (
             f"{verb} {url} HTTP/1.1\r\nHost: corral\r\nContent-Length: {len(body)}\r\n"
             f"{protocol.VERSION_HEADER}: {version.VERSION}\r\n\r\n"

@@ -8,11 +8,11 @@ import heapq
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TextIO
 
-from engine.log_reading import Reader, Record
-from orchestrator import client, errors, invocation, output, protocol
+from engine.log_reading import Reader, Record, time_text
+from orchestrator import client, encoding, errors, invocation, output, protocol
 
 POLL_S = 0.1
 LINE_BYTES_MAX = 1 << 20
@@ -20,11 +20,14 @@ UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Options(NamedTuple):
-    """`services`: () for all. `tail`: lines of each container, None for all. `since`: seconds since the epoch."""
+    """`services`: () for all. `tail`: lines of each container, None for all. `since`, `until`: seconds since the epoch. `number`:
+    only of the replica with this number."""
 
     services: tuple[str, ...] = ()
     tail: int | None = None
     since: float | None = None
+    until: float | None = None
+    number: int | None = None
     timestamps: bool = False
     prefix: bool = True
     colour: bool = True
@@ -91,6 +94,7 @@ class Follower:
     def __init__(self, out: TextIO, options: Options, project: str, *, colour: bool) -> None:
         self._out, self._options, self._project = out, options, project
         self._colour = colour and options.colour
+        self._until = "" if options.until is None else time_text(options.until)
         self._sources: dict[str, _Source] = {}
         self._colours: dict[str, str] = {}
         self._width = 0
@@ -99,7 +103,9 @@ class Follower:
         """These are there now. The first time a container is seen, it begins at the options' tail. Raises DaemonError."""
         first = not self._sources
         for each in containers:
-            unwanted = self._options.services and each.service not in self._options.services
+            wanted = self._options.services
+            unwanted = each.service not in wanted if wanted else each.run_of
+            unwanted = unwanted or self._options.number not in (None, each.number)
             if unwanted or not each.log or each.uid in self._sources:
                 continue
             name = each.name.removeprefix(f"{self._project}-")
@@ -126,6 +132,8 @@ class Follower:
 
     def _write(self, moment: str, source: _Source, text: bytes) -> None:
         head = ""
+        if self._until and moment >= self._until:
+            return
         if self._options.prefix:
             head = output.painted(
                 f"{output.clean(source.name):{self._width}}  | ", self._colours[source.name], self._colour
@@ -147,7 +155,7 @@ def _time_of(line: tuple[str, _Source, bytes]) -> str:
 
 def refuse_unknown(answer: dict[str, Any], services: Iterable[str]) -> None:
     """Raises UsageError for a service that has no container."""
-    known = {each.service for each in protocol.parse(protocol.Containers, answer).containers}
+    known = {each.service for each in encoding.parse(protocol.Containers, answer).containers}
     for name in services:
         if name not in known:
             raise errors.UsageError(f"no such service: {name}", hint="corral ps -a")
@@ -157,7 +165,7 @@ def show(called: invocation.Invocation, answer: dict[str, Any], options: Options
     """All that is there."""
     follower = _follower(called, options)
     try:
-        follower.know(protocol.parse(protocol.Containers, answer).containers)
+        follower.know(encoding.parse(protocol.Containers, answer).containers)
         follower.show(last=True)
     finally:
         follower.close()
@@ -168,7 +176,7 @@ def follow(called: invocation.Invocation, events: client.Events, options: Option
     """All that is there and all that comes, until nothing runs any more."""
     follower = _follower(called, options)
     try:
-        until_over(events, follower)
+        until_over(events, follower, until=options.until)
         follower.show(last=True)
     finally:
         follower.close()
@@ -176,13 +184,20 @@ def follow(called: invocation.Invocation, events: client.Events, options: Option
     return 0
 
 
-def until_over(events: client.Events, follower: Follower) -> None:
-    """Show what comes until the events say that all is over. Raises DaemonError where the daemon ends."""
-    while True:
+def until_over(
+    events: client.Events,
+    follower: Follower,
+    is_enough: Callable[[protocol.Containers], object] = lambda event: False,
+    *,
+    until: float | None = None,
+) -> None:
+    """Show what comes until the events say that all is over, or it `is_enough`, or it is `until`. Raises DaemonError where the
+    daemon ends."""
+    while until is None or time.time() < until:
         event = events.next(POLL_S)
         if isinstance(event, protocol.Containers):
             follower.know(event.containers)
-            if event.over:
+            if event.over or is_enough(event):
                 return
         follower.show()
         if events.over:
@@ -190,4 +205,4 @@ def until_over(events: client.Events, follower: Follower) -> None:
 
 
 def _follower(called: invocation.Invocation, options: Options) -> Follower:
-    return Follower(called.out, options, called.project_name(), colour=output.may_colour(sys.stdout, called.environ))
+    return Follower(called.out, options, called.project_name(), colour=called.may_colour(sys.stdout))

@@ -70,6 +70,10 @@ class Known:
         yield from self.cables.values()
 
 
+def service_of(config: ContainerConfig) -> str:
+    return config.run_of or config.service
+
+
 def after(thing: Thing, event: Happened) -> Thing:
     """What it is after one event of its own."""
     match event.action:
@@ -100,7 +104,7 @@ def between(known: Known, look: Look, health: Mapping[str, str], now: float) -> 
 
 def of(info: ContainerInfo, action: str, at: float, **more: str) -> Happened:
     """An event of a container."""
-    return Happened(at, "container", action, info.config.service, info.uid, attributes_of(info.config) | more)
+    return Happened(at, "container", action, service_of(info.config), info.uid, attributes_of(info.config) | more)
 
 
 def killed(info: ContainerInfo, signal: int, at: float) -> Happened:
@@ -116,7 +120,7 @@ def attributes_of(config: ContainerConfig) -> dict[str, str]:
 def _of_container(info: ContainerInfo, thing: Thing | None, health: str, now: float) -> Iterator[Happened]:
     if thing is None:
         yield of(info, "create", info.created_at)
-        thing = Thing(info.config.service, {})
+        thing = Thing(service_of(info.config), {})
     if info.state is not State.RUNNING and info.started_at and not info.ended_at:
         return  # it is just being started
     is_same_run = thing.started_at == info.started_at
@@ -173,4 +177,4 @@ def _of_cables(
     for key, (info, endpoint) in now_there.items():
         if key not in known.cables:
             attributes = {"container": info.uid, "name": endpoint.config.network, "type": "bridge"}
-            yield Happened(now, "network", "connect", info.config.service, endpoint.network_uid, attributes)
+            yield Happened(now, "network", "connect", service_of(info.config), endpoint.network_uid, attributes)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from orchestrator import progress, protocol
     from specs import errors as spec_errors
     from specs import loader
+    from specs.files import surroundings
+    from specs.history import History
 
 _Read = TypeVar("_Read")
 
@@ -24,20 +26,28 @@ class Invocation(NamedTuple):
     # ----------------------------------------------------------------------------------------------- the project
 
     def load(
-        self, services: tuple[str, ...] = (), *, any_image: bool = False, scale: Mapping[str, int] | None = None
+        self,
+        services: tuple[str, ...] = (),
+        *,
+        any_image: bool = False,
+        scale: Mapping[str, int] | None = None,
+        over: str = "",
     ) -> "loader.Loaded":
-        """The compose files, canonical, for as many replicas as `scale` asks for. Notes go to standard error. Raises
-        InvalidFiles."""
+        """The compose files, canonical, for as many replicas as `scale` asks for, with the document `over` laid over them. Notes
+        go to standard error. Raises InvalidFiles."""
         from specs import loader
 
-        options = self._load_options(services, any_image=any_image, scale=scale)
+        options = self._load_options(services, any_image=any_image, scale=scale)._replace(over=over)
         return self.of_files(lambda: loader.load(options))
 
-    def prepare(self, services: tuple[str, ...] = (), *, fill_in: bool = True) -> "loader.Prepared":
+    def prepare(
+        self, services: tuple[str, ...] = (), *, fill_in: bool = True, history: "History | None" = None
+    ) -> "loader.Prepared":
         """The compose files made one, for who wants more than one thing of them. Raises InvalidFiles."""
         from specs import loader
 
-        return self.of_files(lambda: loader.prepare(self._load_options(services, any_image=True), fill_in=fill_in))
+        options = self._load_options(services, any_image=True)
+        return self.of_files(lambda: loader.prepare(options, fill_in=fill_in, history=history))
 
     def of_files(self, read: Callable[[], _Read]) -> _Read:
         """What is read; what there is to note about it goes to standard error. Raises InvalidFiles."""
@@ -68,6 +78,7 @@ class Invocation(NamedTuple):
             any_image=any_image,
             environment=self.environ,
             scale=scale or {},
+            all_resources=said.all_resources,
         )
 
     def project_name(self) -> str:
@@ -76,21 +87,59 @@ class Invocation(NamedTuple):
         if given:
             return given
         from specs import errors as spec_errors
-        from specs import surroundings
+        from specs.files import surroundings
 
-        said = self.options
         try:
-            around = surroundings.look(
-                surroundings.Given(
-                    os.getcwd(), self.environ, tuple(said.file), said.project_directory, tuple(said.env_file)
-                )
-            )
+            around = self._around()
             written = "" if around.variables.get("COMPOSE_PROJECT_NAME") else written_name.of(around.files)
             if written is None:
                 return self.load(any_image=True).project_name
             return surroundings.project_name("", written, around)
         except spec_errors.SpecErrors as error:
             raise invalid_files(error) from error
+
+    def files(self) -> tuple[str, ...]:
+        """Where the compose files are; "-" is standard input. Raises InvalidFiles."""
+        from specs import errors as spec_errors
+
+        try:
+            return self._around().files
+        except spec_errors.SpecErrors as error:
+            raise invalid_files(error) from error
+
+    def service_names(self) -> frozenset[str]:
+        """Of all services of the files, active or not; none where the files cannot be read."""
+        try:
+            document = self.prepare().document.get("services")
+        except InvalidFiles:
+            return frozenset()
+        return frozenset(document.mapping() if document is not None else ())
+
+    def variable(self, name: str) -> str:
+        """What the shell says of it, or the project's env file; "" for nothing."""
+        if (said := self.environ.get(name)) is not None:
+            return said
+        from specs import errors as spec_errors
+
+        try:
+            return self._around().variables.get(name, "")
+        except spec_errors.SpecErrors:  # who needs the files says what is wrong with them
+            return ""
+
+    def switch(self, name: str) -> bool:
+        """Whether a variable says yes.  # docker/compose pkg/utils/stringutils.go, StringToBool"""
+        return self.variable(name).strip().lower() in ("1", "t", "true", "y", "yes")
+
+    def _around(self) -> "surroundings.Surroundings":
+        """Raises SpecErrors."""
+        from specs.files import surroundings
+
+        said = self.options
+        return surroundings.look(
+            surroundings.Given(
+                os.getcwd(), self.environ, tuple(said.file), said.project_directory, tuple(said.env_file)
+            )
+        )
 
     def note(self, text: str) -> None:
         """Tell the user, unless he wants quiet."""
@@ -124,10 +173,27 @@ class Invocation(NamedTuple):
     def display(self, title: str) -> "progress.Display":
         from orchestrator import progress
 
-        return progress.display_of(self.options.progress, title, self.err, self.environ)
+        return progress.display_of(self.options.progress, title, self.err, self.environ, ansi=self.options.ansi)
+
+    def may_colour(self, stream: TextIO) -> bool:
+        """As --ansi says; where it leaves it open, as the terminal and NO_COLOR do."""
+        from orchestrator import output
+
+        return output.may_colour(stream, self.environ, ansi=self.options.ansi)
+
+    def foretell(self, url: str, request: Any) -> int:
+        """Show what the request would make happen."""
+        from orchestrator import output
+
+        project, _, verb = url.rpartition("/")
+        text = self.ask("POST", f"{project}/plan/{verb}", request)["text"]
+        self.out.write("".join(f"{output.clean(line)}\n" for line in text.splitlines()))
+        return 0
 
     def watch(self, title: str, url: str, request: Any) -> int:
-        """Show what the request makes happen until it has settled; the exit code."""
+        """Show what the request makes happen until it has settled; the exit code. With --dry-run: what it would."""
+        if self.options.dry_run:
+            return self.foretell(url, request)
         events = self.follow(url, request)
         try:
             return report(self, show(events, self.display(title)))

@@ -15,9 +15,10 @@ import anyio
 from engine.api import Engine
 from engine.types.infos import ContainerInfo, Look, State, Taken
 from orchestrator import chronicle, errors, feeds, happenings, health, last_words, listing, protocol, watch
-from reconciler import converge, declaration, events, restart
+from reconciler import converge, declaration, events, one_offs, restart
 from reconciler import errors as reconciler_errors
 from reconciler.desired import DesiredState
+from reconciler.one_offs import OneOff
 from reconciler.resource import Blocked, Verb
 from reconciler.stored import Stored
 from specs import errors as spec_errors
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 Save = Callable[[Stored], None]
 FAILED_LOOP_REST_S = 1.0
+HEARD_REST_S = 10.0
+"""The client of a one-off removes it itself, once it has all that it wrote; unless it is gone."""
 LEFT_BY_DOWN = ("volume", "image")
 
 
@@ -44,7 +47,9 @@ class Keeper:
         clock: Callable[[], float],
         leased: Callable[[str], watch.IdsHad] = lambda name: (),
         wished: Callable[[], None] = lambda: None,
+        userns: str = "host",
     ) -> None:
+        self.userns = userns
         self.chronicle, self._wished = told, wished
         self.name, self.stored, self.engine, self.save, self.clock = stored.name, stored, engine, save, clock
         self.lock = anyio.Lock()
@@ -107,6 +112,19 @@ class Keeper:
         self.stored = declared.stored
         return declared.desired
 
+    async def sweep(self) -> None:
+        """Remove the one-offs that were to go when they have ended, with their anonymous volumes. Raises Refused, EngineError."""
+        runs = self.stored.overlay.runs
+        ended = [info for info in self.look.containers if _is_over(info, runs.get(info.config.service), self.clock())]
+        if ended:
+            async with self.lock:
+                names = [info.config.service for info in ended if info.config.service in self.stored.overlay.runs]
+                if not names:
+                    return
+                declared = await self.declare(self.stored.remove(names, volumes=self.stored.anonymous_of(ended)))
+                self.save(declared.stored)
+                self.want(declared, forgive=False)
+
     # --------------------------------------------------------------------------------------------- who follows
 
     def follow(self, *, containers: bool = False) -> feeds.Feed:
@@ -116,15 +134,18 @@ class Keeper:
         return feed
 
     def containers(self) -> protocol.Containers:
-        """All containers as of the last look. `over`: all rest, and none will start again by itself."""
+        """All containers as of the last look. `over`: all but one-offs rest, and none will start again by itself."""
         rows = tuple(self._container(info) for info in self.look.containers)
-        return protocol.Containers(rows, over=all(map(self._rests, self.look.containers)))
+        counted = (info for info in self.look.containers if not info.config.run_of)
+        return protocol.Containers(rows, over=all(map(self._rests, counted)))
 
     def _rests(self, info: ContainerInfo) -> bool:
+        if info.config.run_of and info.started_at:
+            return info.state is not State.RUNNING
         if info.state is not State.MADE:
             return info.state is State.EXITED and restart.verdict(info, math.inf).at == math.inf
         stuck = {each.id for each in self.loop.plan.blocked if not each.hope}
-        return info.config.service in self.stored.overlay.stopped or f"container:{info.config.slot}" in stuck
+        return self.stored.overlay.is_stopped(info.config.service) or f"container:{info.config.slot}" in stuck
 
     def restarting(self) -> list[str]:
         """The slots whose container has exited and is about to be started again."""
@@ -148,6 +169,9 @@ class Keeper:
             info.code,
             self.engine.log_path(config),
             info.started_at,
+            self._rests(info),
+            config.run_of,
+            config.number,
         )
 
     def _seen(self, look: Look) -> None:
@@ -226,6 +250,13 @@ class Keeper:
             for info in self.look.containers
             if info.uid in known and known[info.uid].status == health.UNHEALTHY
         )
+
+
+def _is_over(info: ContainerInfo, run: OneOff | None, now: float) -> bool:
+    """Whether nothing keeps it from going."""
+    if run is None or not run.brief or not one_offs.ended((info,)):
+        return False
+    return not run.heard or info.ended_at + HEARD_REST_S < now
 
 
 def refuse_damage(name: str, look: Look) -> None:

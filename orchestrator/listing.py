@@ -1,4 +1,5 @@
-"""A container in `ps`: the keys of `docker compose ps --format json`, and some of ours (`Pid` … `Pages`). Pure."""
+"""A container in `ps`: the keys of `docker compose ps --format json`, and some of ours (`Pid` … `Pages`); `Full`: what
+is shortened elsewhere. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -71,7 +72,7 @@ def row_of(
         "Name": config.name,
         "Names": config.name,
         "Project": config.project,
-        "Service": config.service,
+        "Service": config.run_of or config.service,
         "Image": config.image,
         "Command": command_of(config),
         "CreatedAt": f"{datetime.fromtimestamp(info.created_at, UTC):%Y-%m-%d %H:%M:%S} +0000 UTC",
@@ -92,6 +93,12 @@ def row_of(
         "Pid": info.pid if is_up else 0,
         "LastProbe": probe_of(record) if is_up and record else {},
         "Pages": [*pages],
+        "Full": {
+            "ID": info.uid,
+            "ImageID": info.image_uid,
+            "Command": quoted_command(config),
+            "Mounts": [*mounts_of(config)],
+        },
     }
 
 
@@ -185,9 +192,9 @@ def labels_of(config: ContainerConfig) -> list[tuple[str, str]]:
     """The container's, and those by which tools around docker compose know it (docker/compose pkg/api/labels.go)."""
     ours = {
         "com.docker.compose.container-number": str(config.number),
-        "com.docker.compose.oneoff": "False",
+        "com.docker.compose.oneoff": str(bool(config.run_of)),
         "com.docker.compose.project": config.project,
-        "com.docker.compose.service": config.service,
+        "com.docker.compose.service": config.run_of or config.service,
     }
     return sorted({**ours, **dict(config.labels)}.items())
 
@@ -202,8 +209,12 @@ def mounts_of(config: ContainerConfig) -> list[str]:
 
 def command_of(config: ContainerConfig) -> str:
     """Quoted and cut, as docker does."""
-    words = [*(config.entrypoint or ()), *(config.command or ())]
-    text = _short(" ".join(words), COMMAND_LENGTH)
+    return quoted_command(config, COMMAND_LENGTH)
+
+
+def quoted_command(config: ContainerConfig, length: int | None = None) -> str:
+    words = " ".join([*(config.entrypoint or ()), *(config.command or ())])
+    text = words if length is None else _short(words, length)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 

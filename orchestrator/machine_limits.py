@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specs import bodies, errors
+from specs import errors
+from specs.model import bodies
 
 REAL_TIME = ("cpu_rt_runtime", "cpu_rt_period")
 WAY_OUT = "cap_add: [SYS_NICE] and ulimits: {rtprio: 99}, without a budget of its own"

@@ -10,6 +10,7 @@ from typing import TextIO
 from orchestrator import errors
 
 RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN, DIM = "31", "32", "33", "34", "35", "36", "2"
+AUTO, ALWAYS, NEVER = ANSI = ("auto", "always", "never")
 PREFIX_COLOURS = (CYAN, YELLOW, GREEN, MAGENTA, BLUE, "96", "93", "92", "95", "94")
 """One after the other for the containers of `logs`, as docker compose does."""
 
@@ -34,8 +35,10 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def may_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Only on a terminal that can, and not where the user said NO_COLOR (https://no-color.org)."""
+def may_colour(stream: TextIO, environ: Mapping[str, str], *, ansi: str = AUTO) -> bool:
+    """Only on a terminal that can, and not where the user said NO_COLOR (https://no-color.org); `ansi` (--ansi) wins."""
+    if ansi != AUTO:
+        return ansi == ALWAYS
     return is_terminal(stream) and not environ.get("NO_COLOR") and environ.get("TERM", "") != "dumb"
 
 

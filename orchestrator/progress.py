@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TextIO
 
-from orchestrator import output, protocol
+from orchestrator import encoding, output, protocol
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 REDRAW_S = 0.1
@@ -229,7 +229,7 @@ class Lines:
 
     def show(self, event: protocol.Event) -> None:
         if not isinstance(event, protocol.Containers):
-            self._stream.write(protocol.line_of(event).decode())
+            self._stream.write(encoding.line_of(event).decode())
             self._stream.flush()
 
     def tick(self) -> None:
@@ -250,12 +250,15 @@ class Quiet:
         pass
 
 
-def display_of(mode: str, title: str, stream: TextIO, environ: Mapping[str, str]) -> Display:
-    """What `--progress` asks for; "auto" draws where the stream is a terminal."""
+def display_of(
+    mode: str, title: str, stream: TextIO, environ: Mapping[str, str], *, ansi: str = output.AUTO
+) -> Display:
+    """What `--progress` asks for; "auto" draws where the stream is a terminal, and `ansi` does not say never."""
     if mode == "json":
         return Lines(stream)
     if mode == "quiet":
         return Quiet()
-    if mode == "tty" or (mode == "auto" and output.is_terminal(stream) and environ.get("TERM", "") != "dumb"):
-        return Terminal(stream, title, output.may_colour(stream, environ))
+    can_draw = output.is_terminal(stream) and environ.get("TERM", "") != "dumb" and ansi != output.NEVER
+    if mode == "tty" or (mode == "auto" and can_draw):
+        return Terminal(stream, title, output.may_colour(stream, environ, ansi=ansi))
     return Plain(stream, title)

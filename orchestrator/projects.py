@@ -22,6 +22,7 @@ from reconciler.stored import MACHINE, Stored
 log = logging.getLogger(__name__)
 
 BROKEN_REST_S = 1.0
+SWEEP_REST_S = 1.0
 
 
 class Projects:
@@ -58,6 +59,7 @@ class Projects:
                 await self._restore(name)
             task_status.started()
             tasks.start_soon(self._mend)
+            tasks.start_soon(self._sweep)
             tasks.start_soon(self._keep_named)
             self.wished()
             async for name in self.engine.changes():
@@ -105,6 +107,20 @@ class Projects:
             await anyio.sleep(BROKEN_REST_S)
             for name in tuple(self._broken):
                 await self._restore(name)
+
+    async def _sweep(self) -> None:
+        """One-offs that are to go when they have ended (`run --rm`)."""
+        told: dict[str, str] = {}
+        while True:
+            await anyio.sleep(SWEEP_REST_S)
+            for kept in tuple(self._keepers.values()):
+                try:
+                    await kept.sweep()
+                    told.pop(kept.name, None)
+                except (errors.Refused, engine_errors.EngineError) as error:
+                    if told.get(kept.name) != str(error):
+                        log.warning("project %s: cannot remove a one-off that has ended: %s", kept.name, error)
+                    told[kept.name] = str(error)
 
     async def _restore(self, name: str) -> None:
         try:
@@ -187,6 +203,7 @@ class Projects:
             clock=self.clock,
             leased=self._leased,
             wished=self.wished,
+            userns=self.userns,
         )
 
     def _leased(self, name: str) -> watch.IdsHad:

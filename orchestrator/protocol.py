@@ -2,6 +2,10 @@
 
     POST /v1/projects/NAME/up        Up       -> 200, events as JSON lines, the last one Settled
     POST /v1/projects/NAME/plan      Up       -> 200, the plan as reconciler.render writes it as JSON; stores nothing
+    POST /v1/projects/NAME/plan/VERB          -> 200, likewise for the VERBs of orchestrator.afterwards, with their requests
+    POST /v1/projects/NAME/run       Run      -> 200, events; the one-off is made, and started where that was said
+    POST /v1/projects/NAME/run_start RunStart -> 200, events
+    POST /v1/projects/NAME/rm        Rm       -> 200, events
     POST /v1/projects/NAME/down      Down     -> 200, events
     POST /v1/projects/NAME/stop      Stop     -> 200, events
     POST /v1/projects/NAME/start     Start    -> 200, events
@@ -40,16 +44,13 @@ A stream of events ends with Settled; one that ends without it tells that the da
 The classes are NamedTuples: `dataclasses` imports `inspect`, 7 ms of every command's start.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.process.records import NamedTuple
-from orchestrator import errors
 
 REQUEST_BYTES_MAX = 16 << 20
-NUMBER_MAX = 10**12
 HEAD_BYTES_MAX = 16 << 10
 VERSION_HEADER = "corral-version"
 OTHER_VERSION_STATUS = 426
@@ -66,20 +67,61 @@ NO_NUMBERS: Numbers = MappingProxyType({})
 
 class Up(NamedTuple):
     """`document` is the canonical mapping of specs.loader; `files` names the file set it came from; `services`: () for
-    all; `timeout_s`: grace of the stops on the way (None: each container's); `wait_timeout_s`: None for no end.
-    `attach`: go on with `Containers` events after Settled."""
+    all; `recreate` and `orphans`: words of reconciler.asking; `start` False: what does not run yet is only made; `inactive`:
+    services of the files that no active profile has; `timeout_s`: grace of the stops on the way (None: each container's);
+    `wait_timeout_s`: None for no end. `attach`: go on with `Containers` events after Settled."""
 
     document: Document
     files: Names
     services: Names = ()
     scale: Numbers = NO_NUMBERS
-    force_recreate: bool = False
+    recreate: str = "changed"
+    renew_volumes: bool = False
+    start: bool = True
     no_deps: bool = False
-    remove_orphans: bool = False
+    orphans: str = "ours"
+    inactive: Names = ()
     wait: bool = False
     wait_timeout_s: float | None = None
     timeout_s: float | None = None
     attach: bool = False
+
+
+class Run(NamedTuple):
+    """A one-off of `service`, as `document` has it, that is called `name` in the project; its container `container_name`. It is
+    `start`ed at once, or by RunStart. `brief`: it goes when it has ended; `heard`: the client reads what it writes."""
+
+    document: Document
+    files: Names
+    service: str
+    name: str
+    container_name: str
+    no_deps: bool = False
+    use_aliases: bool = False
+    start: bool = False
+    brief: bool = False
+    heard: bool = False
+    remove_orphans: bool = False
+
+
+class RunStart(NamedTuple):
+    name: str
+
+
+class Rm(NamedTuple):
+    """`services`: and one-offs by their names; () for all. `stop`: those that run, too. `volumes`: with anonymous volumes."""
+
+    services: Names = ()
+    stop: bool = False
+    volumes: bool = False
+    timeout_s: float | None = None
+
+    def gone_of(self, containers: "Iterable[Container]") -> Names:
+        """What is to be removed, as the project calls it: a service stays while one of it runs that is not to be stopped."""
+        named = self.services
+        chosen = [each for each in containers if not named or each.service in named or each.run_of in named]
+        stays = {each.service for each in chosen if not (self.stop or each.rests)}
+        return tuple(dict.fromkeys(each.service for each in chosen if each.service not in stays))
 
 
 class Down(NamedTuple):
@@ -88,10 +130,11 @@ class Down(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Of `stop` and `restart`; `services`: () for all."""
+    """Of `stop` and `restart`; `services`: () for all. `no_deps`: of `restart`, what depends on them stays."""
 
     services: Names = ()
     timeout_s: float | None = None
+    no_deps: bool = False
 
 
 class Start(NamedTuple):
@@ -132,7 +175,8 @@ class Kill(NamedTuple):
 
 
 class Exec(NamedTuple):
-    """`number`: which container of the service, from 1. `environment`: "NAME=value" each."""
+    """`number`: which container of the service, from 1. `environment`: "NAME=value" each. `detached`: it lives on when the client
+    leaves; `privileged`: with every capability."""
 
     service: str
     argv: Names
@@ -141,13 +185,16 @@ class Exec(NamedTuple):
     user: str | None = None
     working_dir: str | None = None
     tty: bool = False
+    detached: bool = False
+    privileged: bool = False
 
 
 class Attach(NamedTuple):
-    """`number`: which container of the service, from 1."""
+    """`number`: which container of the service, from 1. `to_next`: of one that is made and waits to be started."""
 
     service: str
     number: int = 1
+    to_next: bool = False
 
 
 class Copy(NamedTuple):
@@ -257,7 +304,9 @@ class Ended(NamedTuple):
 
 
 class Container(NamedTuple):
-    """A container as one who follows its output must know it. `state` is listing's word; `log` its path."""
+    """A container as one who follows its output must know it. `state` is listing's word; `log` its path; `rests`: it does
+    not run, and will not by itself; `run_of`: it is a one-off of this service; `number`: as
+    which replica it counts."""
 
     uid: str
     name: str
@@ -268,6 +317,9 @@ class Container(NamedTuple):
     code: int | None
     log: str
     started_at: float = 0.0
+    rests: bool = False
+    run_of: str = ""
+    number: int = 1
 
 
 class Containers(NamedTuple):
@@ -304,6 +356,9 @@ class Settled(NamedTuple):
 
 Request = (
     Up
+    | Run
+    | RunStart
+    | Rm
     | Down
     | Stop
     | Start
@@ -321,116 +376,4 @@ Request = (
     | Connect
 )
 Event = Planned | Begun | Said | Ended | Containers | Happened | Note | Settled
-EVENTS: dict[str, type[Any]] = {
-    each.__name__.lower(): each for each in (Planned, Begun, Said, Ended, Containers, Happened, Note, Settled)
-}
-T = TypeVar("T")
-
-
-# ------------------------------------------------------------------------------------------------------------ to JSON
-
-
-def to_json(value: Any) -> Any:
-    """A message as JSON-able data; NamedTuples become mappings."""
-    if hasattr(value, "_asdict"):
-        return {key: to_json(each) for key, each in value._asdict().items()}
-    if isinstance(value, Mapping):
-        return {key: to_json(each) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_json(each) for each in value]
-    return value
-
-
-def line_of(event: Event) -> bytes:
-    """The event as one line of JSON, its kind first."""
-    body = {"event": type(event).__name__.lower(), **to_json(event)}
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
-
-
-# ---------------------------------------------------------------------------------------------------------- from JSON
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _list_of(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: tuple(shape(each) for each in _checked(value, list))
-
-
-def _checked(value: Any, *wanted: type) -> Any:
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise ValueError(f"not {' or '.join(each.__name__ for each in wanted)}")
-    return value
-
-
-def _numbers(value: Any) -> Numbers:
-    if not all(_is_integer(each) for each in _checked(value, dict).values()):
-        raise ValueError("not whole numbers")
-    return {key: _integer(each) for key, each in value.items()}
-
-
-def _integer(value: Any) -> int:
-    found: int = _checked(value, int)
-    if abs(found) > NUMBER_MAX:
-        raise ValueError("too large a number")
-    return found
-
-
-def _float(value: Any) -> float:
-    """Finite: it becomes a time."""
-    if not abs(_checked(value, int, float)) <= NUMBER_MAX:
-        raise ValueError("too large a number, or none")
-    return float(value)
-
-
-def _texts(value: Any) -> Texts:
-    return {key: _checked(each, str) for key, each in _checked(value, dict).items()}
-
-
-SHAPES: dict[Any, Callable[[Any], Any]] = {
-    str: lambda value: _checked(value, str),
-    bool: lambda value: _checked(value, bool),
-    int: _integer,
-    float: _float,
-    str | None: lambda value: None if value is None else _checked(value, str),
-    int | None: lambda value: None if value is None else _integer(value),
-    float | None: lambda value: None if value is None else _float(value),
-    Names: _list_of(lambda value: _checked(value, str)),
-    Numbers: _numbers,
-    Texts: _texts,
-    Document: lambda value: dict(_checked(value, dict)),
-    tuple[Change, ...]: _list_of(lambda value: parse(Change, value)),
-    tuple[Waiting, ...]: _list_of(lambda value: parse(Waiting, value)),
-    tuple[Container, ...]: _list_of(lambda value: parse(Container, value)),
-}
-
-
-def parse(kind: type[T], data: object) -> T:
-    """`data`, checked, as a `kind`. Raises Invalid that names the field; unknown and missing fields are errors."""
-    if not isinstance(data, Mapping):
-        raise errors.Invalid(f"cannot read {kind.__name__.lower()}: it is not a mapping")
-    fields: dict[str, Any] = kind.__annotations__
-    unknown = sorted(set(data) - set(fields))
-    missing = sorted(set(fields) - set(data) - set(kind._field_defaults))  # type: ignore[attr-defined]
-    if unknown or missing:
-        said = "unknown: " + ", ".join(map(str, unknown)) if unknown else "missing: " + ", ".join(missing)
-        raise errors.Invalid(f"cannot read {kind.__name__.lower()}: {said}")
-    values = {}
-    for name, value in data.items():
-        try:
-            values[name] = SHAPES[fields[name]](value)
-        except ValueError as error:
-            raise errors.Invalid(f"cannot read {kind.__name__.lower()}: {name}: {error}") from error
-    return kind(**values)
-
-
-def event_of(line: bytes) -> Event:
-    """The event that `line_of` wrote. Raises Invalid."""
-    try:
-        data = json.loads(line)
-        kind = EVENTS[data.pop("event")]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise errors.Invalid(f"cannot read an event of the daemon: {line[:80]!r}") from error
-    found: Event = parse(kind, data)
-    return found
+EVENT_CLASSES: tuple[type[Any], ...] = (Planned, Begun, Said, Ended, Containers, Happened, Note, Settled)

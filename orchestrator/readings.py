@@ -8,7 +8,7 @@ from engine import errors as engine_errors
 from engine.types.infos import ContainerInfo, State
 from orchestrator import errors, feeds, keeper, protocol, records
 from orchestrator.projects import Projects
-from reconciler.stored import refuse_unknown
+from reconciler.asking import refuse_unknown
 
 
 async def processes(projects: Projects, name: str, services: Iterable[str]) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ async def running(projects: Projects, name: str, services: Iterable[str]) -> lis
     """The containers of these services that run, by name. Raises NotFound, and Invalid for a service nobody declared."""
     kept, named = projects.known(name), frozenset(services)
     with keeper.refusals():
-        refuse_unknown(kept.stored.canonical(), sorted(named))
+        refuse_unknown(kept.stored.wanted(), sorted(named))
     look = await projects.engine.look(name)
     found = [
         info for info in look.containers if info.state is State.RUNNING and (not named or info.config.service in named)

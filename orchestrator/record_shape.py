@@ -58,6 +58,15 @@ class Part(pydantic.BaseModel):
     canonical: dict[str, Any]
 
 
+class OneOff(pydantic.BaseModel):
+    service: str
+    body: dict[str, Any]
+    uses: dict[str, dict[str, Any]]
+    may_start: bool
+    brief: bool
+    heard: bool
+
+
 class Overlay(pydantic.BaseModel):
     scale: dict[str, Replicas]
     stopped: list[str]
@@ -66,6 +75,7 @@ class Overlay(pydantic.BaseModel):
     updates: dict[str, dict[str, Any]] = {}
     connections: dict[str, dict[str, Any]] = {}
     hosts: bool = False
+    runs: dict[str, OneOff] = {}
 
 
 class Leases(pydantic.BaseModel):
@@ -86,6 +96,7 @@ class Project(pydantic.BaseModel):
     leases: Leases
     edges: dict[ResourceId, list[Edge]]
     purge: bool
+    purged: list[str] = []
 
 
 class Record(pydantic.BaseModel):

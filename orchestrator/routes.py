@@ -5,18 +5,42 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.errors import EngineError
-from orchestrator import errors, inventory, orders, protocol, readings, server, shared
+from orchestrator import (
+    afterwards,
+    encoding,
+    errors,
+    inventory,
+    orders,
+    protocol,
+    readings,
+    server,
+    shared,
+    streams,
+    wishes,
+)
 from orchestrator.projects import Projects
 
 Order = Callable[[Projects, str, Any], Awaitable[server.Answer]]
 
 
 async def _up(projects: Projects, name: str, request: protocol.Up) -> server.Answer:
-    return server.Stream(await orders.up(projects, name, request))
+    return server.Stream(await wishes.up(projects, name, request))
 
 
 async def _plan(projects: Projects, name: str, request: protocol.Up) -> server.Answer:
-    return await orders.plan(projects, name, request)
+    return await wishes.plan(projects, name, "up", request)
+
+
+async def _run(projects: Projects, name: str, request: protocol.Run) -> server.Answer:
+    return server.Stream(await wishes.run(projects, name, request))
+
+
+async def _run_start(projects: Projects, name: str, request: protocol.RunStart) -> server.Answer:
+    return server.Stream(await wishes.start_run(projects, name, request))
+
+
+async def _rm(projects: Projects, name: str, request: protocol.Rm) -> server.Answer:
+    return server.Stream(await orders.remove(projects, name, request))
 
 
 async def _down(projects: Projects, name: str, request: protocol.Down) -> server.Answer:
@@ -56,15 +80,15 @@ async def _kill(projects: Projects, name: str, request: protocol.Kill) -> server
 
 
 async def _exec(projects: Projects, name: str, request: protocol.Exec) -> server.Answer:
-    return server.Passed(await orders.session(projects, name, request))
+    return server.Passed(await streams.session(projects, name, request))
 
 
 async def _attach(projects: Projects, name: str, request: protocol.Attach) -> server.Answer:
-    return server.Passed(await orders.attach(projects, name, request))
+    return server.Passed(await streams.attach(projects, name, request))
 
 
 async def _copy(projects: Projects, name: str, request: protocol.Copy) -> server.Answer:
-    return server.Passed(await orders.copy(projects, name, request))
+    return server.Passed(await streams.copy(projects, name, request))
 
 
 async def _top(projects: Projects, name: str, request: protocol.Chosen) -> server.Answer:
@@ -82,6 +106,9 @@ async def _events(projects: Projects, name: str, request: protocol.Events) -> se
 ORDERS: dict[str, tuple[type[Any], Order]] = {
     "up": (protocol.Up, _up),
     "plan": (protocol.Up, _plan),
+    "run": (protocol.Run, _run),
+    "run_start": (protocol.RunStart, _run_start),
+    "rm": (protocol.Rm, _rm),
     "down": (protocol.Down, _down),
     "stop": (protocol.Stop, _stop),
     "start": (protocol.Start, _start),
@@ -123,7 +150,7 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
         words = [urllib.parse.unquote(word) for word in request.path.partition("?")[0].split("/")]
         match request.verb, words:
             case "GET", ["", "v1", "daemon"]:
-                answer: dict[str, Any] = protocol.to_json(status())
+                answer: dict[str, Any] = encoding.to_json(status())
                 return answer
             case "POST", ["", "v1", "daemon", "stop"]:
                 end()
@@ -135,24 +162,28 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
             case "GET", ["", "v1", "volumes"]:
                 return {"volumes": await inventory.volumes(projects)}
             case "POST", ["", "v1", "networks", ("connect" | "disconnect") as verb]:
-                joining = protocol.parse(protocol.Connect, request.body)
+                joining = encoding.parse(protocol.Connect, request.body)
                 network = await inventory.network_named(projects, joining.network, joining.project)
                 act_on = orders.connect if verb == "connect" else orders.disconnect
                 return server.Stream(await act_on(projects, network, joining))
             case "POST", ["", "v1", ("networks" | "volumes") as section, verb] if verb in SHARED:
                 form, shared_act = SHARED[verb]
-                return await shared_act(projects, section, protocol.parse(form, request.body))
+                return await shared_act(projects, section, encoding.parse(form, request.body))
             case "GET", ["", "v1", "projects", name, "containers"]:
                 return {"containers": await orders.rows(projects, name), "damage": projects.words_of_damage(name)}
             case "GET", ["", "v1", "projects", name, "hosts"]:
                 return orders.machine_names(projects, name)
             case "GET", ["", "v1", "projects", name, "logs"]:
-                return dict(protocol.to_json(await orders.containers(projects, name)))
+                return dict(encoding.to_json(await orders.containers(projects, name)))
             case "POST", ["", "v1", "projects", name, "logs", "follow"]:
                 return server.Stream(await orders.listen(projects, name))
+            case "POST", ["", "v1", "projects", name, "plan", verb] if verb in afterwards.BY_VERB:
+                return await wishes.plan(
+                    projects, name, verb, encoding.parse(afterwards.BY_VERB[verb][0], request.body)
+                )
             case "POST", ["", "v1", "projects", name, verb] if verb in ORDERS:
                 kind, order = ORDERS[verb]
-                return await order(projects, name, protocol.parse(kind, request.body))
+                return await order(projects, name, encoding.parse(kind, request.body))
         raise errors.NotFound(f"nothing is at {request.verb} {request.path}")
 
     return handle

@@ -8,6 +8,7 @@ it, or remove the file and write it anew; what is in the middle of being written
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 
 import watchfiles
@@ -21,6 +22,8 @@ LATEST_MS = 1000
 """And after so long in any case, however much goes on in the folder."""
 
 LOOK_MS = 1000
+PATIENCE_S = 3.0
+"""The watcher looks every second. Where it does not, something in it hangs, and who asks looks without it."""
 
 
 class Saves:
@@ -29,6 +32,7 @@ class Saves:
     def __init__(self, read: Mapping[str, Print]) -> None:
         self._lock = threading.Lock()
         self._prints = dict(read)
+        self._looked_at = time.monotonic()
         self._came = False
         self._ended = False
         self._again = threading.Event()
@@ -44,6 +48,8 @@ class Saves:
 
     def come(self) -> bool:
         """Whether a file was saved since the last time this said so."""
+        if time.monotonic() - self._looked_at > PATIENCE_S:
+            self._look()
         with self._lock:
             came, self._came = self._came, False
             self._news.clear()
@@ -56,7 +62,7 @@ class Saves:
     def close(self) -> None:
         self._ended = True
         self._again.set()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
         while True:
@@ -90,6 +96,7 @@ class Saves:
     def _look(self) -> None:
         """Take in what the files are now."""
         with self._lock:
+            self._looked_at = time.monotonic()
             now = {path: print_of(path) for path in self._prints}
             if now != self._prints:
                 self._came, self._prints = True, now

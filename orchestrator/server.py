@@ -20,7 +20,7 @@ import anyio
 import anyio.abc
 
 from engine import trusted
-from orchestrator import errors, protocol, version
+from orchestrator import encoding, errors, protocol, version
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ async def _stream(connection: anyio.abc.SocketStream, events: Source) -> None:
             async for event in events:
                 if not isinstance(event, protocol.Settled) and anyio.current_time() - written < GATHER_S:
                     await anyio.sleep(GATHER_S)  # who gets one after the other is woken for each
-                await _write(connection, b"".join(map(protocol.line_of, (event, *events.more()))))
+                await _write(connection, b"".join(map(encoding.line_of, (event, *events.more()))))
                 written = anyio.current_time()
             await connection.aclose()  # which ends `until_hung_up`
     finally:
@@ -246,7 +246,7 @@ async def _refuse(connection: anyio.abc.SocketStream, error: errors.Refused) -> 
 
 
 async def _send(connection: anyio.abc.SocketStream, status: int, answer: Mapping[str, Any]) -> None:
-    body = json.dumps(protocol.to_json(dict(answer)), separators=(",", ":")).encode()
+    body = json.dumps(encoding.to_json(dict(answer)), separators=(",", ":")).encode()
     await _write(connection, _head(status, len(body)) + body)
 
 

@@ -39,6 +39,13 @@ def pump(descriptor: int, *, stdin: int = 0, stdout: int = 1, stderr: int = 2) -
                 os.close(each)
 
 
+def leave(descriptor: int) -> None:
+    """Return once it has been executed, and let it be. Closes `descriptor`. Raises DaemonError."""
+    with socket.socket(fileno=descriptor) as connection:
+        for each in _started(connection)[2]:
+            os.close(each)
+
+
 def _started(connection: socket.socket) -> tuple[int, wire.ExecStarted, list[int]]:
     received = frames.receive(connection)
     if received is None:

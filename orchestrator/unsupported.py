@@ -3,51 +3,30 @@
 # docker/compose docs/reference, v5.5
 """
 
-COMMANDS = frozenset(
-    {
-        "alpha",
-        "bridge",
-        "build",
-        "commit",
-        "convert",
-        "create",
-        "export",
-        "generate",
-        "images",
-    }
-    | {
-        "publish",
-        "pull",
-        "push",
-        "rm",
-        "run",
-        "scale",
-        "viz",
-        "volumes",
-    }
-    | {"watch"}
-)
-
-GLOBAL_FLAGS = frozenset({"--all-resources", "--ansi", "--compatibility", "--dry-run", "--parallel", "--verbose"})
+WITH_IMAGES = frozenset({"build", "commit", "export", "publish", "pull", "push"})
+IMAGES_HINT = "until there are images, a service's is `host`, this machine's own programs, or `rootfs:DIR`"
+COMMANDS = frozenset({"alpha", "bridge", "generate", "viz", "watch"}) | WITH_IMAGES
 
 FLAGS: dict[str, frozenset[str]] = {
-    command: frozenset(flags.split()) | {"--dry-run"}
+    command: frozenset(flags.split())
     for command, flags in {
-        "up": "--build --no-build --no-recreate --always-recreate-deps --no-start --pull --quiet-pull --quiet-build -V"
-        " --renew-anon-volumes --timestamps --abort-on-container-exit --abort-on-container-failure"
-        " --exit-code-from --attach --no-attach --attach-dependencies --no-color --menu -y --yes",
+        "up": "",
+        "create": "",
+        "run": "",
+        "rm": "",
+        "scale": "",
         "plan": "",
-        "down": "--rmi",
-        "ps": "--filter --no-trunc --orphans --status",
-        "logs": "--index --until",
-        "exec": "-d --detach --privileged",
+        "down": "",
+        "ps": "",
+        "logs": "",
+        "exec": "",
         "config": "--lock-image-digests --resolve-image-digests",
         "attach": "",
         "cp": "",
         "stop": "",
         "start": "",
         "restart": "",
-        "kill": "--remove-orphans",
+        "kill": "",
         "urls": "",
         "hosts": "",
         "port": "",
@@ -56,9 +35,11 @@ FLAGS: dict[str, frozenset[str]] = {
         "update": "--blkio-weight --cpuset-mems --kernel-memory",
         "top": "",
         "events": "",
-        "stats": "-a --all --no-trunc",
+        "stats": "",
         "wait": "",
-        "ls": "--filter",
+        "ls": "",
+        "images": "",
+        "volumes": "",
         "network": "--attachable --aux-address --config-from --config-only --ingress --ipam-driver --ipam-opt --ipv4 --ipv6"
         " --scope --driver-opt --link --link-local-ip --gw-priority --ip6 -v --verbose",
         "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"

@@ -11,7 +11,7 @@ from typing import Any
 from engine.types.configs import NetworkMode
 from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from orchestrator import listing
-from specs import pages
+from specs.canonical import pages
 
 EVERYWHERE = ("", "0.0.0.0", "::")
 

@@ -78,8 +78,8 @@ class Watch:
     async def session(self, uid: str, command: Command) -> int:
         return await self._engine.session(uid, command)
 
-    async def attach(self, uid: str) -> int:
-        return await self._engine.attach(uid)
+    async def attach(self, uid: str, *, to_next: bool = False) -> int:
+        return await self._engine.attach(uid, to_next=to_next)
 
     async def copy(self, uid: str, copying: Copying) -> int:
         return await self._engine.copy(uid, copying)

@@ -3,6 +3,7 @@
 One thread follows what containers write and looks whether something was saved (`saves`, which waits in a thread of its own).
 """
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
@@ -10,6 +11,8 @@ from orchestrator import attached, client, errors, following, invocation, output
 from specs import loader, local_files
 
 POLL_S = following.POLL_S
+RETRY_S = 1.0
+"""After so long a daemon that could not be talked to is tried again."""
 
 
 class Words(NamedTuple):
@@ -39,7 +42,8 @@ def run(called: invocation.Invocation, words: Words) -> int:
 
 
 class _Watch:
-    """`loaded`: what is wanted. `events`: of the last `up`, while they come; `display`: until it has settled."""
+    """`loaded`: what is wanted. `events`: of the last `up`, while they come; `display`: until it has settled. `retry_at`: when an
+    `up` is tried again that no daemon took."""
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class _Watch:
         self.follower = words.follower(loaded)
         self.display: progress.Display | None = None
         self.events: client.Events | None = None
+        self.retry_at: float | None = None
         self._begin()
         self.saves = saves.Saves(read)
 
@@ -63,6 +68,8 @@ class _Watch:
                 self.follower.show()
             if self.saves.come():
                 self._saved()
+            elif self.retry_at is not None and time.monotonic() >= self.retry_at:
+                self._try(self.loaded)
 
     def show_rest(self) -> None:
         if self.follower is not None:
@@ -111,10 +118,10 @@ class _Watch:
 
     def _over(self) -> None:
         """The last `up` has no more to tell: it failed, all its containers have ended, or there is no daemon any more."""
-        if self.display is not None:
-            self._begin()
-        else:
-            self._leave()
+        was_under_way = self.display is not None
+        self._leave()
+        if was_under_way:
+            self._try(self.loaded)
 
     def _saved(self) -> None:
         """Make of it what was saved, if that is right."""
@@ -132,9 +139,17 @@ class _Watch:
         if loaded.project_name != self.loaded.project_name:
             self.called.note(f"the files are of another project now, {loaded.project_name}: nothing is changed")
             return
+        self._try(loaded)
+
+    def _try(self, loaded: loader.Loaded) -> None:
+        """Want it. What the daemon refuses waits for the next save; where none can be talked to, it is not the files' fault."""
+        before, self.loaded, self.retry_at = self.loaded, loaded, None
         try:
-            before, self.loaded = self.loaded, loaded
             self._begin()
+        except errors.DaemonError as error:
+            self.retry_at = time.monotonic() + RETRY_S
+            output.complain(self.called.err, error)
+            self.called.note("trying again")
         except errors.OrchestratorError as error:
             self.loaded = before
             output.complain(self.called.err, error)

@@ -16,11 +16,11 @@ from reconciler import claims
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
 from reconciler.slots import bodies as slot_bodies
-from specs import addresses as rules
+from specs.checks import addresses as rules
 from specs.errors import Path
-from specs.network import Network, Pool
-from specs.project import Project
-from specs.service import ServiceNetwork
+from specs.model.network import Network, Pool
+from specs.model.project import Project
+from specs.model.service import ServiceNetwork
 
 POOLS = ("10.200.0.0/13", "172.24.0.0/13", "192.168.0.0/16")
 """Where our own IPv4 subnets come from, each of SUBNET_PREFIX, in this order: the next where one has nothing free."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from engine.types.configs import ContainerConfig
 from engine.types.infos import Look, Taken
-from reconciler import leases, slots
+from reconciler import leases, one_offs, slots
 from reconciler.actual import ActualState
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
@@ -15,7 +15,8 @@ from reconciler.slots import Slot
 from reconciler.stored import MACHINE, Stored
 from reconciler.wish import Wish
 from specs import validate
-from specs.project import Project
+from specs.errors import SpecErrors
+from specs.model.project import Project
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
 
     `refuse_taken`: raise where the file names a subnet or a port that somebody else has now (for an `up`; without
     it the plan says so). Raises specs.errors.SpecErrors, and reconciler.errors.DeclareError: Conflict or Ring."""
-    project = _validated(stored)
+    stored, project = _valid(stored, look)
     members = slots.of_project(project, stored.overlay.scale)
     assigned = leases.assign(project, members, stored.leases, taken, look)
     if refuse_taken:
         leases.refuse_taken(project, members, assigned, taken, look)
+    had = [info.config for info in look.volumes if info.config.project == project.name]
     wish = Wish(
         project,
         members,
@@ -45,14 +47,15 @@ def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = Fa
         stored.overlay,
         stored.asked,
         {info.config.name: info.config for info in look.networks if info.config.project != project.name},
-        tuple(info.config for info in look.volumes if stored.purge and info.config.project == project.name),
-        also_unused=stored.name == MACHINE,
+        tuple(each for each in had if stored.purge or each.name in stored.purged),
+        also_unused=stored.name == MACHINE or project.all_resources,
         leaving=tuple(_leaving(stored, project, members, look)),
     )
     resources = [resource for kind in catalogue.KINDS.values() for resource in kind.declare(wish)]
     desired = DesiredState.of(project.name, resources, stored.edges)
     known = ActualState.of(look, desired).keys() | desired.wanted.keys()
-    kept = replace(stored, leases=assigned, edges=desired.edges_to_remember(known))
+    purged = stored.purged & {each.name for each in had}
+    kept = replace(stored, leases=assigned, edges=desired.edges_to_remember(known), purged=purged)
     return Declaration(kept, desired, project)
 
 
@@ -66,6 +69,18 @@ def _leaving(
             continue
         if config.project == project.name and config.number > len(members[config.service]):
             yield config, stored.edges.get(f"container:{config.slot}", ())
+
+
+def _valid(stored: Stored, look: Look) -> tuple[Stored, Project]:
+    """A one-off that has ended, and does not fit any more what the files say now, is nobody's concern: it goes."""
+    try:
+        return stored, _validated(stored)
+    except SpecErrors as error:
+        over = one_offs.ended(look.containers)
+        if any(each.path[:1] != ("services",) or each.path[1] not in over for each in error.errors):
+            raise
+        stored = replace(stored, overlay=stored.overlay.without(str(each.path[1]) for each in error.errors))
+        return stored, _validated(stored)
 
 
 def _validated(stored: Stored) -> Project:

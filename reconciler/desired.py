@@ -66,10 +66,9 @@ class DesiredState:
         return tuple(resource_id for resource_id in first if resource_id in self.wanted)
 
     def refuse_rings(self) -> None:
-        try:
-            ring = [edge[0] for edge in networkx.find_cycle(self.graph)]
-        except networkx.NetworkXNoCycle:
+        if networkx.is_directed_acyclic_graph(self.graph):  # type: ignore[no-untyped-call]
             return
+        ring = [edge[0] for edge in networkx.find_cycle(self.graph)]
         start = ring.index(min(ring))
         ring = [*ring[start:], *ring[:start]]
         raise Ring(f"these wait for each other: {' -> '.join([*ring, ring[0]])}")

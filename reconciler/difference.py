@@ -74,6 +74,10 @@ def between(old: Any, new: Any, words: Words) -> Difference:
     return Difference(tuple(live), tuple(other))
 
 
+def both(one: Difference, other: Difference) -> Difference:
+    return Difference(one.live + other.live, one.replace + other.replace)
+
+
 def said(word: Word, was: Any, will: Any) -> str:
     if not word.members:
         return f"{word.text} {cut(word.show(was))} -> {cut(word.show(will))}"

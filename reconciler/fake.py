@@ -424,7 +424,7 @@ class FakeEngine:
     async def session(self, uid: str, command: Command) -> int:
         raise EngineError(f"cannot run {command.argv[0]} in {uid}: there are no processes here")
 
-    async def attach(self, uid: str) -> int:
+    async def attach(self, uid: str, *, to_next: bool = False) -> int:
         raise EngineError(f"cannot attach to {uid}: there are no processes here")
 
     async def copy(self, uid: str, copying: Copying) -> int:

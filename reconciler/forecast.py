@@ -1,6 +1,6 @@
 """What will come of a plan: the preview of everything it leads to, and how an `up` ends."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -45,9 +45,9 @@ def preview(
         elif not hope_comes_true(desired, state, look, now):
             differing = changes.keys() | {blocked.id for blocked in look.blocked}
             kept = sum(resource_id in state and resource_id not in differing for resource_id in desired.wanted)
-            return Forecast(
-                tuple(changes[resource_id] for resource_id in sorted(changes)), kept, tuple(steps), look.blocked
-            )
+            removed = {step.id for step in steps if step.verb is Verb.REMOVE} | {blocked.id for blocked in look.blocked}
+            told = tuple(as_it_goes(changes[resource_id], removed) for resource_id in sorted(changes))
+            return Forecast(told, kept, tuple(steps), look.blocked)
     raise AssertionError(f"the preview does not end: {steps[-3:]}")
 
 
@@ -73,6 +73,14 @@ def hope_comes_true(desired: DesiredState, state: dict[str, Observed], look: Pla
     for resource_id, needs in hoped.items():
         state[resource_id] = catalogue.kind_of(resource_id).hoped(state[resource_id], needs, now)
     return bool(hoped)
+
+
+def as_it_goes(change: Change, removed: Collection[str]) -> Change:
+    """What is only stopped to be changed is not replaced. `removed`: what is removed, or stays as it is."""
+    if change.action is not Action.REPLACE or change.id in removed:
+        return change
+    reasons = (f"restarts: {change.reasons[0]}", *change.reasons[1:]) if change.reasons else ("restarts",)
+    return replace(change, action=Action.UPDATE, reasons=reasons)
 
 
 SEVERITY = (Action.KEEP, Action.UPDATE, Action.CREATE, Action.REPLACE, Action.REMOVE)

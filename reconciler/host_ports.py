@@ -10,8 +10,8 @@ from reconciler.errors import Conflict
 from reconciler.slots import Slot
 from reconciler.slots import bodies as slot_bodies
 from specs.errors import Path
-from specs.project import Project
-from specs.service import Port, Service
+from specs.model.project import Project
+from specs.model.service import Port, Service
 
 OUR_PORTS = (49000, 49900)
 """First and last host port that we choose where the file leaves it to us."""

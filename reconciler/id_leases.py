@@ -12,8 +12,8 @@ from engine.types.parts import IdRange
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
 from reconciler.slots import bodies as slot_bodies
-from specs import isolation
-from specs.project import Project
+from specs.canonical import isolation
+from specs.model.project import Project
 
 POOL = IdRange(0x70000000, 0x0FFE0000)
 COUNT = POOL.length // isolation.IDS

@@ -4,8 +4,8 @@ can be.
 Pure: who else has what comes in (`Taken`, `Look`). Leases of what is no longer wanted are remembered for a while: who comes
 back gets the same again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from engine.types.infos import Look, Taken
@@ -13,8 +13,8 @@ from reconciler import addressing, claims, host_ports, id_leases, volume_leases
 from reconciler.addressing import IPV4, IPV6
 from reconciler.errors import Conflict
 from reconciler.slots import Slot
-from specs import bridge_options
-from specs.project import Project
+from specs.canonical import bridge_options
+from specs.model.project import Project
 
 REMEMBERED = 256
 """So many leases of each sort that nobody wants are remembered."""
@@ -36,6 +36,12 @@ class Leases:
     addresses6: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, int] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+
+    def without_volumes(self, services: Iterable[str], known: Container[str]) -> "Leases":
+        """The containers of these services get new anonymous volumes. `known`: all services."""
+        gone = frozenset(services)
+        kept = {key: name for key, name in self.volumes.items() if volume_leases.service_of(key, known) not in gone}
+        return replace(self, volumes=kept)
 
     def to_json(self) -> dict[str, Any]:
         return {

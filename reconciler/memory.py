@@ -11,8 +11,8 @@ from engine.types.configs import ContainerConfig
 from reconciler.desired import DesiredState
 from reconciler.errors import Conflict
 from reconciler.resource import Depth
-from specs import memory
-from specs.project import Project
+from specs.canonical import memory
+from specs.model.project import Project
 
 MIB = 1 << 20
 RESERVE_LEAST_BYTES = 256 * MIB

@@ -6,7 +6,7 @@ resolve too. A host name that the user gives is kept as it is."""
 from dataclasses import dataclass
 
 from reconciler.slots import Slot
-from specs.service import Service, ServiceNetwork
+from specs.model.service import Service, ServiceNetwork
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from specs import bodies
+from reconciler import one_offs
+from reconciler.one_offs import OneOff
+from specs.model import bodies
 
 Json = Mapping[str, Any]
 
@@ -24,8 +26,8 @@ class Overlay:
     """By service name. `scale`: how many replicas, whatever the file says; `stopped`: wanted, but not running; `paused`:
     running, but standing still; `nonce`: a number that changes to force new containers; `updates`: canonical values that
     count instead of the file's, None for no limit; `connections`: by the network's full name how the service is joined to it,
-    None: not at all, whatever the file says. `hosts`: this machine's own programs are to find the containers by name. Gone after
-    `down`."""
+    None: not at all, whatever the file says. `hosts`: this machine's own programs are to find the containers by name. `runs`: by
+    its own name each one-off that `run` has added. Gone after `down`."""
 
     scale: Mapping[str, int] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
@@ -34,9 +36,11 @@ class Overlay:
     updates: Mapping[str, Json] = field(default_factory=dict)
     connections: Mapping[str, Mapping[str, Json | None]] = field(default_factory=dict)
     hosts: bool = False
+    runs: Mapping[str, OneOff] = field(default_factory=dict)
 
     def over(self, canonical: Json) -> Json:
         """The document as the commands want it."""
+        canonical = one_offs.beside(canonical, self.runs) if self.runs else canonical
         services = canonical.get("services", {})
         changed = {name: changes for name, changes in self.updates.items() if name in services}
         if changed:
@@ -47,11 +51,19 @@ class Overlay:
                 canonical = _connected(canonical, service, network, joined)
         return canonical
 
-    def asked_up(self, services: Iterable[str], scale: Mapping[str, int]) -> "Overlay":
-        """`up` names these: they run again and go on, as often as the file (or `scale`) says, and with its limits. The nonce
-        stays, or they would be made anew once more."""
+    def is_stopped(self, service: str) -> bool:
+        """Wanted, but not running."""
+        return service in self.stopped or (service in self.runs and not self.runs[service].may_start)
+
+    def run_of(self, service: str) -> str:
+        """The service that this is a one-off of; "": it is none."""
+        return self.runs[service].service if service in self.runs else ""
+
+    def asked_up(self, services: Iterable[str], scale: Mapping[str, int], said: Iterable[str]) -> "Overlay":
+        """`up` asks for these: they run again and go on with the file's limits; those that were `said` as often as the file (or
+        `scale`) says. The nonce stays, or they would be made anew once more."""
         named = frozenset(services)
-        kept = _without(self.scale, named)
+        kept = _without(self.scale, frozenset(said))
         return replace(
             self,
             stopped=self.stopped - named,
@@ -60,6 +72,16 @@ class Overlay:
             updates=_without(self.updates, named),
             connections=_without(self.connections, named),
         )
+
+    def words(self) -> tuple[str, ...]:
+        """What counts beside the files, for people: of which service, what, and which command says so."""
+        found = [(name, f"{count} of it (corral scale)") for name, count in self.scale.items()]
+        found += [(name, "stopped (corral stop)") for name in self.stopped]
+        found += [(name, "paused (corral pause)") for name in self.paused]
+        found += [(name, f"other {', '.join(changes)} (corral update)") for name, changes in self.updates.items()]
+        found += [(name, f"networks: {', '.join(each)} (corral network)") for name, each in self.connections.items()]
+        found += [(name, f"one-off of {run.service} (corral run)") for name, run in self.runs.items()]
+        return tuple(f"{name}: {words}" for name, words in sorted(found))
 
     def taken_back(self, after: "Overlay") -> dict[str, dict[str, str]]:
         """By service: what counts here and not in `after`, in the words of a Change (of a network: its full name), and which
@@ -101,6 +123,22 @@ class Overlay:
             self, updates={**self.updates, **{name: {**self.updates.get(name, {}), **said} for name in services}}
         )
 
+    def with_run(self, name: str, run: OneOff) -> "Overlay":
+        return replace(self, runs={**self.runs, name: run})
+
+    def without(self, services: Iterable[str]) -> "Overlay":
+        """Nothing was ever said of these services, or one-offs."""
+        gone = frozenset(services)
+        return replace(
+            self,
+            scale=_without(self.scale, gone),
+            stopped=self.stopped - gone,
+            paused=self.paused - gone,
+            updates=_without(self.updates, gone),
+            connections=_without(self.connections, gone),
+            runs=_without(self.runs, gone),
+        )
+
     def with_connection(self, service: str, network: str, joined: Json | None) -> "Overlay":
         """Joined to the network of this full name; None: not joined."""
         said = {**self.connections.get(service, {}), network: joined}
@@ -115,6 +153,7 @@ class Overlay:
             "updates": {name: dict(changes) for name, changes in self.updates.items()},
             "connections": {name: dict(said) for name, said in self.connections.items()},
             "hosts": self.hosts,
+            "runs": {name: run.to_json() for name, run in self.runs.items()},
         }
 
     @classmethod
@@ -123,8 +162,9 @@ class Overlay:
         updates = {name: dict(changes) for name, changes in value.get("updates", {}).items()}
         said = {name: dict(each) for name, each in value.get("connections", {}).items()}
         hosts = value.get("hosts", False)
+        runs = {name: OneOff.from_json(each) for name, each in value.get("runs", {}).items()}
         return cls(
-            dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said, hosts
+            dict(value["scale"]), frozenset(value["stopped"]), dict(value["nonce"]), paused, updates, said, hosts, runs
         )
 
 

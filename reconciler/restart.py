@@ -29,7 +29,13 @@ def exit_of(info: ContainerInfo) -> str:
 
 def policy_of(policy: RestartPolicy) -> str:
     """As the user writes it."""
-    return policy.name if policy.max_attempts is None else f"{policy.name}:{policy.max_attempts}"
+    name = policy.name if policy.max_attempts is None else f"{policy.name}:{policy.max_attempts}"
+    delay = f", delay {policy.delay_s:g}s" if policy.delay_s else ""
+    return name + delay + (f", window {policy.window_s:g}s" if policy.window_s else "")
+
+
+def lived_s(info: ContainerInfo) -> float:
+    return max(info.ended_at - info.started_at, 0.0)
 
 
 def verdict(info: ContainerInfo, now: float) -> Verdict:
@@ -40,8 +46,9 @@ def verdict(info: ContainerInfo, now: float) -> Verdict:
         return Verdict(0.0, how)
     if policy.name is Restart.NO or (policy.name is Restart.ON_FAILURE and info.code == 0):
         return Verdict(inf, f"{how}, restart: {policy_of(policy)}")
-    if policy.name is Restart.ON_FAILURE and policy.max_attempts is not None and info.restarts >= policy.max_attempts:
+    if policy.is_used_up(info.attempts, lived_s(info)):
         return Verdict(inf, f"{how}, restart: {policy_of(policy)} is used up")
     times = f", {info.hasty} times in a row" if info.hasty > 1 else ""
     ended_at = info.ended_at if info.ended_at <= now + 1.0 else 0.0  # the clock was set back: do not wait for it
-    return Verdict(ended_at + attempts.backoff(info.hasty), f"{how}{times}, restart: {policy_of(policy)}")
+    wait_s = policy.delay_s or attempts.backoff(info.hasty)
+    return Verdict(ended_at + wait_s, f"{how}{times}, restart: {policy_of(policy)}")

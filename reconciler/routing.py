@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.types.configs import NetworkConfig
-from specs import bridge_options, endpoints
-from specs.network import Network
-from specs.project import Project
-from specs.service import Service
+from specs.canonical import bridge_options
+from specs.checks import endpoints
+from specs.model.network import Network
+from specs.model.project import Project
+from specs.model.service import Service
 
 Made = Mapping[str, NetworkConfig]
 """Networks that others made, by full name."""

@@ -8,8 +8,8 @@ from reconciler import naming
 from reconciler.errors import Conflict, DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import isolation, namespaces, user_namespace
-from specs.service import Service
+from specs.canonical import isolation, namespaces, user_namespace
+from specs.model.service import Service
 
 
 def sandbox_of(wish: Wish, slot: Slot) -> str:
@@ -66,11 +66,10 @@ def named(wish: Wish, said: str, path: tuple[str, ...]) -> Slot:
     for slot, service in wish.members():
         if naming.container_name(wish.project.name, slot, service) == container_name:
             return slot
-    raise DeclareError(
-        f"project {wish.project.name} has no container {container_name}",
-        path,
-        hint="namespaces are shared within a project; join another project's network by declaring it external",
-    )
+    message = f"project {wish.project.name} has no container {container_name}"
+    is_shared = path[-1] in namespaces.KEYS
+    hint = "namespaces are shared within a project; join another project's network by declaring it external"
+    raise DeclareError(message, path, hint if is_shared else "name one of this project's")
 
 
 def _scope_of(wish: Wish, slot: Slot, key: str) -> Scope | Of:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.errors import Conflict
-from specs import replicas
-from specs.project import Body, Project
+from specs.composing import replicas
+from specs.model.project import Body, Project
 
 REPLICAS_MAX = replicas.MOST
 

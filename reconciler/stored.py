@@ -8,17 +8,20 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.types.infos import ContainerInfo
+from engine.types.parts import VolumeMount
+from reconciler import asking
+from reconciler.asking import Orphans, Recreate, refuse_unknown, with_needed
 from reconciler.errors import DeclareError
 from reconciler.leases import Leases
+from reconciler.one_offs import OneOff
 from reconciler.overlay import UPDATABLE, Json, Overlay, key_of
 from reconciler.resource import Depth, Edge, Gates, Needs
-from specs import bodies, namespaces
 
 MACHINE = "_machine"
 """The project of what belongs to none: networks and volumes that were made by a command. No user's project can be called so."""
 
-ONLY_OURS = "x-corral"
-SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
+ONLY_OURS, ALL_RESOURCES = "x-corral", "all_resources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Part:
 class Stored:
     """`asked`: when the last `up` (or `start`) asked for a service, seconds since the epoch. `edges`: of every
     resource, as of when it was last wanted. `purge`: `down -v` was said and nothing since: the project's volumes
-    are to go too."""
+    are to go too; `purged`: the full names of anonymous ones that are to go in any case."""
 
     name: str
     parts: tuple[Part, ...] = ()
@@ -45,18 +48,25 @@ class Stored:
     leases: Leases = field(default_factory=Leases)
     edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
     purge: bool = False
+    purged: frozenset[str] = frozenset()
 
     # ------------------------------------------------------------------------------------------------- reading
 
     def canonical(self) -> dict[str, Any]:
         """The union of all parts, the last one wins; ready for `specs.validate.project`."""
         union: dict[str, Any] = {"name": self.name}
-        for section in SECTIONS:
+        for section in asking.SECTIONS:
             union[section] = {
                 key: value for part in self.parts for key, value in part.canonical.get(section, {}).items()
             }
+        if any(part.canonical.get(ALL_RESOURCES) for part in self.parts):
+            union[ALL_RESOURCES] = True
         said = {key: value for part in self.parts for key, value in part.canonical.get(ONLY_OURS, {}).items()}
         return {**union, ONLY_OURS: said} if said else union
+
+    def wanted(self) -> Json:
+        """What the files and the commands said: with the one-offs."""
+        return self.overlay.over(self.canonical())
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -71,6 +81,12 @@ class Stored:
         }
         return tuple(name for name in self.services if name not in mine)
 
+    def anonymous_of(self, containers: Iterable[ContainerInfo]) -> tuple[str, ...]:
+        """The full names of the anonymous volumes that these containers have."""
+        ours = frozenset(self.leases.volumes.values())
+        mounts = (mount for info in containers for mount in info.config.mounts)
+        return tuple(mount.volume for mount in mounts if isinstance(mount, VolumeMount) and mount.volume in ours)
+
     # ------------------------------------------------------------------------------------------------ commands
 
     def up(
@@ -82,42 +98,86 @@ class Stored:
         services: Iterable[str] = (),
         no_deps: bool = False,
         scale: Mapping[str, int] | None = None,
-        force_recreate: bool = False,
-        remove_orphans: bool = False,
+        recreate: Recreate = Recreate.CHANGED,
+        renew_volumes: bool = False,
+        start: bool = True,
+        orphans: Orphans = Orphans.OURS,
+        inactive: Iterable[str] = (),
     ) -> "Stored":
         """`up [SERVICE…]`. With services: these (and, unless `no_deps`, what they need) are replaced, the others
-        stay as they were last said, or unsaid. What this file set said before and says no longer is not wanted.
-        Raises DeclareError."""
+        stay as they were last said, or unsaid. What this file set said before and says no longer is not wanted, but for
+        services that are `inactive` now: these stay, too. `renew_volumes`: with new anonymous volumes. `start`: what does not
+        run yet is to run. Raises DeclareError."""
         files, named = tuple(files), tuple(services)
         refuse_unknown(canonical, (*named, *(scale or {})))
+        canonical = asking.provided_as_before(canonical, self.canonical())
         asked = tuple(canonical.get("services", {})) if not named else with_needed(canonical, named, no_deps=no_deps)
-        said = self._said(files, canonical, asked) if named else dict(canonical)
-        others = () if remove_orphans else tuple(part for part in self.parts if not part.shares_a_file_with(files))
-        overlay = self.overlay.asked_up(asked, scale or {})
-        if force_recreate:
-            overlay = overlay.with_new(named or asked)
+        stays = asking.staying(canonical, inactive, orphans, is_whole=not named)
+        said = self._part(files, canonical, asked, stays=stays, as_it_is=recreate is Recreate.NEVER)
+        overlay = self.overlay.asked_up(asked, scale or {}, named or asked)
+        if not start:
+            running = frozenset(self.services) - self.overlay.stopped
+            overlay = overlay.with_stopped(frozenset(asked) - running)
         return replace(
             self,
-            parts=(*others, Part(files, said)),
-            overlay=overlay,
+            parts=(*(() if orphans is Orphans.REMOVE else self._others(files)), said),
+            overlay=overlay.with_new(asking.made_anew(recreate, asked, named)),
+            asked={**self.asked, **dict.fromkeys(asked, now)},
+            leases=self.leases.without_volumes(asked, {*self.services, *asked}) if renew_volumes else self.leases,
+            purge=False,
+        )
+
+    def _part(
+        self, files: tuple[str, ...], canonical: Json, asked: Iterable[str], *, stays: Set[str] | None, as_it_is: bool
+    ) -> Part:
+        before = tuple(part.canonical for part in self.parts if part.shares_a_file_with(files))
+        return Part(files, asking.said(before, canonical, asked, stays=stays, as_it_is=as_it_is))
+
+    def _others(self, files: tuple[str, ...]) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if not part.shares_a_file_with(files))
+
+    def run(
+        self, files: Iterable[str], canonical: Json, now: float, name: str, run: OneOff, *, no_deps: bool = False
+    ) -> "Stored":
+        """`run SERVICE`: a one-off called `name`, and what it needs, which is replaced as by `up`. Raises DeclareError."""
+        files = tuple(files)
+        refuse_unknown(canonical, (run.service,))
+        canonical = asking.provided_as_before(canonical, self.canonical())
+        needed = () if no_deps else with_needed(canonical, (run.service,), no_deps=False)
+        asked = tuple(each for each in needed if each != run.service)
+        return replace(
+            self,
+            parts=(*self._others(files), self._part(files, canonical, asked, stays=None, as_it_is=False)),
+            overlay=self.overlay.asked_up(asked, {}, ()).with_run(name, run),
             asked={**self.asked, **dict.fromkeys(asked, now)},
             purge=False,
         )
 
-    def _said(self, files: tuple[str, ...], canonical: Json, asked: Iterable[str]) -> dict[str, Any]:
-        """`canonical` of this file set, where only the services `asked` are new."""
-        said = dict(canonical)
-        before = [part.canonical for part in self.parts if part.shares_a_file_with(files)]
-        for section in SECTIONS[1:]:
-            said[section] = {
-                **{k: v for old in before for k, v in old.get(section, {}).items()},
-                **canonical.get(section, {}),
-            }
-        kept = {name: value for old in before for name, value in old.get("services", {}).items()}
-        services = {**kept, **{name: canonical["services"][name] for name in asked}}
-        unsaid = set(canonical["services"]) - services.keys()
-        said["services"] = {name: without_needing(service, unsaid) for name, service in services.items()}
-        return said
+    def without_orphans(self, files: Iterable[str]) -> "Stored":
+        """What only other file sets declare is not wanted any more."""
+        return replace(self, parts=tuple(part for part in self.parts if part.shares_a_file_with(files)))
+
+    def start_run(self, name: str) -> "Stored":
+        """The one-off may start. Raises DeclareError."""
+        if name not in self.overlay.runs:
+            raise DeclareError(f"no one-off is called {name}", hint="`corral ps -a` lists them")
+        return replace(self, overlay=self.overlay.with_run(name, self.overlay.runs[name].started()))
+
+    def remove(self, services: Iterable[str], *, volumes: Iterable[str] = ()) -> "Stored":
+        """`rm`: these services, and one-offs, are not wanted until `up` or `create` says so again. `volumes`: full names of
+        anonymous ones that go with them. A project of which nothing is left is down."""
+        gone = frozenset(services)
+        left = frozenset(self.services) - gone
+        overlay = self.overlay.without(gone)
+        if not left and not overlay.runs:
+            return replace(self.down(), purged=self.purged | frozenset(volumes))
+        return replace(
+            self,
+            parts=tuple(Part(part.files, asking.without(part.canonical, gone)) for part in self.parts),
+            overlay=overlay,
+            leases=self.leases.without_volumes(gone, {*self.services, *self.overlay.runs}),
+            purged=self.purged | frozenset(volumes),
+        )
 
     def down(self, files: Iterable[str] | None = None, *, purge: bool = False) -> "Stored":
         """`down` of one file set; None: of all. `purge`: the project's volumes go too, once nothing of it is wanted."""
@@ -139,6 +199,11 @@ class Stored:
         return replace(
             self, overlay=self.overlay.with_started(named), asked={**self.asked, **dict.fromkeys(named, now)}
         )
+
+    def loosened(self) -> "Stored":
+        """Where what depends on something does not stop with it (`depends_on … restart: true`): `restart --no-deps`."""
+        parts = tuple(Part(part.files, asking.without_restarts(part.canonical)) for part in self.parts)
+        return replace(self, parts=parts)
 
     def pause(self, services: Iterable[str]) -> "Stored":
         """`pause`: these stand still while they run, until `unpause`, `up`, `stop` or `down`. None named: none."""
@@ -186,7 +251,7 @@ class Stored:
 
     def with_shared(self, section: str, name: str, settings: Json | None) -> "Stored":
         """Of MACHINE: with this network or volume ("networks", "volumes"); None: without it."""
-        said = {each: dict(self.canonical()[each]) for each in SECTIONS}
+        said = {each: dict(self.canonical()[each]) for each in asking.SECTIONS}
         if settings is None:
             said[section].pop(name, None)
         else:
@@ -213,6 +278,7 @@ class Stored:
                 resource_id: [_edge_to_json(edge) for edge in edges] for resource_id, edges in self.edges.items()
             },
             "purge": self.purge,
+            "purged": sorted(self.purged),
         }
 
     @classmethod
@@ -228,6 +294,7 @@ class Stored:
                 for resource_id, edges in value["edges"].items()
             },
             value["purge"],
+            frozenset(value.get("purged", ())),
         )
 
 
@@ -238,41 +305,3 @@ def _edge_to_json(edge: Edge) -> list[Any]:
 def _edge_from_json(value: list[Any]) -> Edge:
     to, needs, gates, rigid, required = value
     return Edge(to, Needs[needs], Gates[gates], Depth[rigid], required)
-
-
-def refuse_unknown(canonical: Json, services: Iterable[str]) -> None:
-    """Raises DeclareError for a service that is not declared."""
-    known = canonical.get("services", {})
-    for name in services:
-        if name not in known:
-            raise DeclareError(f"no such service: {name}", hint=f"there are {', '.join(known) or 'no services'}")
-
-
-def with_needed(canonical: Json, services: Iterable[str], *, no_deps: bool) -> tuple[str, ...]:
-    """These services and, unless `no_deps`, all that they need (depends_on, links, volumes_from), in the order of
-    the file."""
-    known = canonical.get("services", {})
-    asked, more = set(), set(services)
-    while more:
-        asked |= more
-        more = set() if no_deps else {name for one in more for name in _needed(known[one]) if name in known} - asked
-    return tuple(name for name in known if name in asked)
-
-
-def _needed(service: Json) -> set[str]:
-    linked = (text.partition(":")[0] for text in (*service.get("links", ()), *service.get("volumes_from", ())))
-    shared = {namespaces.service_of(service.get(key)) for key in namespaces.KEYS} - {""}
-    return {*service.get("depends_on", {}), *linked, *shared}
-
-
-def without_needing(service: Json, unsaid: Set[str]) -> Json:
-    """The service, not waiting for any of these: they are in the file, but nobody asked for them."""
-
-    def without(body: Json) -> Json:
-        if unsaid.isdisjoint(_needed(body)):
-            return body
-        depends_on = {name: how for name, how in body.get("depends_on", {}).items() if name not in unsaid}
-        links = [text for text in body.get("links", ()) if text.partition(":")[0] not in unsaid]
-        return {**body, "depends_on": depends_on, "links": links}
-
-    return bodies.changed(service, without)

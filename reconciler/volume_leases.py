@@ -1,17 +1,24 @@
 """Names of anonymous volumes: chosen by us, kept for a container's successor."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from itertools import count
 
 from engine.types.infos import Look
 from reconciler.slots import Slot
 from reconciler.slots import bodies as slot_bodies
-from specs.project import Project
+from specs.model.project import Project
 
 
 def volume_key(slot: Slot, target: str) -> str:
     return f"{slot.name} {target}"
+
+
+def service_of(key: str, services: Container[str]) -> str:
+    """The one of these services that a `volume_key` is of: its slot is called like it, or like it with a number; "": none."""
+    slot = key.partition(" ")[0]
+    stem, _, number = slot.rpartition("-")
+    return slot if slot in services else stem if number.isdecimal() and stem in services else ""
 
 
 def assign(

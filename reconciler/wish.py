@@ -10,9 +10,9 @@ from reconciler.leases import Leases
 from reconciler.overlay import Overlay
 from reconciler.resource import Edge
 from reconciler.slots import Slot
-from specs import isolation
-from specs.project import Project
-from specs.service import Service
+from specs.canonical import isolation
+from specs.model.project import Project
+from specs.model.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ Path = tuple[str | int, ...]
 """Where in the document: keys and indexes, from the top."""
 
 
+SHOWN_MOST = 1000
+LONGEST = 1000
+"""Characters of a message: it may quote what was written."""
+
+
 class Locator(Protocol):
     """Knows where in the user's files a path was written."""
 
@@ -35,7 +40,7 @@ class SpecError(NamedTuple):
             where = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: "
         path = f"{dotted(self.path)}: " if self.path else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{where}{path}{self.message}{hint}"
+        return f"{where}{_cut(path)}{_cut(self.message)}{_cut(hint)}"
 
 
 class SpecErrors(Exception):
@@ -46,7 +51,9 @@ class SpecErrors(Exception):
         super().__init__(self.errors)
 
     def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors)
+        more = len(self.errors) - SHOWN_MOST
+        lines = [str(error) for error in self.errors[:SHOWN_MOST]]
+        return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
 
     def located(self, locator: Locator) -> "SpecErrors":
         """The same errors with positions, sorted by them."""
@@ -80,6 +87,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]}?" if close else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def _order(error: SpecError) -> tuple[str, int, int]:

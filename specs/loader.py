@@ -25,28 +25,29 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from specs import (
-    canonical,
-    composition,
-    contents,
-    interpolation,
-    keys,
-    node,
-    reading,
-    selection,
-    settled,
-    surroundings,
-)
+from specs import node
+from specs.canonical import contents, providers, selection
+from specs.canonical import document as canonical_form
+from specs.canonical.providers import Provider
+from specs.composing import composition
 from specs.context import Context
 from specs.errors import Path
+from specs.files import interpolation, reading, source, surroundings
 from specs.findings import Findings
+from specs.history import History
+from specs.keys import settled
+from specs.keys.document import DOCUMENT
 from specs.node import Node, Place
+
+COMMAND_LINE = "the command line"
+"""Where what is laid over the files stands, for messages."""
 
 
 class LoadOptions(NamedTuple):
     """What the command line says. `files` may hold "-", standard input. `services` are those that were named: their
     profiles become active. `any_image`: also images that cannot be run yet. `environment` and `cwd`: by default those of
-    this process. `scale`: of so many replicas it is said what each is, where that is more than the files ask for."""
+    this process. `scale`: of so many replicas it is said what each is, where that is more than the files ask for. `over`: a
+    document, as text, that is laid over the files. `all_resources`: with the networks and volumes that no service uses."""
 
     files: tuple[str, ...] = ()
     project_name: str = ""
@@ -58,11 +59,13 @@ class LoadOptions(NamedTuple):
     environment: Mapping[str, str] | None = None
     cwd: str = ""
     scale: Mapping[str, int] = MappingProxyType({})
+    over: str = ""
+    all_resources: bool = False
 
 
 class Loaded(NamedTuple):
     """`canonical` is what `validate.project` takes. `files` are absolute. `disabled`: services of inactive profiles.
-    `notes`: what the user should know."""
+    `notes`: what the user should know. `providers`: services that are none in `canonical`."""
 
     canonical: dict[str, Any]
     project_name: str
@@ -72,6 +75,7 @@ class Loaded(NamedTuple):
     disabled: tuple[str, ...]
     notes: tuple[str, ...]
     root: Node
+    providers: tuple[Provider, ...] = ()
 
     @property
     def positions(self) -> dict[Path, Place]:
@@ -119,8 +123,9 @@ class Prepared(NamedTuple):
         return Context(self.project_name, self.around.directory, self.variables, findings, *more)
 
 
-def prepare(options: LoadOptions, *, fill_in: bool = True) -> Prepared:
-    """The files made one. `fill_in` False: variables stay as they are written. Raises SpecErrors where one is no YAML."""
+def prepare(options: LoadOptions, *, fill_in: bool = True, history: History | None = None) -> Prepared:
+    """The files made one. `fill_in` False: variables stay as they are written. `history`: what is laid over what is noted there.
+    Raises SpecErrors where one is no YAML."""
     cwd = options.cwd or os.getcwd()
     environment = os.environ if options.environment is None else options.environment
     around = surroundings.look(
@@ -129,10 +134,14 @@ def prepare(options: LoadOptions, *, fill_in: bool = True) -> Prepared:
     findings = Findings()
     findings.notes += around.notes
     files = [*zip(around.files, reading.documents(around.files, cwd), strict=True)]
+    if options.over:
+        files.append((COMMAND_LINE, source.documents(options.over, COMMAND_LINE)))
     documents = [document for _, found in files for document in found]
+    if history is not None:
+        history.env_files += around.env_files
     name = surroundings.project_name(options.project_name, _written_name(documents, around.variables), around)
     variables = {**around.variables, "COMPOSE_PROJECT_NAME": name}
-    one = composition.Project(around.directory, variables, cwd, findings, fill_in)
+    one = composition.Project(around.directory, variables, cwd, findings, fill_in, history=history)
     return Prepared(options, around, one.merged(files), name, variables, findings)
 
 
@@ -140,18 +149,19 @@ def finish(prepared: Prepared) -> Loaded:
     """The canonical document. Raises SpecErrors."""
     options, around, context = prepared.options, prepared.around, prepared.context()
     findings = context.findings
-    supported = settled.supported(prepared.document, keys.DOCUMENT, findings)
-    findings.next_step()
-    full = canonical.canonical(supported, context)
+    known = settled.without_extensions(prepared.document, DOCUMENT)
+    full = canonical_form.canonical(known, context)
     findings.raise_errors()
     profiles = surroundings.profiles(options.profiles, prepared.variables)
-    root, disabled = selection.select(full, profiles, options.services, findings)
+    root, disabled = selection.select(full, profiles, options.services, findings, unused=options.all_resources)
     findings.raise_errors()
+    root, asked = providers.taken_out(root, findings)
     root = contents.read(root, context)
     findings.raise_errors()
     plain: Any = node.plain(root)
     name = prepared.project_name
-    return Loaded(plain, name, around.directory, around.files, profiles, disabled, tuple(findings.notes), root)
+    notes = tuple(findings.notes)
+    return Loaded(plain, name, around.directory, around.files, profiles, disabled, notes, root, asked)
 
 
 def _written_name(documents: list[Node], variables: Mapping[str, str]) -> str:

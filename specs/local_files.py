@@ -3,12 +3,16 @@ until one of them is saved again."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 Print = tuple[int, int, int, int] | None
 """What tells one state of a file from another: its device, inode, size and time of its last change (ns). None: no file."""
+
+TEXT_BYTES_MAX = 1 << 20
+"""Of a file of variables or labels."""
 
 _noted: list[dict[str, Print]] = []
 
@@ -27,7 +31,7 @@ def noted() -> Iterator[dict[str, Print]]:
 def print_of(path: str) -> Print:
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # the second: a NUL character
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -49,11 +53,19 @@ def is_file(path: str) -> bool:
 
 def content(path: str, bytes_max: int = -1) -> bytes:
     """No more than so many bytes of it. Raises OSError."""
+    _refuse_nul(path)
     with open(note(path), "rb") as stream:
         return stream.read(bytes_max)
 
 
 def text(path: str) -> str:
     """Without a byte order mark, every end of line a newline. Raises OSError, UnicodeDecodeError."""
-    with open(note(path), encoding="utf-8-sig") as stream:
-        return stream.read()
+    found = content(path, TEXT_BYTES_MAX + 1)
+    if len(found) > TEXT_BYTES_MAX:
+        raise OSError(errno.EFBIG, f"it has more than {TEXT_BYTES_MAX >> 20} MiB", path)
+    return found.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refuse_nul(path: str) -> None:
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "no path has a NUL character", path)

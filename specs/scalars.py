@@ -7,6 +7,7 @@ Compose reads YAML with Go's yaml.v3: 1.2's core schema, plus some of 1.1's numb
 import re
 
 from specs.node import Scalar, Timestamp
+from specs.patterns import pattern
 
 # go.yaml.in/yaml/v3 resolve.go
 _CONSTANTS: dict[str, Scalar] = {
@@ -17,18 +18,20 @@ _CONSTANTS: dict[str, Scalar] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _INTEGERS = (
-    (re.compile(r"[-+]?0[xX][0-9a-fA-F]+", re.ASCII), 16),
-    (re.compile(r"[-+]?0[bB][01]+", re.ASCII), 2),
-    (re.compile(r"[-+]?0[oO]?[0-7]+", re.ASCII), 8),
-    (re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII), 10),
+    (pattern(r"[-+]?(0|[1-9][0-9]*)", re.ASCII), 10),
+    (pattern(r"[-+]?0[xX][0-9a-fA-F]+", re.ASCII), 16),
+    (pattern(r"[-+]?0[bB][01]+", re.ASCII), 2),
+    (pattern(r"[-+]?0[oO]?[0-7]+", re.ASCII), 8),
 )
-_TIMESTAMP = re.compile(
+_TIMESTAMP = pattern(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
     r"(?:[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)| (\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d+)?)?",
     re.ASCII,
 )
+_DIGITS_MAX = 200
+"""Of a whole number; a float has no more than 309."""
 _NUMERIC_STARTS = frozenset("+-.0123456789")
 
 
@@ -91,8 +94,8 @@ def kind_of(value: object) -> str:
 
 
 def _number(text: str, original: str) -> Scalar:
-    for pattern, base in _INTEGERS:
-        if pattern.fullmatch(text):
+    for form, base in _INTEGERS if len(text) <= _DIGITS_MAX else ():
+        if form.fullmatch(text):
             number = int(text, base) if base != 8 else _octal(text)
             return number if -(2**63) <= number < 2**64 else float(number)
     if _FLOAT.fullmatch(text):

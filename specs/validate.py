@@ -6,9 +6,11 @@ from typing import Any
 
 import pydantic
 
-from specs import addresses, bodies, consistency, endpoints, memory, names, namespaces, pages, published, stand_ins
+from specs.canonical import memory, namespaces, on_change, pages
+from specs.checks import addresses, consistency, endpoints, names, published, stand_ins
 from specs.errors import SpecError, SpecErrors
-from specs.project import Project
+from specs.model import bodies
+from specs.model.project import Project
 
 
 def project(canonical: dict[str, Any]) -> Project:
@@ -26,6 +28,7 @@ def project(canonical: dict[str, Any]) -> Project:
         *endpoints.problems(found),
         *published.problems(found),
         *pages.problems(found),
+        *on_change.problems(found),
         *memory.problems(found),
     ]
     if problems:

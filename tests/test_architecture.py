@@ -15,6 +15,19 @@ ROOMS = {
     "orchestrator": {"specs", "engine", "reconciler"},
 }
 FROM_ENGINE_TO_RECONCILER = {"engine.api", "engine.types", "engine.errors"}
+OF_SPECS: dict[str, set[str]] = {
+    "": {"keys", "files", "composing", "canonical", "model", "checks"},
+    "model": set(),
+    "keys": set(),
+    "files": {"keys"},
+    "composing": {"keys", "files", "model"},
+    "canonical": {"files", "composing", "model"},
+    "normal": {"keys", "files", "composing", "canonical"},
+    "checks": {"composing", "canonical", "model"},
+    "telling": {"files", "composing"},
+}
+"""From each room of specs, where one may go beside the top, of which only loader, validate and context know rooms."""
+DOORS = ("loader.py", "validate.py", "context.py")
 SMALL = {"process.zygote", "process.shim", "dns.server", "relay.server"}
 """Processes of the engine that run under `python -I -S`: a handful of stdlib modules, nothing else."""
 
@@ -45,6 +58,14 @@ def test_a_room_enters_only_the_rooms_it_may(path: pathlib.Path) -> None:
         assert other != "asyncio", f"{path}: anyio only"
         if other == "ctypes":
             assert path.name == "syscalls.py", f"{path}: only engine/process/syscalls.py may import ctypes"
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "specs").rglob("*.py")), ids=lambda path: str(path.relative_to(TOP)))
+def test_a_room_of_specs_enters_only_those_it_may(path: pathlib.Path) -> None:
+    room = path.parent.name if path.parent.name != "specs" else ""
+    entered = {words[1] for name in imports(path) if (words := name.split("."))[0] == "specs" and words[1] in OF_SPECS}
+    assert entered <= OF_SPECS[room] | {room}
+    assert room or not entered or path.name in DOORS
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "engine" / "process").glob("*.py")), ids=lambda path: path.name)

@@ -7,6 +7,7 @@ process group is killed. (Docker lets it run on, with nobody to read it.)
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import functools
 import os
 import signal
 
@@ -14,6 +15,8 @@ from engine import errors
 from engine.process import birth, capabilities, children, frames, launch, program, syscalls, wire
 from engine.process.frames import Socket
 from engine.process.loop import Loop
+
+DISCARD_BYTES = 64 * 1024
 
 
 def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start: bytes, entered: bool) -> None:
@@ -29,9 +32,10 @@ def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start:
     except OSError as error:
         _send(connection, frame.number, wire.Failed(f"cannot run {frame.body.spec.argv[0]}: {error}"))
         return
+    kept = command.outputs() if frame.body.spec.detached else ()
     _send(connection, frame.number, wire.ExecStarted(command.pid, frame.body.spec.tty), command.ends)
     frames.close_all(command.ends)
-    _Service(connection, frame.number, command, frame.body.spec).run()
+    _Service(connection, frame.number, command, frame.body.spec, kept).run()
 
 
 class Command:
@@ -59,6 +63,10 @@ class Command:
         except (OSError, TypeError, OverflowError):  # it is gone, or that is no signal
             pass
 
+    def outputs(self) -> tuple[int, ...]:
+        """Copies of the ends that its output comes out of."""
+        return tuple(os.dup(each) for each in self.ends[0 if self._spec.tty else 1 :])
+
     def _begin(self, cgroup_v2: str) -> None:
         streams, self.ends = _streams(self._spec.tty)
         child = children.clone(
@@ -75,10 +83,14 @@ class Command:
 
 
 class _Service:
-    """What a client may still do, and what it is told."""
+    """What a client may still do, and what it is told. `kept`: what is read to its end once the client is gone, and thrown away,
+    so that nobody writes to nobody."""
 
-    def __init__(self, connection: Socket, number: int, command: Command, spec: wire.ExecSpec) -> None:
+    def __init__(
+        self, connection: Socket, number: int, command: Command, spec: wire.ExecSpec, kept: tuple[int, ...]
+    ) -> None:
         self._loop = Loop()
+        self._kept = kept
         self._connection, self._number, self._command, self._spec = connection, number, command, spec
 
     def run(self) -> None:
@@ -96,8 +108,19 @@ class _Service:
             self._loop.forget(self._connection.fileno())
             if not self._spec.tty and not self._spec.detached:
                 self._command.signal(signal.SIGKILL)
+            for each in self._kept:
+                self._loop.watch(each, functools.partial(self._throw_away, each))
         elif isinstance(received[0].body, wire.ExecSignal):
             self._command.signal(received[0].body.number)
+
+    def _throw_away(self, descriptor: int, _events: int) -> None:
+        try:
+            data = os.read(descriptor, DISCARD_BYTES)
+        except OSError:  # EIO: nobody has the terminal open
+            data = b""
+        if not data:
+            self._loop.forget(descriptor)
+            os.close(descriptor)
 
     def _ended(self, _events: int) -> None:
         self._loop.forget(self._command.pidfd)

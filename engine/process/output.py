@@ -29,16 +29,21 @@ class Output:
         self._streams[descriptor] = stream
         self._loop.watch(descriptor, functools.partial(self._ready, descriptor))
 
-    def tap(self, terminal: bool) -> tuple[tuple[Tap, ...], tuple[int, ...]]:
+    def tap(self, terminal: bool, alone: bool) -> tuple[tuple[Tap, ...], tuple[int, ...]]:
         """Give (the taps, what a client gets): reading ends of all that is written from now on, stdout and stderr or the
-        terminal's, then a copy of the writing end of the input, or of the terminal, where there is one."""
+        terminal's, then a copy of the writing end of the input, or of the terminal, where there is one. `alone`: of the input the
+        only one."""
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in logs.STREAMS[: 1 if terminal else 2]]
         taps = tuple(
             Tap(self._loop, stream, write, self._go_on) for stream, (_, write) in zip(logs.STREAMS, pipes, strict=False)
         )
         inputs = tuple(self._streams) if terminal else (self.stdin,) if self.stdin >= 0 else ()
         self._taps += taps
-        return taps, (*(read for read, _ in pipes), *(os.dup(each) for each in inputs))
+        copies = tuple(os.dup(each) for each in inputs)
+        if alone and self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+        return taps, (*(read for read, _ in pipes), *copies)
 
     def drain(self) -> None:
         """Log what is there by now: what was written before the end comes before anybody hears of the end."""

@@ -66,7 +66,8 @@ class Newborn:
 
 class Running:
     """One run, asked for by the Start in `data`. Callbacks, with encoded records:
-    `started(process)` or `failed(Failed)` once, then `ended(exit)` once if it was started; what is told is durable by then."""
+    `started(process)` or `failed(Failed)` once, then `ended(exit)` once if it was started; what is told is durable by then.
+    `executed()` comes before that, when nothing that it writes has been read."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Running:
         data: bytes,
         jobs: Jobs,
         *,
+        executed: Callable[[], None],
         started: Callable[[bytes], None],
         failed: Callable[[bytes], None],
         ended: Callable[[bytes], None],
@@ -82,6 +84,7 @@ class Running:
         self.pidfd = -1
         self.kept: birth.Started | None = None
         self._loop, self._on_started, self._on_failed, self._on_ended = loop, started, failed, ended
+        self._on_executed = executed
         self._jobs = jobs
         self._failure = frames.encode_failed("cannot start a container: it died while it was being set up")
         self._must_die = self._is_planned = False
@@ -101,10 +104,11 @@ class Running:
         if self.pidfd >= 0:
             children.send_signal(self.pidfd, number)
 
-    def attach(self) -> tuple[tuple[Tap, ...], tuple[int, ...], bytes]:
-        """Give (the taps, what a client gets, the encoded Attached without its container's name) of a run that was executed."""
+    def attach(self, alone: bool) -> tuple[tuple[Tap, ...], tuple[int, ...], bytes]:
+        """Give (the taps, what a client gets, the encoded Attached without its container's name) of a run that was executed.
+        `alone`: its input is the client's alone."""
         assert self.kept is not None
-        taps, descriptors = self._output.tap(self.kept.tty)
+        taps, descriptors = self._output.tap(self.kept.tty, alone)
         words = (b"true" if flag else b"false" for flag in (self.kept.tty, self.kept.stdin_open))
         return taps, descriptors, b'"tty":%b,"stdin":%b' % tuple(words)
 
@@ -176,6 +180,7 @@ class Running:
         self.kept = kept
         if self._is_planned:
             self._plan()
+        self._on_executed()
 
     def _begun(self) -> None:
         """The worker is gone."""

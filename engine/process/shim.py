@@ -63,6 +63,7 @@ class Shim:
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
         self._quitting: list[tuple[Connection, int]] = []
         self._held: dict[str, tuple[int, ...]] = {}
+        self._expecting: dict[str, list[tuple[Connection, int]]] = {}
         request = frames.receive_raw(first)
         if request is None:
             os._exit(0)
@@ -104,7 +105,8 @@ class Shim:
             case "Exec":
                 self._exec(connection, data)
             case "Attach":
-                self._attach(connection, number, frames.fields(data)["container"])
+                asked = frames.fields(data)
+                self._attach(connection, number, asked["container"], asked.get("to_next") is True)
             case "Stop":
                 asked = frames.fields(data)
                 self._stop(connection, number, asked["container"], asked["number"], asked["grace_s"])
@@ -162,6 +164,7 @@ class Shim:
             self._loop,
             data,
             self._jobs,
+            executed=lambda: self._executed(container),
             started=lambda process: connection.send(number, b'{"is":"Started","process":%b}' % process),
             failed=failed,
             ended=ended,
@@ -216,9 +219,31 @@ class Shim:
         )
         connection.close()
 
-    def _attach(self, connection: Connection, number: int, container: str) -> None:
+    def _attach(self, connection: Connection, number: int, container: str, to_next: bool) -> None:
+        if not to_next:
+            self._hand_over(connection, number, container, self._find(container), alone=False)
+            return
+        connection.send(number, DONE)
+        running = self._running.get(container)
+        if running is not None and running.kept is not None:
+            self._hand_over(connection, number, container, running, alone=True)
+        else:
+            self._expecting.setdefault(container, []).append((connection, number))
+            connection.on_close.append(lambda: self._expect_no_more(container, connection))
+
+    def _expect_no_more(self, container: str, connection: Connection) -> None:
+        left = [each for each in self._expecting.pop(container, ()) if each[0] is not connection]
+        if left:
+            self._expecting[container] = left
+
+    def _executed(self, container: str) -> None:
+        """Before anything that it writes is read."""
+        for connection, number in self._expecting.pop(container, ()):
+            self._hand_over(connection, number, container, self._running[container], alone=True)
+
+    def _hand_over(self, connection: Connection, number: int, container: str, running: Running, *, alone: bool) -> None:
         """It hears of the end, too. What the container is handed waits for nobody: who hangs up is forgotten."""
-        taps, descriptors, words = self._find(container).attach()
+        taps, descriptors, words = running.attach(alone)
         connection.subscribed = True
         for tap in taps:
             tap.stalled = connection.close

@@ -352,9 +352,12 @@ class ExecSignal(NamedTuple):
 
 
 class Attach(NamedTuple):
-    """To what the container's first process writes from now on. Answer: Attached; then this connection is told of exits."""
+    """To what the container's first process writes from now on. Answer: Attached; then this connection is told of exits.
+    `to_next`: to all that the next run of it writes, where it does not run. Done comes first, and from then on nothing of it is
+    missed; Attached comes with its start. Its input ends with the client."""
 
     container: str
+    to_next: bool = False
 
 
 class Hold(NamedTuple):

@@ -20,6 +20,7 @@ from engine.types.parts import (
     Logging,
     Mount,
     Namespaces,
+    OnChange,
     Pairs,
     PortMap,
     RestartPolicy,
@@ -143,10 +144,12 @@ class ContainerConfig:
     `entrypoint` and `command`: None means the image's. `user` is "", "name", "uid" or either with ":group".
     `groups` are supplementary ones, names of the image's or numbers. `sysctls` are those of the ipc namespace. `device_rules`
     are "c 1:3 rwm", with a for both kinds and * for any number. `read_only`: the root; mounts are as they say. `ids` are those of
-    its sandbox. `nonce` changes only to force a new container. `paused`: while it runs, all its processes stand still.
+    its sandbox. `file_variables`: those of `environment` that come from files, which may change as `on_change` says. `nonce`
+    changes only to force a new container. `paused`: while it runs, all its processes stand still.
     `post_start` are run one after the other after each start, and if one fails the container is stopped; `pre_stop` before a
     planned stop, within its grace, and if one fails it is not stopped. `number` 0: a step that comes before the service's first
-    container. `definition`: a text that stands for what it has to come after, or before.
+    container. `definition`: a text that stands for what it has to come after, or before. `run_of`: it is no
+    container of its service's, but runs once, beside those of this one.
     """
 
     name: str  # unique in this corral
@@ -166,6 +169,8 @@ class ContainerConfig:
     shm_bytes: int = DEFAULT_SHM_BYTES
     mounts: tuple[Mount, ...] = ()
     files: tuple[GivenFile, ...] = ()
+    file_variables: tuple[str, ...] = ()
+    on_change: OnChange = OnChange.RECREATE
     ports: tuple[PortMap, ...] = ()
     expose: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -194,6 +199,7 @@ class ContainerConfig:
     definition: str = ""
     nonce: int = 0
     paused: bool = False
+    run_of: str = ""
 
 
 Config = ImageConfig | VolumeConfig | NetworkConfig | SandboxConfig | EndpointConfig | ContainerConfig

@@ -82,7 +82,8 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class ContainerInfo:
     """`code`: the exit code of the last run, None where nobody knows it; `lost`: it ended because its shim did, or the container
-    whose pid namespace it was in, not by itself; `hasty`: exits in a row that came within 10 s of their start; `joined`: while
+    whose pid namespace it was in, not by itself; `attempts`: restarts that its
+    policy counted when it last started; `hasty`: exits in a row that came within 10 s of their start; `joined`: while
     it runs, in whose namespaces; `hooked` False: the last run's `post_start` have not all succeeded (a run that was ended for
     that has no code 0). Times are seconds since the epoch."""
 
@@ -102,6 +103,7 @@ class ContainerInfo:
     started_at: float = 0.0
     ended_at: float = 0.0
     restarts: int = 0
+    attempts: int = 0
     hasty: int = 0
     joined: tuple[Joined, ...] = ()
     hooked: bool = True

@@ -87,15 +87,27 @@ class TmpfsMount:
 Mount = BindMount | VolumeMount | TmpfsMount
 
 
+class OnChange(StrEnum):
+    """What another content does to a container that runs. RECREATE and RESTART are for whoever asks the engine; SIGNAL: the
+    engine changes it and tells the process; IGNORE: it counts from the next start on."""
+
+    RECREATE = "recreate"
+    RESTART = "restart"
+    SIGNAL = "signal"
+    IGNORE = "ignore"
+
+
 @dataclass(frozen=True, slots=True)
 class GivenFile:
-    """A read-only file that the container finds at `target`. `data` is base64 text."""
+    """A read-only file that the container finds at `target`. `data` is base64 text. `signal` goes with SIGNAL."""
 
     target: str
     data: str
     uid: int = 0
     gid: int = 0
     mode: int = 0o444
+    on_change: OnChange = OnChange.RECREATE
+    signal: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -275,7 +287,17 @@ class Restart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """`max_attempts` is for ON_FAILURE; None: no end."""
+    """`max_attempts` None: no end. `delay_s` after each exit, 0: a back-off. A run of `window_s` was a success, and no attempt
+    before it counts; 0: all count."""
 
     name: Restart = Restart.NO
     max_attempts: int | None = None
+    delay_s: float = 0.0
+    window_s: float = 0.0
+
+    def is_used_up(self, attempts: int, lived_s: float) -> bool:
+        """`attempts`: restarts that count, of which the last brought a run that lived so long."""
+        return self.max_attempts is not None and self.still_counting(attempts, lived_s) >= self.max_attempts
+
+    def still_counting(self, attempts: int, lived_s: float) -> int:
+        return 0 if 0 < self.window_s <= lived_s else attempts

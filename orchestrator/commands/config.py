@@ -4,6 +4,9 @@ corral config              as YAML
 corral config web          this service, and those that it depends on
 corral config -q           only check; exit code 1 and the errors if something is wrong
 corral config --services   only the names of the services
+corral config --explain services.web.environment.MODE
+                           which file, line and step the value is from, and what it replaced; of a service: all that it says
+corral config --lint       what is allowed, and bites later
 
 What docker compose takes and `up` would refuse is said on standard error.
 """
@@ -14,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import errors, invocation
 
 if TYPE_CHECKING:
-    from specs import loader, normal
+    from specs import loader
+    from specs.normal import document as normal
 
 LISTS = ("environment", "hash", "images", "models", "networks", "profiles", "services", "variables", "volumes")
 """Flags in place of which lists are printed."""
@@ -36,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--hash", default="", metavar="SERVICE,…", help="a digest of what each says; '*': of all")
     what.add_argument("--variables", action="store_true", help="only the variables that the files name")
     what.add_argument("--environment", action="store_true", help="only the variables that there are to fill in")
+    what.add_argument("--explain", default="", metavar="PATH", help="where the value is from, and what it replaced")
+    what.add_argument("--lint", action="store_true", help="what is allowed, and bites later")
+    add("--strict", action="store_true", help="with --lint: exit code 1 if anything bites")
     add("--no-interpolate", action="store_true", help="leave variables as they are written")
     add("--no-normalize", action="store_true", help="leave out what follows from the rest: full names, networks, …")
     add("--no-path-resolution", action="store_true", help="leave relative paths as they are")
@@ -44,9 +51,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from specs import normal
+    from specs.normal import document as normal
 
     manner = manner_of(arguments)
+    if arguments.explain:
+        from orchestrator import explained
+
+        return explained.run(arguments.explain, manner, called, as_json=arguments.format == "json")
+    if arguments.lint:
+        from orchestrator import linting
+
+        only, as_json = tuple(arguments.only), arguments.format == "json"
+        return linting.run(manner, only, called, as_json=as_json, is_strict=arguments.strict)
     prepared = called.prepare(tuple(arguments.only), fill_in=manner.interpolate)
     found = called.of_files(lambda: normal.of(prepared, manner))
     if _is_whole(arguments):
@@ -68,7 +84,7 @@ def _write(path: str, text: str) -> None:
 
 
 def manner_of(arguments: argparse.Namespace) -> "normal.Manner":
-    from specs import normal
+    from specs.normal import document as normal
 
     return normal.Manner(
         interpolate=not (arguments.no_interpolate or arguments.variables),
@@ -113,7 +129,7 @@ def text_of(found: "normal.Normal", arguments: argparse.Namespace) -> str:
     """What is printed."""
     import json
 
-    from specs import render
+    from specs.normal import render
 
     document = found.document
     if arguments.variables:
@@ -158,7 +174,7 @@ def _hashes(document: dict[str, Any], named: str) -> str:
 
 
 def _variables(found: "normal.Normal", *, as_json: bool) -> str:
-    from specs import written_variables
+    from specs.telling import written_variables
 
     named = written_variables.of_document(found.root)
     if as_json:

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     code = 0
     colours = {checkup.Verdict.MISSING: output.RED, checkup.Verdict.LIMITED: output.YELLOW}
-    on = output.may_colour(called.out, called.environ)
+    on = called.may_colour(called.out)
     for found in (*checkup.examine(called.places.root), *_damage(called)):
         code = 1 if found.verdict is checkup.Verdict.MISSING else code
         if arguments.format == "json":

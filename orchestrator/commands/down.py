@@ -1,16 +1,20 @@
 """Stop the project and remove everything that was made for it: containers, networks, rules, names, files.
 
 Volumes stay, with their data, unless you say -v.
+
+    corral down web    only the service web, with its one-offs
 """
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors, invocation, providers
 from orchestrator.commands import up
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add("services", nargs="*", metavar="SERVICE", help="only these services (default: the whole project)")
+    add("--rmi", choices=("local", "all"), metavar="local|all", help="accepted: no image is made for a project yet")
     add("-v", "--volumes", action="store_true", help="remove the project's volumes too, WITH THEIR DATA")
     add(
         "-t",
@@ -30,9 +34,19 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     from orchestrator import protocol
 
     name = called.project_name()
-    request = protocol.Down(volumes=arguments.volumes, timeout_s=arguments.timeout)
+    url = f"/v1/projects/{name}"
+    services = tuple(arguments.services)
     try:
-        return called.watch("down", f"/v1/projects/{name}/down", request)
+        if services and not (containers := providers.containers_of(called, services)):
+            code = 0
+        elif services:
+            request = protocol.Rm(containers, stop=True, volumes=arguments.volumes, timeout_s=arguments.timeout)
+            code = called.watch("down", f"{url}/rm", request)
+        else:
+            code = called.watch("down", f"{url}/down", protocol.Down(arguments.volumes, arguments.timeout))
     except errors.NotFound:
         called.note(f"project {name} is not up: nothing to remove")
-        return 0
+        code = 0
+    if code == 0 and not called.options.dry_run:
+        providers.down(called, services)
+    return code

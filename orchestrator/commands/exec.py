@@ -18,10 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-i", "--interactive", action="store_true", default=True, help="pass standard input on (always so)")
     add("-t", "--tty", action="store_true", help="with a terminal (so by default where this is one)")
-    add("-T", "--no-tty", action="store_true", help="without a terminal")
+    add("-T", "--no-tty", "--no-TTY", action="store_true", help="without a terminal")
     add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable; again for more")
     add("-u", "--user", metavar="USER", help="run as this user (default: the container's)")
     add("-w", "--workdir", metavar="DIR", help="run in this folder (default: the container's)")
+    add("-d", "--detach", action="store_true", help="leave it running, and return once it has started")
+    add("--privileged", action="store_true", help="with every capability")
     add("--index", type=int, default=1, metavar="N", help="which container of the service, from 1")
     add("service", metavar="SERVICE", help="the service")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
@@ -39,9 +41,14 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         environment=tuple(with_value(each, called.environ) for each in arguments.env),
         user=arguments.user,
         working_dir=arguments.workdir,
-        tty=wants_terminal(arguments),
+        tty=wants_terminal(arguments) and not arguments.detach,
+        detached=arguments.detach,
+        privileged=arguments.privileged,
     )
     descriptor = called.receive_descriptor(f"/v1/projects/{called.project_name()}/exec", request)
+    if arguments.detach:
+        session.leave(descriptor)
+        return 0
     return session.pump(descriptor)
 
 

@@ -16,6 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-f", "--follow", action="store_true", help="go on as they write")
     add("-n", "--tail", default="all", metavar="LINES", help="only so many of the last lines of each container")
     add("--since", default="", metavar="TIME", help="only what came after: 2025-03-01T12:00:00Z, or 10m (ago)")
+    add("--until", default="", metavar="TIME", help="only what came before")
+    add("--index", type=int, metavar="N", help="only of the container of each service with this number, from 1")
     add("-t", "--timestamps", action="store_true", help="begin each line with its time")
     add("--no-log-prefix", action="store_true", help="do not begin each line with the container's name")
     add("--no-color", action="store_true", help="no colours")
@@ -29,6 +31,8 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         services=tuple(arguments.services),
         tail=following.tail_of(arguments.tail),
         since=following.since_of(arguments.since),
+        until=following.since_of(arguments.until, flag="--until"),
+        number=arguments.index,
         timestamps=arguments.timestamps,
         prefix=not arguments.no_log_prefix,
         colour=not arguments.no_color,

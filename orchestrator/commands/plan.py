@@ -4,28 +4,31 @@
     ~ container:db   update   mem_limit 512m → 1g, live    changed while it runs
     ± container:api  replace  image …  made anew
     - network:old    remove            not declared any more
+    = web: 3 of it (corral scale)      what commands said beside the file, and counts after this, too
 
 Exit code: 0 nothing to do, 2 changes, 1 an error.
 """
 
 import argparse
 
-from orchestrator import errors, invocation
-from orchestrator.commands import up
+from orchestrator import errors, invocation, project_flags
 
 CHANGES = 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    up.configure_project(parser)
+    project_flags.configure(parser)
+    project_flags.configure_more(parser)
     parser.add_argument("--format", default="text", choices=("text", "json"), help="text (default) or json")
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    loaded = called.load(tuple(arguments.services), scale=up.scale_of(arguments.scale))
+    project_flags.refuse_pairs(arguments, "corral plan", project_flags.CONTRADICTIONS)
+    loaded = called.load(tuple(arguments.services), scale=project_flags.scale_of(arguments.scale))
+    request = project_flags.request_of(arguments, called, loaded)
     invocation.look_up_machine(loaded, make=False)
     try:
-        answer = called.ask("POST", f"/v1/projects/{loaded.project_name}/plan", up.request_of(arguments, loaded))
+        answer = called.ask("POST", f"/v1/projects/{loaded.project_name}/plan", request)
     except errors.Refused as error:
         raise invocation.located(error, loaded) from error
     text = answer.pop("text")

@@ -1,9 +1,10 @@
 """List the containers of the project: how they are, what they run, and which ports of this machine reach them.
 
 corral ps                  those that run
-corral ps -a               also those that have ended
+corral ps -a               also those that have ended, and one-offs (`corral run`)
+corral ps --status exited  only those in this state: created, running, paused, restarting, exited
 corral ps --format json    one JSON object a line, for programs (the keys of docker compose, and Pid, Addresses,
-                           LastProbe and Pages)
+                           LastProbe and Pages); a template like '{{.Name}} {{.Status}}' works, too
 corral ps -q web           only the ids of the service web
 
 `corral urls` lists the pages that they serve to browsers.
@@ -14,29 +15,57 @@ from typing import Any
 
 from orchestrator import errors, invocation
 
-COLUMNS = ("Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports")
-HEADS = ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS")
+COLUMNS = {
+    "NAME": "Name",
+    "IMAGE": "Image",
+    "COMMAND": "Command",
+    "SERVICE": "Service",
+    "CREATED": "RunningFor",
+    "STATUS": "Status",
+    "PORTS": "Ports",
+}
 SHOWN_STATES = ("running", "paused", "restarting")
 """Without -a."""
+ONE_OFF = "com.docker.compose.oneoff=True"
+
+Row = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("services", nargs="*", metavar="SERVICE", help="only containers of these services")
-    add("-a", "--all", action="store_true", help="also containers that do not run")
-    add("-q", "--quiet", action="store_true", help="only ids")
+    add("-a", "--all", action="store_true", help="also containers that do not run, and one-offs")
+    add("-q", "--quiet", action="store_true", help="only ids, in full")
     add("--services", action="store_true", dest="only_services", help="only the names of the services")
-    add("--format", default="table", metavar="FORMAT", help="table (default) or json")
+    add("--status", action="append", default=[], metavar="STATUS", help="only those in this state; again for more")
+    add("--filter", default="", metavar="status=STATUS", help="the same")
+    add(
+        "--orphans",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also services that this file does not declare (default)",
+    )
+    add("--no-trunc", action="store_true", help="do not shorten ids and commands")
+    add("--format", default="table", metavar="FORMAT", help="table (default), json, or a template")
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    if arguments.format not in ("table", "json"):
-        raise errors.UsageError(f"corral ps: --format {arguments.format} is not supported yet", hint="table or json")
+    from orchestrator import templates
+
+    states = states_of(arguments)
     answer = called.ask("GET", f"/v1/projects/{called.project_name()}/containers")
-    rows = [row for row in answer["containers"] if arguments.all or row["State"] in SHOWN_STATES]
-    if arguments.services:
-        rows = [row for row in rows if row["Service"] in arguments.services]
-    called.out.write(text_of(rows, arguments))
+    rows = chosen(answer["containers"], arguments, states)
+    refuse_unknown(arguments, called, rows)
+    if not arguments.orphans:
+        declared = called.service_names()
+        rows = [row for row in rows if row["Service"] in declared]
+    if arguments.quiet:
+        called.out.write("".join(f"{row['Full']['ID']}\n" for row in rows))
+    elif arguments.only_services:
+        called.out.write("".join(f"{name}\n" for name in dict.fromkeys(str(row["Service"]) for row in rows)))
+    else:
+        shown = [with_full(row) if arguments.no_trunc else without_full(row) for row in rows]
+        called.out.write(templates.shown(arguments.format, shown, COLUMNS))
     if arguments.format == "table" and not (arguments.quiet or arguments.only_services):
         tell_unhealthy(rows, called)
     if damage := answer.get("damage"):
@@ -45,7 +74,44 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     return 0
 
 
-def tell_unhealthy(rows: list[dict[str, Any]], called: invocation.Invocation) -> None:
+def states_of(arguments: argparse.Namespace) -> list[str]:
+    """Those that --status and --filter name; none: any. Raises UsageError."""
+    if not arguments.filter:
+        return list(arguments.status)
+    key, equals, value = arguments.filter.partition("=")
+    if not equals or key != "status":
+        raise errors.UsageError(f"corral ps: cannot filter by {arguments.filter!r}", hint="--filter status=running")
+    return [*arguments.status, value]
+
+
+def chosen(rows: list[Row], arguments: argparse.Namespace, states: list[str]) -> list[Row]:
+    """As docker compose does: who asks for states means all containers."""
+    if states:
+        rows = [row for row in rows if row["State"] in states]
+    elif not arguments.all:
+        rows = [row for row in rows if row["State"] in SHOWN_STATES and ONE_OFF not in row["Labels"].split(",")]
+    return [row for row in rows if not arguments.services or row["Service"] in arguments.services]
+
+
+def refuse_unknown(arguments: argparse.Namespace, called: invocation.Invocation, rows: list[Row]) -> None:
+    """Raises UsageError for a service that has no container here, and that the files do not know."""
+    there = {row["Service"] for row in rows}
+    missing = [name for name in arguments.services if name not in there]
+    known = called.service_names() if missing else frozenset()
+    for name in missing:
+        if name not in known:
+            raise errors.UsageError(f"no such service: {name}", hint=f"there are {', '.join(sorted(known))}")
+
+
+def without_full(row: Row) -> Row:
+    return {key: value for key, value in row.items() if key != "Full"}
+
+
+def with_full(row: Row) -> Row:
+    return {**without_full(row), "ID": row["Full"]["ID"], "Command": row["Full"]["Command"]}
+
+
+def tell_unhealthy(rows: list[Row], called: invocation.Invocation) -> None:
     """Why what is unhealthy is: beside the table, which is for programs, too."""
     for row in rows:
         if row["Health"] == "unhealthy":
@@ -53,18 +119,3 @@ def tell_unhealthy(rows: list[dict[str, Any]], called: invocation.Invocation) ->
 
             words = output.clean(f"{row['Name']} is unhealthy: {listing.probe_words(row['LastProbe'])}")
             called.err.write(f"corral: {words}\n")
-
-
-def text_of(rows: list[dict[str, object]], arguments: argparse.Namespace) -> str:
-    """What is printed."""
-    if arguments.quiet:
-        return "".join(f"{row['ID']}\n" for row in rows)
-    if arguments.only_services:
-        return "".join(f"{name}\n" for name in dict.fromkeys(str(row["Service"]) for row in rows))
-    if arguments.format == "json":
-        import json
-
-        return "".join(json.dumps(row, separators=(",", ":"), sort_keys=True) + "\n" for row in rows)
-    from orchestrator import output
-
-    return output.table(HEADS, [[str(row[column]) for column in COLUMNS] for row in rows])

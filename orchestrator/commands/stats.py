@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("services", nargs="*", metavar="SERVICE", help="only these services (default: all)")
     add("--no-stream", action="store_true", help="show it once")
-    add("--format", default="table", choices=("table", "json"), help="table (default) or json")
+    add("-a", "--all", action="store_true", help="accepted: what does not run uses nothing")
+    add("--no-trunc", action="store_true", help="do not shorten ids")
+    add("--format", default="table", metavar="FORMAT", help="table (default), json, or a template")
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
@@ -57,11 +59,11 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
             now = read(called, arguments.services)
         except errors.Refused:
             return 0  # the project, or a service of it, was taken down meanwhile
-        rows = [row_of(row, before.get(uid)) for uid, row in now.items()]
+        rows = [row_of(row, before.get(uid), ID_LENGTH if not arguments.no_trunc else None) for uid, row in now.items()]
         if is_drawn:
             draw(called.out, table_of(rows))
         else:
-            called.out.write(lines_of(rows) if arguments.format == "json" else table_of(rows))
+            called.out.write(table_of(rows) if arguments.format == "table" else lines_of(arguments.format, rows))
         called.out.flush()
         if arguments.no_stream:
             return 0
@@ -92,15 +94,15 @@ def pressures_of(row: dict[str, str]) -> str:
     return " / ".join(row[f"{resource}Pressure"] for resource in ("CPU", "Mem", "IO"))
 
 
-def lines_of(rows: list[dict[str, str]]) -> str:
-    import json
+def lines_of(form: str, rows: list[dict[str, str]]) -> str:
+    from orchestrator import templates
 
-    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    return templates.shown(form, rows, TABLE)
 
 
-def row_of(now: Row, before: Row | None) -> dict[str, str]:
+def row_of(now: Row, before: Row | None, id_length: int | None = ID_LENGTH) -> dict[str, str]:
     """With the keys and in the forms of docker."""
-    name = now["uid"][:ID_LENGTH]
+    name = now["uid"][:id_length]
     return {
         "BlockIO": _pair(now["read_bytes"], now["written_bytes"], human),
         "CPUPerc": percent(cpu_share(now, before)),

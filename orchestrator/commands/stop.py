@@ -6,7 +6,7 @@ otherwise) SIGKILL.
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors, invocation, providers
 from orchestrator.commands import up
 
 
@@ -26,9 +26,14 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     from orchestrator import protocol
 
     name = called.project_name()
-    request = protocol.Stop(tuple(arguments.services), arguments.timeout)
+    services = tuple(arguments.services)
+    containers = providers.containers_of(called, services)
     try:
-        return called.watch("stop", f"/v1/projects/{name}/stop", request)
+        request = protocol.Stop(containers, arguments.timeout)
+        code = called.watch("stop", f"/v1/projects/{name}/stop", request) if containers or not services else 0
     except errors.NotFound:
         called.note(f"project {name} is not up: nothing to stop")
-        return 0
+        code = 0
+    if code == 0 and not called.options.dry_run:
+        providers.stop(called, services)
+    return code

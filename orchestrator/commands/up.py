@@ -14,16 +14,17 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import errors, invocation
+from orchestrator import errors, invocation, project_flags, providers
 
 if TYPE_CHECKING:
-    from orchestrator import client, following, protocol
+    from orchestrator import client, following
     from specs import loader
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    project_flags.configure(parser)
+    project_flags.configure_more(parser)
     add = parser.add_argument
-    configure_project(parser)
     add("-d", "--detach", action="store_true", help="return when everything is started; do not follow the output")
     add("--wait", action="store_true", help="return when everything is started and healthy (implies -d)")
     add("--wait-timeout", type=seconds, metavar="SECONDS", help="give up waiting after so long")
@@ -35,23 +36,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how long a container may take to stop (default: its own grace)",
     )
     add("-w", "--watch", action="store_true", help="do it again whenever the project's files are saved, until Ctrl-C")
-    add("--no-log-prefix", action="store_true", help="do not begin each line with the container's name")
+    configure_attached(parser)
 
 
-def configure_project(parser: argparse.ArgumentParser) -> None:
-    """What `plan` has too."""
+def configure_attached(parser: argparse.ArgumentParser) -> None:
+    """What counts without -d only."""
     add = parser.add_argument
-    add("services", nargs="*", metavar="SERVICE", help="only these services and what they need (default: all)")
-    add(
-        "--scale",
-        action="append",
-        default=[],
-        metavar="SERVICE=N",
-        help="so many containers of a service, whatever the file says",
-    )
-    add("--force-recreate", action="store_true", help="make containers anew even if nothing changed")
-    add("--no-deps", action="store_true", help="not what the services need, only themselves")
-    add("--remove-orphans", action="store_true", help="remove services of this project that other files declare")
+    add("--abort-on-container-exit", action="store_true", help="stop everything when a container has ended")
+    add("--abort-on-container-failure", action="store_true", help="stop everything when one has ended with an error")
+    add("--exit-code-from", default="", metavar="SERVICE", help="that, with the exit code of this service's container")
+    add("--attach", action="append", default=[], metavar="SERVICE", help="show the output of this service only")
+    add("--no-attach", action="append", default=[], metavar="SERVICE", help="do not show the output of this service")
+    add("--attach-dependencies", action="store_true", help="show the output of what the services need, too")
+    add("--no-log-prefix", action="store_true", help="do not begin each line with the container's name")
+    add("--no-color", action="store_true", help="no colours")
+    add("--timestamps", action="store_true", help="begin each line with its time")
+    add("--menu", action="store_true", help="accepted: there is no menu")
 
 
 def seconds(text: str) -> float:
@@ -61,19 +61,40 @@ def seconds(text: str) -> float:
     return value
 
 
+def refuse_contradictions(arguments: argparse.Namespace) -> None:
+    """As docker compose does. Raises UsageError."""
+    project_flags.refuse_pairs(arguments, "corral up", project_flags.CONTRADICTIONS)
+    aborts = ("--abort-on-container-exit", "--abort-on-container-failure")
+    attaching = (*aborts, "--exit-code-from", "--attach", "--attach-dependencies")
+    project_flags.refuse_pairs(arguments, "corral up", (aborts, ("--attach", "--attach-dependencies")))
+    for flag in (*aborts, "--exit-code-from", "--wait", "--no-start"):
+        project_flags.refuse_pairs(arguments, "corral up", ((flag, "--watch"),))
+    project_flags.refuse_pairs(
+        arguments,
+        "corral up",
+        tuple((one, other) for one in ("--detach", "--wait", "--no-start") for other in attaching),
+    )
+
+
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     import time
 
+    refuse_contradictions(arguments)
+    if called.options.dry_run:
+        return foretell(arguments, called)
     if arguments.watch:
         return watch(arguments, called)
-    attach = not (arguments.detach or arguments.wait)
+    attach = not (arguments.detach or arguments.wait or arguments.no_start)
     loaded, since = load(arguments, called), time.time()
+    if providers.are_all(arguments.services, loaded):
+        providers.up(called, loaded, arguments.services, no_deps=arguments.no_deps)
+        return 0
     events = begin(arguments, called, loaded, attach=attach)
     try:
         if attach:
             from orchestrator import attached
 
-            url, shown = url_of(loaded), shown_of(loaded.canonical, tuple(arguments.services))
+            url, shown = url_of(loaded), shown_of(loaded.canonical, arguments)
             return attached.run(called, events, url, arguments=arguments, shown=shown, since=since)
         code = invocation.report(called, invocation.show(events, called.display("up")))
         if code == 0 and arguments.wait and has_pages(loaded.canonical):
@@ -89,17 +110,19 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 
 def load(arguments: argparse.Namespace, called: invocation.Invocation) -> "loader.Loaded":
-    """The files as they are, and what is mounted of this machine. Raises InvalidFiles."""
-    loaded = called.load(tuple(arguments.services), scale=scale_of(arguments.scale))
-    invocation.look_up_machine(loaded, make=True)
+    """The files as they are, and what is mounted of this machine. Raises InvalidFiles, UsageError."""
+    loaded = called.load(tuple(arguments.services), scale=project_flags.scale_of(arguments.scale))
+    refuse_unknown(arguments, loaded.canonical)
+    invocation.look_up_machine(loaded, make=not called.options.dry_run)
     return loaded
 
 
 def begin(
     arguments: argparse.Namespace, called: invocation.Invocation, loaded: "loader.Loaded", *, attach: bool
 ) -> "client.Events":
-    """The `up` of them. Raises InvalidFiles for what the daemon refuses, DaemonError."""
-    request = request_of(arguments, loaded)._replace(
+    """The `up` of them, after their providers. Raises InvalidFiles for what the daemon refuses, DaemonError."""
+    loaded = providers.up(called, loaded, arguments.services, no_deps=arguments.no_deps)
+    request = project_flags.request_of(arguments, called, loaded)._replace(
         wait=arguments.wait,
         wait_timeout_s=arguments.wait_timeout,
         timeout_s=arguments.timeout,
@@ -107,6 +130,14 @@ def begin(
     )
     try:
         return called.follow(f"{url_of(loaded)}/up", request)
+    except errors.Refused as error:
+        raise invocation.located(error, loaded) from error
+
+
+def foretell(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    loaded = load(arguments, called)
+    try:
+        return called.foretell(f"{url_of(loaded)}/up", project_flags.request_of(arguments, called, loaded))
     except errors.Refused as error:
         raise invocation.located(error, loaded) from error
 
@@ -121,13 +152,12 @@ def watch(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     from orchestrator import attached, watched
 
-    if arguments.wait:
-        raise errors.UsageError("corral up: --wait and --watch cannot be combined", hint="--watch goes on until Ctrl-C")
     since, named = time.time(), tuple(arguments.services)
 
     def begun(loaded: "loader.Loaded") -> "client.Events":
         events = begin(arguments, called, loaded, attach=not arguments.detach)
-        arguments.force_recreate = False  # that was for once
+        for once in ("force_recreate", "always_recreate_deps", "renew_anon_volumes"):
+            setattr(arguments, once, False)
         return events
 
     def end(loaded: "loader.Loaded") -> int:
@@ -139,7 +169,7 @@ def watch(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     def follower(loaded: "loader.Loaded") -> "following.Follower | None":
         if arguments.detach:
             return None
-        return attached.follower_of(called, url_of(loaded), arguments, shown_of(loaded.canonical, named), since)
+        return attached.follower_of(called, url_of(loaded), arguments, shown_of(loaded.canonical, arguments), since)
 
     return watched.run(called, watched.Words(lambda: load(arguments, called), begun, follower, end))
 
@@ -149,35 +179,18 @@ def has_pages(canonical: Mapping[str, Any]) -> bool:
     return any("pages" in service.get("x-corral", {}) for service in canonical["services"].values())
 
 
-def shown_of(canonical: Mapping[str, Any], named: tuple[str, ...]) -> tuple[str, ...]:
-    """The services whose output is shown: of those named, or of all, the ones that do not say `attach: false`. (): all; "" is
-    none's name."""
-    services = canonical["services"]
-    silent = {name for name, service in services.items() if service.get("attach") is False}
-    return tuple(name for name in named or services if name not in silent) or ("",) if silent else named
+def refuse_unknown(arguments: argparse.Namespace, canonical: Mapping[str, Any]) -> None:
+    """Raises UsageError for a service that a flag names and that is not there."""
+    for name in (*arguments.attach, *arguments.no_attach, *filter(None, (arguments.exit_code_from,))):
+        if name not in canonical["services"]:
+            raise errors.UsageError(f"no such service: {name}", hint=f"there are {', '.join(canonical['services'])}")
 
 
-def request_of(arguments: argparse.Namespace, loaded: "loader.Loaded") -> "protocol.Up":
-    """The request that `plan` and `up` have in common."""
-    from orchestrator import protocol
-
-    return protocol.Up(
-        document=loaded.canonical,
-        files=loaded.files,
-        services=tuple(arguments.services),
-        scale=scale_of(arguments.scale),
-        force_recreate=arguments.force_recreate,
-        no_deps=arguments.no_deps,
-        remove_orphans=arguments.remove_orphans,
-    )
-
-
-def scale_of(pairs: list[str]) -> dict[str, int]:
-    """Mapping from service to count. Raises UsageError."""
-    found = {}
-    for pair in pairs:
-        service, equals, count = pair.partition("=")
-        if not service or not equals or not count.isdecimal():
-            raise errors.UsageError(f"corral: cannot use --scale {pair}", hint="--scale SERVICE=NUMBER")
-        found[service] = int(count)
-    return found
+def shown_of(canonical: Mapping[str, Any], arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The services whose output is shown: those that --attach names; else of those that were named (with --attach-dependencies
+    of all), the ones that do not say `attach: false`. Never those of --no-attach. (): all; "" is none's name."""
+    services, named = canonical["services"], tuple(arguments.services)
+    silent = {name for name, service in services.items() if service.get("attach") is False} - set(arguments.attach)
+    silent |= set(arguments.no_attach)
+    wanted = tuple(arguments.attach) or (() if arguments.attach_dependencies else named)
+    return tuple(name for name in wanted or services if name not in silent) or ("",) if silent else wanted

@@ -1,9 +1,12 @@
-"""Show the version of corral."""
+"""Show the version of corral; to who calls it `docker-compose`, the version of that which it is like, too."""
 
 import argparse
 
 from orchestrator import errors, invocation
 from orchestrator import version as this
+
+LIKE = "2.40.3"
+"""The docker compose that corral is held against."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +18,15 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     kind, short = getattr(arguments, "format", "pretty"), getattr(arguments, "short", False)
     if kind not in ("pretty", "json"):
         raise errors.UsageError(f"corral version: --format {kind} is not supported yet", hint="pretty or json")
+    like = called.options.as_compose
+    number = LIKE if like else this.VERSION
     if kind == "json":
-        called.out.write(f'{{"version":"{this.VERSION}"}}\n')
+        called.out.write(
+            f'{{"version":"v{LIKE}","corral":"{this.VERSION}"}}\n' if like else f'{{"version":"{number}"}}\n'
+        )
+    elif short:
+        called.out.write(f"{number}\n")
     else:
-        called.out.write(f"{this.VERSION}\n" if short else f"corral version {this.VERSION}\n")
+        name = f"Docker Compose version v{LIKE} (corral {this.VERSION})" if like else f"corral version {number}"
+        called.out.write(f"{name}\n")
     return 0

@@ -16,6 +16,7 @@ from reconciler import difference, kind, restart, sharing
 from reconciler.kind import Things
 from reconciler.kinds import (
     container_config,
+    container_contents,
     container_mounts,
     container_words,
     endpoint,
@@ -26,6 +27,7 @@ from reconciler.kinds import (
 )
 from reconciler.resource import (
     PATIENCE,
+    SAME,
     Blocked,
     Claim,
     Depth,
@@ -42,7 +44,8 @@ from reconciler.resource import (
 )
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs.service import Dependency, Service
+from specs.canonical import namespaces
+from specs.model.service import Dependency, Service
 
 name = "container"
 
@@ -67,7 +70,7 @@ def declare(wish: Wish) -> Iterator[Resource]:
             id_of(slot.name),
             container_config.of_slot(wish, slot, service),
             edges,
-            Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
+            Depth.STOP if wish.overlay.is_stopped(slot.service) else Depth.STAY,
             wish.asked.get(slot.service, 0.0),
         )
         if service.pre_start:
@@ -101,7 +104,8 @@ def edges_of(wish: Wish, slot: Slot, service: Service) -> Iterator[Edge]:
 
 def dependencies_of(service: Service) -> dict[str, Dependency]:
     """`depends_on`, and what links and volumes_from imply. Links change in place, so they drag nobody."""
-    implied = (text.partition(":")[0] for text in (*service.links, *service.volumes_from))
+    givers = (text for text in service.volumes_from if not namespaces.container_of(text))
+    implied = (text.partition(":")[0] for text in (*service.links, *givers))
     return {**{name: Dependency() for name in implied}, **service.depends_on}
 
 
@@ -142,9 +146,19 @@ def info_of(have: Observed) -> ContainerInfo:
     return have.info
 
 
+def has_had_its_run(info: ContainerInfo) -> bool:
+    """A one-off that has been started: it is not made anew, and what has ended it does not start it again."""
+    return bool(info.config.run_of and info.started_at)
+
+
 def compare(want: Resource, have: Observed, things: Things) -> Difference:
     info = info_of(have)
-    found = kind.with_drift(difference.between(info.config, want.config, container_words.WORDS), info.drift)
+    if has_had_its_run(info):
+        return SAME
+    assert isinstance(want.config, ContainerConfig)
+    contents, rest = container_contents.between(info.config, want.config, runs=have.runs)
+    found = difference.both(contents, difference.between(rest, want.config, container_words.WORDS))
+    found = kind.with_drift(found, info.drift)
     made_of = things.get(image.id_of(info.config.image))
     if made_of and made_of.whole and made_of.uid != info.image_uid:
         found = replace(found, replace=(*found.replace, f"{made_of.id} is newer"))
@@ -159,9 +173,9 @@ def compare(want: Resource, have: Observed, things: Things) -> Difference:
 def step_up(want: Resource, have: Observed | None, now: float) -> Step | Blocked | None:
     if have is None:
         return kind.create(want, "is not there")
-    if not have.whole or have.runs or want.depth:
-        return None
     info = info_of(have)
+    if not have.whole or have.runs or want.depth or has_had_its_run(info):
+        return None
     if have.state is State.MADE:
         return start(have, "was stopped" if info.started_at else "has not run yet", first=True)
     asked_again = info.ended_at < want.asked
@@ -230,6 +244,8 @@ def meets(have: Observed, needs: Needs) -> Met:
         case Needs.HEALTHY:
             return is_healthy(have, info)
         case Needs.COMPLETED:
+            if has_had_its_run(info) and not have.runs:
+                return kind.ALWAYS
             if have.state is State.EXITED:
                 return Met(info.code == 0, restart.exit_of(info))
             return Met(False, "is not completed", hope=have.runs)
@@ -245,12 +261,12 @@ def is_started(have: Observed, info: ContainerInfo) -> Met:
 
 
 def is_healthy(have: Observed, info: ContainerInfo) -> Met:
-    """Without a healthcheck, to run is to be healthy. No answer yet is "starting"."""
+    """Without a healthcheck, to run is to be healthy; nobody waits for that of a one-off. No answer yet is "starting"."""
     if have.runs and not info.hooked:
         return is_started(have, info)
     if not have.runs:
         return Met(False, restart.exit_of(info) if have.state is State.EXITED else "is not started")
-    if info.config.healthcheck is None or have.health == "healthy":
+    if info.config.healthcheck is None or info.config.run_of or have.health == "healthy":
         return kind.ALWAYS
     health = have.health or "starting"
     return Met(False, f"is {health}", hope=health == "starting")
@@ -272,7 +288,9 @@ def predict(step: Step, have: Observed | None, things: Things, now: float, uid: 
         case Verb.RELEASE:
             return observed(replace(info, config=replace(info.config, ports=step.ports)), have.health)
         case Verb.STOP:
-            return observed(replace(info, state=State.MADE, sandbox_uid="", pid=0, hasty=0, restarts=0, joined=()))
+            return observed(
+                replace(info, state=State.MADE, sandbox_uid="", pid=0, hasty=0, restarts=0, attempts=0, joined=())
+            )
         case _:
             return started(info, things, now)
 
@@ -285,6 +303,8 @@ def made(step: Step, things: Things, now: float, uid: str) -> Observed:
 
 def started(info: ContainerInfo, things: Things, now: float) -> Observed:
     box = things.get(sandbox.id_of(info.config.sandbox))
+    is_again = info.state is State.EXITED
+    counted = info.config.restart.still_counting(info.attempts, restart.lived_s(info)) if is_again else 0
     running = replace(
         info,
         state=State.RUNNING,
@@ -292,7 +312,8 @@ def started(info: ContainerInfo, things: Things, now: float) -> Observed:
         started_at=now,
         lost=False,
         hooked=True,
-        restarts=info.restarts + (info.state is State.EXITED and not info.lost),
+        restarts=info.restarts + (is_again and not info.lost),
+        attempts=counted + (is_again and not info.lost),
         joined=tuple(joined(info, things)),
     )
     return observed(running, "healthy" if info.config.healthcheck else "")

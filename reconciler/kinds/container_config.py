@@ -1,18 +1,19 @@
 """A service's words for one of its containers, as the engine's ContainerConfig. They have been validated by `specs`."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from engine.types import parts
 from engine.types.configs import ContainerConfig
-from engine.types.parts import GivenFile, Limits, PortMap, Restart, RestartPolicy
+from engine.types.parts import GivenFile, Limits, OnChange, PortMap, Restart, RestartPolicy
 from reconciler import definitions, host_ports, naming, sharing
 from reconciler.kinds import container_mounts
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import capabilities, content, isolation, log_options, security_options, sysctls
-from specs import namespaces as spec_namespaces
-from specs.service import BlockIo, DeviceRate, Hook, Service
+from specs.canonical import capabilities, isolation, log_options, on_change, security_options, sysctls
+from specs.canonical import namespaces as spec_namespaces
+from specs.model import content
+from specs.model.service import BlockIo, DeviceRate, Hook, Service
 
 DEFAULT_GRACE_S = 10.0  # compose-spec 05-services.md, stop_grace_period
 STRICT = "strict"
@@ -39,7 +40,9 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         read_only=service.read_only or isolation.is_strict(service),
         shm_bytes=service.shm_size or parts.DEFAULT_SHM_BYTES,
         mounts=container_mounts.mounts_of(wish, slot),
-        files=tuple(files_of(wish, service)),
+        files=tuple(files_of(wish, slot, service)),
+        on_change=(policy := on_change_of_variables(wish, slot)),
+        file_variables=() if policy is OnChange.RECREATE else tuple(sorted(service.file_variables)),
         ports=ports_of(wish, slot, service),
         expose=service.expose,
         limits=limits_of(service),
@@ -51,7 +54,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         ids=sharing.ids_of(wish, slot, service),
         devices=tuple(parts.Device(it.source, it.target, it.permissions) for it in service.devices),
         device_rules=service.device_cgroup_rules,
-        restart=restart_of(service.restart),
+        restart=restart_of(service),
         healthcheck=healthcheck_of(service),
         logging=logging_of(service),
         init=service.init,
@@ -68,6 +71,7 @@ def of_slot(wish: Wish, slot: Slot, service: Service) -> ContainerConfig:
         definition=definitions.digest_of(service.pre_start) if service.pre_start else "",
         nonce=wish.overlay.nonce.get(slot.service, 0),
         paused=slot.service in wish.overlay.paused,
+        run_of=wish.overlay.run_of(slot.service),
     )
 
 
@@ -130,15 +134,27 @@ def healthcheck_of(service: Service) -> parts.Healthcheck | None:
     )
 
 
-def files_of(wish: Wish, service: Service) -> Iterator[GivenFile]:
+def said_on_change(wish: Wish, slot: Slot) -> Mapping[str, str]:
+    """Of the whole service, also where its replicas differ."""
+    return wish.project.services[slot.service].x_corral.on_change
+
+
+def on_change_of_variables(wish: Wish, slot: Slot) -> OnChange:
+    return OnChange(on_change.word_of(said_on_change(wish, slot), on_change.ENV_FILE)[0])
+
+
+def files_of(wish: Wish, slot: Slot, service: Service) -> Iterator[GivenFile]:
     """Its configs and secrets, by target."""
+    said = said_on_change(wish, slot)
     for section, uses, declared in (
         ("configs", service.configs, wish.project.configs),
         ("secrets", service.secrets, wish.project.secrets),
     ):
         for use in uses:
             target = content.target_of(section, use)
-            yield GivenFile(target, declared[use.source].data, int(use.uid), int(use.gid), use.mode)
+            word, signal_name = on_change.word_of(said, use.source)
+            policy = OnChange(word), signal_of(signal_name) if signal_name else 0
+            yield GivenFile(target, declared[use.source].data, int(use.uid), int(use.gid), use.mode, *policy)
 
 
 def logging_of(service: Service) -> parts.Logging:
@@ -165,10 +181,12 @@ def hook_of(said: Hook) -> parts.Hook:
     return parts.Hook(said.command, variables, said.user, said.working_dir, said.privileged)
 
 
-def restart_of(text: str | None) -> RestartPolicy:
+def restart_of(service: Service) -> RestartPolicy:
     """ "no", "always", "unless-stopped", "on-failure", "on-failure:N"; None: no."""
-    policy, _, attempts = (text or "no").partition(":")
-    return RestartPolicy(Restart(policy), int(attempts) if attempts else None)
+    policy, _, attempts = (service.restart or "no").partition(":")
+    more = service.restart_policy
+    count = int(attempts or 0) or more.max_attempts  # moby: 0 is no end
+    return RestartPolicy(Restart(policy), count, more.delay, more.window)
 
 
 def signal_of(text: str | None) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.types.parts import BindMount, Mount, TmpfsMount, VolumeMount
-from reconciler import volume_leases
+from reconciler import sharing, volume_leases
 from reconciler.errors import DeclareError
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import tmpfs
-from specs.service import ServiceVolume
+from specs.canonical import namespaces, tmpfs
+from specs.model.service import ServiceVolume
 
 DEFAULT_TMPFS_MODE = 0o1777
 
@@ -38,13 +38,16 @@ def inherited(wish: Wish, slot: Slot, above: frozenset[str]) -> Iterator[Mount]:
     the services that inherit from this one."""
     service = wish.service_of(slot)
     for text in service.volumes_from:
-        source, _, mode = text.partition(":")
-        if source in above:
-            path = ("services", slot.service, "volumes_from")
-            raise DeclareError(f"{slot.service} and {source} take their volumes from each other", path)
-        first = (*wish.slots.get(source, ()), Slot(source, source, 1))[0]
-        for mount in inherited(wish, first, above | {source}):
-            yield read_only(mount) if mode == "ro" else mount
+        path = ("services", slot.service, "volumes_from")
+        giver, is_read_only = text.removesuffix(":ro"), text.endswith(":ro")
+        if namespaces.container_of(giver):
+            first = sharing.named(wish, giver, path)
+        else:
+            first = (*wish.slots.get(giver, ()), Slot(giver, giver, 1))[0]
+        if first.service in above:
+            raise DeclareError(f"{slot.service} and {first.service} take their volumes from each other", path)
+        for mount in inherited(wish, first, above | {first.service}):
+            yield read_only(mount) if is_read_only else mount
     for volume in service.volumes:
         if (own := mount_of(wish, slot, volume)) is not None:
             yield own

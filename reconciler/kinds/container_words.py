@@ -126,6 +126,8 @@ WORDS = {
     "read_only": Word("read_only"),
     "shm_bytes": Word("shm_size", show=difference.size),
     "mounts": Word("volumes", members=True, show=shown_mount),
+    "file_variables": Word("variables of env_file", live=True),
+    "on_change": Word("on_change of env_file", live=True),
     "files": Word("configs and secrets", members=True, show=lambda file: file.target),
     "ports": Word("ports", live=True, members=True, show=shown_port),
     "expose": Word("expose", live=True, members=True),
@@ -156,4 +158,4 @@ WORDS = {
     "paused": Word("paused", live=True),
     "nonce": Word("asked to be made anew"),
 }
-assert WORDS.keys() | {"project", "service", "number", "slot"} == set(ContainerConfig.__dataclass_fields__)
+assert WORDS.keys() | {"project", "service", "number", "slot", "run_of"} == set(ContainerConfig.__dataclass_fields__)

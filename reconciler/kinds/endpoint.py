@@ -19,8 +19,9 @@ from reconciler.kinds import sandbox as sandboxes
 from reconciler.resource import Claim, Depth, Difference, Edge, Hold, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import bridge_options, endpoints
-from specs.service import Service
+from specs.canonical import bridge_options
+from specs.checks import endpoints
+from specs.model.service import Service
 
 name = "endpoint"
 

@@ -13,11 +13,11 @@ from engine.types.infos import State
 from engine.types.parts import RestartPolicy
 from reconciler import definitions
 from reconciler.kind import Things
-from reconciler.kinds import container_config, container_words, image
+from reconciler.kinds import container_config, container_contents, container_words, image
 from reconciler.resource import Depth, Edge, Gates, Needs, Resource
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs.service import InitStep, Service
+from specs.model.service import InitStep, Service
 
 STEP = "/pre_start-"
 NUMBER = 0
@@ -45,7 +45,7 @@ def declare(wish: Wish, slot: Slot, service: Service, edges: tuple[Edge, ...]) -
                     *({image.id_of(config.image): Edge(image.id_of(config.image))} | common).values(),
                     *map(edge_to, before),
                 ),
-                Depth.STOP if slot.service in wish.overlay.stopped else Depth.STAY,
+                Depth.STOP if wish.overlay.is_stopped(slot.service) else Depth.STAY,
                 wish.asked.get(slot.service, 0.0),
             )
 
@@ -110,5 +110,6 @@ def user_of(own: ContainerConfig, step: InitStep) -> str:
 
 def definition_of(own: ContainerConfig) -> str:
     """Of all that makes the container anew when it changes."""
+    own = container_contents.lasting(own)
     names = [name for name, word in container_words.WORDS.items() if not word.live]
     return definitions.digest_of({name: getattr(own, name) for name in names})

@@ -12,8 +12,8 @@ from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.wish import Wish
-from specs import bridge_options
-from specs.network import Network
+from specs.canonical import bridge_options
+from specs.model.network import Network
 
 name = "network"
 

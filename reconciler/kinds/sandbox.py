@@ -5,14 +5,16 @@ from dataclasses import replace
 
 from engine.types.configs import Config, NetworkMode, SandboxConfig
 from engine.types.infos import Look, SandboxInfo
-from reconciler import difference, kind, naming, sharing
+from reconciler import difference, kind, naming, routing, sharing
 from reconciler.difference import Word
 from reconciler.kind import Things
+from reconciler.kinds import network
 from reconciler.resource import Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.slots import Slot
 from reconciler.wish import Wish
-from specs import sysctls
-from specs.service import Service
+from specs.canonical import sysctls
+from specs.checks import addresses
+from specs.model.service import Service
 
 name = "sandbox"
 
@@ -49,7 +51,7 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         NetworkMode(service.network_mode or NetworkMode.PRIVATE),
         called.hostname,
         called.domainname,
-        tuple(service.extra_hosts),
+        tuple(extra_hosts_of(wish, service)),
         service.dns,
         service.dns_search,
         service.dns_opt,
@@ -58,6 +60,26 @@ def config_of(wish: Wish, slot: Slot, service: Service) -> SandboxConfig:
         wish.ids_of(slot, service),
         tuple(sorted({(alias or name, name) for name, _, alias in map(_parts, service.external_links)})),
     )
+
+
+def extra_hosts_of(wish: Wish, service: Service) -> Iterator[tuple[str, str]]:
+    """`host-gateway` is the machine as the service reaches it: at the gateway of the network that leads outside, else of the
+    first one. Without an address, as where the network is external and not there, there is no line."""
+    for called, address in service.extra_hosts:
+        if address != addresses.HOST_GATEWAY:
+            yield called, address
+        elif found := _host_gateway(wish, service):
+            yield called, found
+
+
+def _host_gateway(wish: Wish, service: Service) -> str:
+    if service.network_mode == NetworkMode.HOST:
+        return "127.0.0.1"
+    outside = [routing.primary_of(wish.project, service, wish.external, ipv6=ipv6) for ipv6 in (False, True)]
+    for key in [*filter(None, outside), *sorted(service.networks)]:
+        if config := network.config_of(wish, key):
+            return config.gateway or config.gateway6
+    return ""
 
 
 def _parts(link: str) -> tuple[str, str, str]:

@@ -13,8 +13,8 @@ from reconciler.errors import Conflict
 from reconciler.kind import Things
 from reconciler.resource import Blocked, Claim, Depth, Difference, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.wish import Wish
-from specs import volume_options
-from specs.volume import Volume
+from specs.canonical import volume_options
+from specs.model.volume import Volume
 
 name = "volume"
 
@@ -47,8 +47,6 @@ def declare(wish: Wish) -> Iterator[Resource]:
 
 def wanted_of(wish: Wish) -> set[tuple[str, int]]:
     """The keys of the file's volumes, each with the numbers of the replicas that have one for themselves; else with 0."""
-    if wish.also_unused:
-        return {(key, 0) for key in wish.project.volumes}
     mounted = {
         (mount.source, slot.number)
         for slot, service in wish.members()
@@ -56,7 +54,8 @@ def wanted_of(wish: Wish) -> set[tuple[str, int]]:
         if mount.type == "volume" and mount.source
     }
     volumes = wish.project.volumes
-    return {(key, number if volumes[key].of_each_replica else 0) for key, number in mounted if key in volumes}
+    unused = {(key, 0) for key, volume in volumes.items() if wish.also_unused and not volume.of_each_replica}
+    return unused | {(key, number if volumes[key].of_each_replica else 0) for key, number in mounted if key in volumes}
 
 
 def key_for(key: str, volume: Volume, number: int) -> str:

@@ -14,7 +14,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from specs import node, source
+from specs import node
+from specs.files import source
 from tests.conformance import comparing, corpus, differences, mutations, oracle
 
 ANSWERS = pathlib.Path(__file__).parents[2] / ".cache" / "conformance"

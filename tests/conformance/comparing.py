@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from specs import errors, loader, normal
+from specs import errors, loader
+from specs.normal import document as normal
 from tests.conformance import oracle
 from tests.conformance.oracle import HERE
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from specs import surroundings
+from specs.files import surroundings
 from tests.conformance.comparing import Case
 
 MERGE_CASES = "merge-cases.json"

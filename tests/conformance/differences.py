@@ -76,6 +76,27 @@ DIFFERENCES = (
         ours="nothing",
     ),
     Difference(
+        "what is larger than any project",
+        "files of more than 4 MiB, services that extend each other more than 100 deep, more than 4,096 replicas of a service or 65,535 ports, and what else would cost a machine its memory",
+        ours="refused",
+        theirs="accepted",
+        said=r".*(MiB at most|more than \d+ deep|replicas are more than|more than \d+ (ports|files)|is longer than|deeper than \d+).*",
+    ),
+    Difference(
+        "NUL characters",
+        "a text with one is read by docker compose, and refused by every program that should get it",
+        ours="refused",
+        theirs="accepted",
+        said=".*has a NUL character.*",
+    ),
+    Difference(
+        "gpus that are laid over others",
+        "docker compose cannot merge `gpus: all` with what the extended service says of them, which is a fault of its own",
+        ours="accepted",
+        theirs="refused",
+        said=r"cannot override services\..*\.gpus",
+    ),
+    Difference(
         "an ssh key of a build",
         "docker compose cannot print it as JSON, which is a fault of its own: as YAML it does",
         ours="accepted",

@@ -30,8 +30,37 @@ build: {secrets: [s, {source: s, target: t, mode: 0400}]}
 build: {secrets: [nobody]}
 build: {context: ., x-a: 1}
 build: {nothing: 1}
+build: ""
+build: {context: ""}
+build: {args: {A: 1}}
+build: {}
 build: {args: {A: 1, B: null, C: "$$x"}}
+build: {context: "a://b//c", additional_contexts: {x: "foo://bar//x"}}
 cap_add: [A, A]
+provider: {type: t, options: {a: [], b: 1, c: [x, 2], d: ""}}
+provider: {type: t, options: {}}
+mem_limit: 5m, deploy: {resources: {limits: {cpus: 1}}}
+cpus: 1, deploy: {resources: {limits: {memory: 5m}}}
+pids_limit: 5, deploy: {resources: {limits: {}}}
+mem_reservation: 5m, deploy: {resources: {reservations: {}}}
+scale: 5, deploy: {}
+profiles: [""]
+profiles: ["", b]
+volumes: [{type: bind, target: /x}]
+volumes: [{type: bind, source: "", target: /x}]
+volumes: [{type: volume, source: "", target: /x}]
+environment: ["$$x", "$$y=$$z"]
+environment: {"": 1}
+labels: {"": 1}
+extra_hosts: {"": 1.1.1.1}
+logging: {driver: x, options: {"": "1"}}
+stop_grace_period: "3s "
+stop_grace_period: " "
+healthcheck: {test: x, interval: " 5s"}
+mem_limit: "3m "
+mem_limit: " 3m"
+mem_limit: "3 "
+ports: [{target: 80, mode: "", protocol: ""}]
 cap_drop: [ALL]
 cgroup: host
 cgroup: other
@@ -283,6 +312,13 @@ nothing: 1
 """One line each: what a service says beside its image."""
 
 SECTIONS = """
+secrets: {s: {environment: ""}}
+secrets: {s: {file: ""}}
+secrets: {s: {environment: "", file: ""}}
+configs: {c: {file: ""}}
+configs: {c: {content: ""}}
+networks: {m: {ipam: {options: {"": x}}}}
+networks: {m: {ipam: {config: [{aux_addresses: {"": 1.1.1.1}}]}}}
 networks: {m: }
 networks: {m: {driver: bridge, driver_opts: {a: 1}, enable_ipv6: true, enable_ipv4: false, internal: "true", attachable: yes}}
 networks: {m: {ipam: {driver: x, config: [{subnet: 10.0.0.0/8, ip_range: 10.1.0.0/16, gateway: 10.0.0.1, aux_addresses: {a: 10.0.0.2}}], options: {a: b}}}}
@@ -346,7 +382,7 @@ _DECLARED = {
     "configs": "configs: {c: {content: c}}",
     "models": "models: {m: {model: m}}",
 }
-_BESIDE = {
+BESIDE = {
     "one.env": "A=1\nexport B='two $A'\nC=\"$A ${HOME} \\n x\"\nD: colon # said\nE\nF=${A:-x}#y\n",
     "two.env": "G=$A 'x'\n# none\nH=\n",
     "one.labels": "a=1\nb=two\n",
@@ -388,6 +424,22 @@ FILES: Mapping[str, Mapping[str, str]] = {
         "other.yaml": "include: [compose.yaml]\nservices: {b: {image: x}}",
     },
     "includes what is not there": {"compose.yaml": "include: [no.yaml]\nservices: {a: {image: x}}"},
+    "a network that only a provider names": {
+        "compose.yaml": "services: {a: {image: x, provider: {type: t}, networks: [default]}}",
+    },
+    "what two files say is said twice": {
+        "compose.yaml": "services: {a: {image: x, device_cgroup_rules: ['c 1:3 r'], external_links: [x]}}",
+        "compose.override.yaml": "services: {a: {device_cgroup_rules: ['c 1:3 r']}}",
+    },
+    "what two files say of each is said twice": {
+        "compose.yaml": "services: {a: {image: x, external_links: [x], group_add: [a], security_opt: [x], volumes_from: [b]}, b: {image: x}}",
+        "compose.override.yaml": "services: {a: {group_add: [a]}}",
+    },
+    "an override of what is built": {
+        "compose.yaml": "services: {a: {build: {context: sub}}, b: {build: {args: {A: 1}}}, c: {extends: {file: sub/c.yaml, service: c}}}",
+        "compose.override.yaml": "services: {a: {build: {dockerfile: D}}}",
+        "sub/c.yaml": "services: {c: {build: {dockerfile: D}}}",
+    },
     "an override": {
         "compose.yaml": "services: {a: {image: x, command: [a], ports: ['80:80'], environment: {A: 1}, volumes: ['/a:/v'], dns: 1.1.1.1, depends_on: [b]}, b: {image: x}}",
         "compose.override.yaml": "services: {a: {command: [b], ports: ['81:80'], environment: [A=2, B], volumes: ['/b:/v'], dns: [2.2.2.2], depends_on: {b: {condition: service_healthy}}}}",
@@ -516,7 +568,7 @@ def cases(scratch: pathlib.Path) -> Iterator[Case]:
     """Each form as a project, written below the folder."""
     for number, form in enumerate(SERVICE.strip().splitlines()):
         text = _BASE.format(form) if not form.startswith("image:") else _BASE.format("").replace("image: x, ", form, 1)
-        yield _written(scratch / f"service-{number}", form, {"compose.yaml": text, **_BESIDE})
+        yield _written(scratch / f"service-{number}", form, {"compose.yaml": text, **BESIDE})
     for number, form in enumerate(SECTIONS.strip().splitlines()):
         rest = [text for section, text in _DECLARED.items() if not form.startswith(f"{section}:")]
         used = "m" if form.startswith("networks: {m") or not form.startswith("networks") else "default"

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from specs import surroundings
+from specs.files import surroundings
 from tests.conformance import comparing, differences, forms, oracle
 
 TOP = pathlib.Path(__file__).parents[2]

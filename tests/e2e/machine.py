@@ -62,6 +62,11 @@ class Place:
         """A shell command of this machine's in the network namespace."""
         return run("nsenter", "-t", str(self.pid), "-n", "sh", "-c", command, check=check, timeout=timeout)
 
+    def processes(self, having: str) -> dict[int, str]:
+        """Of those here: mapping from pid to command line of the processes whose command line has this text."""
+        here = namespace(self.pid, "net")
+        return {pid: line for pid, line in processes(having).items() if namespace(pid, "net") == here}
+
     def open(self, kind: int, address: tuple[str, int] | None = None) -> socket.socket:
         """Closed by `close_sockets`."""
         with self.inside():

@@ -57,9 +57,9 @@ BEFORE_ANYTHING = {  # the text, with § before what the error is about, and wor
     "an alias bomb": (f"{BOMB}{HEAD}{TAIL}", ("compose.yaml:6:10", "aliases", "100000")),
     "a key given twice": (f"{HEAD}  §keeps: {{image: IMAGE}}\n{TAIL}", ("'keeps'", "compose.yaml:2:3")),
     "a misspelled key": (f"{HEAD}  a: {{image: IMAGE, §comand: x}}\n{TAIL}", ("comand", "command?")),
-    "a key that is not supported yet": (
-        f"{HEAD}  a: {{image: IMAGE, §provider: {{type: x}}}}\n{TAIL}",
-        ("services.a", "provider is not supported yet"),
+    "a key that asks for what is not here": (
+        f"{HEAD}  a: {{image: IMAGE, §use_api_socket: true}}\n{TAIL}",
+        ("services.a", "there is no API of Docker's here"),
     ),
     "a volume that is not declared": (
         f"{HEAD}  a: {{image: IMAGE, volumes: [§'data:/data']}}\n{TAIL}",

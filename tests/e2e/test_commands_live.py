@@ -70,7 +70,7 @@ def test_wait_ends_with_the_container_and_its_code(lab: Lab) -> None:
 def test_wait_tells_a_stop_from_the_end_of_the_world(lab: Lab) -> None:
     lab.up(one("sleep 1000", "init: true"))
     with lab.popen("wait", "a", stdout=-1) as waiting:
-        eventually(lambda: machine.processes("orchestrator wait a"))
+        eventually(lambda: lab.machine.processes("orchestrator wait a"))
         lab.corral("stop")
         waiting.communicate(timeout=20)
     assert waiting.returncode == lab.ps()["a-1"]["ExitCode"] == 143
@@ -81,7 +81,7 @@ def test_wait_tells_a_stop_from_the_end_of_the_world(lab: Lab) -> None:
 
 def test_ls_lists_this_project(lab: Lab) -> None:
     lab.up(one("sleep 1000", "init: true", "scale: 2"))
-    rows = {row["Name"]: row for row in map(json.loads, lab.out("ls", "--format", "json").splitlines())}
+    rows = {row["Name"]: row for row in json.loads(lab.out("ls", "--format", "json"))}
     assert rows[lab.project]["Status"] == "running(2)"
     assert rows[lab.project]["ConfigFiles"] == str(lab.folder / "compose.yaml")
 
@@ -168,9 +168,9 @@ def actions(lab: Lab, *words: str) -> list[object]:
 
 
 def test_events_are_a_stream_and_a_history(lab: Lab) -> None:
-    with lab.popen("events", "--json", "a", stdout=-1) as stream:
+    now = str(time.time())  # what happens before the stream is there it tells first
+    with lab.popen("events", "--json", "--since", now, "a", stdout=-1) as stream:
         assert stream.stdout
-        eventually(lambda: machine.processes("orchestrator events --json a"))
         lab.up(one("sleep 1000", "init: true", "healthcheck: {test: 'true', interval: 1s}"), "--wait")
         lab.corral("restart")
         lab.corral("down")

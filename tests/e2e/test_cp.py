@@ -366,15 +366,15 @@ def test_a_hostile_archive_gets_no_further_than_its_folder(lab: Lab) -> None:
 # --------------------------------------------------------------------------------------------------------------- failures
 
 
-def workers() -> dict[int, str]:
-    return machine.processes("engine.copying")
+def workers(lab: Lab) -> dict[int, str]:
+    return lab.machine.processes("engine.copying")
 
 
 def test_a_start_ends_a_copy_of_a_container_at_rest(lab: Lab) -> None:
     lab.up(one())
     lab.corral("stop", "-t", "0")
     with lab.popen("cp", "-", "a:/tmp", stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        eventually(workers)
+        eventually(lambda: workers(lab))
         threading.Event().wait(0)
         lab.corral("start")
         assert process.stdin
@@ -382,7 +382,7 @@ def test_a_start_ends_a_copy_of_a_container_at_rest(lab: Lab) -> None:
         assert process.stderr
         assert "broken off" in process.stderr.read()
         assert process.wait(20) == 1
-    eventually(lambda: not workers())
+    eventually(lambda: not workers(lab))
     assert lab.states() == {"a-1": "running"}
 
 
@@ -390,9 +390,9 @@ def test_a_copy_ends_with_the_daemon_and_leaves_no_mount(lab: Lab) -> None:
     lab.up(one())
     lab.corral("stop", "-t", "0")
     with lab.popen("cp", "-", "a:/tmp", stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        eventually(workers)
+        eventually(lambda: workers(lab))
         lab.kill("corral daemon")
-        eventually(lambda: not workers())
+        eventually(lambda: not workers(lab))
         process.communicate(timeout=20)
         assert process.returncode == 1
     lab.corral("start")
@@ -402,6 +402,6 @@ def test_a_copy_ends_with_the_daemon_and_leaves_no_mount(lab: Lab) -> None:
 def test_a_client_that_goes_away_ends_its_copy(lab: Lab) -> None:
     lab.up(one())
     with lab.popen("cp", "-", "a:/tmp", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        eventually(workers)
+        eventually(lambda: workers(lab))
         process.kill()
-    eventually(lambda: not workers())
+    eventually(lambda: not workers(lab))

@@ -36,6 +36,7 @@ networks:
   back: {internal: true, ipam: {config: [{subnet: 10.65.0.0/24}]}}
 volumes: {data: {}}
 """
+pytestmark = pytest.mark.alone
 CYCLES = int(os.environ.get("CORRAL_LEAK_CYCLES", "43"))
 WARM = max(28, CYCLES // 5)
 """Memory is compared between the end of cycle WARM, when all caches are filled (the daemon's heap grows by 230 KiB in the first, and by

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -132,6 +133,16 @@ def test_on_failure_gives_up_after_so_many_times(lab: Lab) -> None:
     lab.up("services: {a: {image: IMAGE, restart: 'on-failure:2', command: ['sh', '-c', 'echo run; exit 3']}}\n")
     eventually(lambda: lab.states()["a-1"] == "exited" and len(lines(lab)) == 3)
     assert lab.ps()["a-1"]["ExitCode"] == 3
+
+
+@pytest.mark.key("services.deploy.restart_policy")
+def test_a_restart_policy_waits_and_gives_up_after_so_many_times(lab: Lab) -> None:
+    policy = "{condition: any, delay: 700ms, max_attempts: 2}"
+    clock = "['sh', '-c', 'cut -d\" \" -f1 /proc/uptime']"
+    lab.up(f"services: {{a: {{image: IMAGE, deploy: {{restart_policy: {policy}}}, command: {clock}}}}}\n")
+    eventually(lambda: lab.states()["a-1"] == "exited" and len(lines(lab)) == 3)
+    times = [float(line) for line in lines(lab)]
+    assert all(0.65 < later - earlier < 3 for earlier, later in itertools.pairwise(times)), times
 
 
 def test_what_crashes_at_once_is_started_later_and_later(lab: Lab) -> None:

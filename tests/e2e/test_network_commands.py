@@ -109,6 +109,7 @@ def test_connect_is_a_new_cable_for_the_same_process(shared: Lab) -> None:
     lab.up(joining("mine"))
     lab.corral("network", "connect", "meeting", "a")
     lab.corral("network", "disconnect", "meeting", "a")  # a bridge that had a member looks otherwise than a new one
+    eventually(lambda: "NO-CARRIER" in lab.machine.sh("ip link show type bridge"))
     with lab.owner.lab("other") as other:
         other.up(joining("meeting", meeting="{external: true}"))
         pid, before = lab.pid("a"), interfaces(lab, "a")

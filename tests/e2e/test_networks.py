@@ -356,6 +356,20 @@ services:
         lab.machine.lan.close_sockets()
 
 
+@pytest.mark.key("services.extra_hosts")
+def test_host_gateway_is_the_machine(lab: Lab) -> None:
+    lab.up(
+        """
+services:
+  a: {image: host, init: true, command: sleep 1000, extra_hosts: ["machine:host-gateway"]}
+"""
+    )
+    [line] = [line for line in lab.exec("a", "cat", "/etc/hosts").splitlines() if line.endswith("\tmachine")]
+    bridges = json.loads(lab.machine.sh("ip -j -4 addr show type bridge"))
+    assert line.split()[0] in [each["local"] for bridge in bridges for each in bridge.get("addr_info", ())]
+    assert lab.place("a").sh("ip route show default").split()[2] == line.split()[0]
+
+
 def test_a_renamed_host_is_renamed_under_the_running_process(lab: Lab) -> None:
     lab.up(f"services:\n  a:{SLEEPER}  b:{SLEEPER}")
     pid = lab.pid("a")

@@ -135,6 +135,7 @@ def test_a_daemon_killed_in_the_middle_of_an_up_ends_in_the_same_place(lab: Lab,
         time.sleep(after_s)  # not for anything to happen: the moment of the kill is the case
         os.kill(daemon, signal.SIGKILL)
         up.wait(30)
+    eventually(lambda: not machine.is_alive(daemon))
     lab.corral("daemon", "start")
     eventually(lambda: sorted(lab.states().values()) == ["running"] * 3)
     lab.corral("plan", code=0)
@@ -151,6 +152,7 @@ def test_a_daemon_killed_in_the_middle_of_a_down_leaves_nothing_after_all(lab: L
         time.sleep(after_s)  # the moment of the kill is the case
         os.kill(daemon, signal.SIGKILL)
         down.wait(30)
+    eventually(lambda: not machine.is_alive(daemon))
     lab.corral("daemon", "start")
     eventually(lambda: lab.states() == {})
     eventually(lambda: machine.in_cgroups(lab.owner.instance) == {})

@@ -304,4 +304,4 @@ volumes: {data: }
     )
     assert owners.split() == ["1000:2000", "0:0"] * 3
     assert lab.exec("a", "stat", "-c", "%u", "/new", "/new/fixed").split()[0] == "0"
-    assert machine.processes("engine.copying") == {}
+    assert lab.machine.processes("engine.copying") == {}

@@ -88,3 +88,16 @@ def test_listing(shared: Lab) -> None:
     assert lab.out("volume", "ls", "-q", "--filter", "dangling=true") == ""
     rows = [json.loads(line) for line in lab.out("volume", "ls", "--format", "json").splitlines()]
     assert {row["Name"]: row["Project"] for row in rows} == {"store": "", f"{lab.project}_own": lab.project}
+
+
+def test_volumes_and_networks_that_nothing_uses_are_made_where_all_are_asked_for(lab: Lab) -> None:
+    text = (
+        "services: {a: {image: IMAGE, init: true, command: sleep 1000}}\nvolumes: {other: {}}\nnetworks: {other: {}}\n"
+    )
+    lab.write(text)
+    lab.corral("--all-resources", "up", "-d")
+    assert listed(lab) == [f"{lab.project}_other"]
+    assert f"{lab.project}_other" in lab.out("network", "ls")
+    lab.corral("up", "-d")
+    assert f"{lab.project}_other" not in lab.out("network", "ls")
+    assert listed(lab) == [f"{lab.project}_other"], "data stays"

@@ -196,6 +196,16 @@ volumes: {{data: {{}}}}
     assert len({inode(inside(lab, name, "/data")) for name in ("keeper", "reader", "writer")}) == 1
 
 
+@pytest.mark.key("services.volumes.image")
+def test_an_image_is_mounted_read_only(lab: Lab, rootfs: pathlib.Path) -> None:
+    whole = f"{{type: image, source: 'rootfs:{rootfs}', target: /all}}"
+    part = f"{{type: image, source: 'rootfs:{rootfs}', target: /part, image: {{subpath: bin}}}}"
+    lab.up(f"services: {{a: {{{SLEEP}, volumes: [{whole}, {part}]}}}}\n")
+    assert inode(inside(lab, "a", "/all")) == inode(rootfs)
+    assert inode(inside(lab, "a", "/part")) == inode(rootfs / "bin")
+    assert "Read-only file system" in lab.corral("exec", "-T", "a", "touch", "/all/x", code=1).stderr
+
+
 def test_the_writable_layer_is_the_containers_own_and_the_image_is_never_changed(
     lab: Lab, rootfs: pathlib.Path
 ) -> None:
@@ -298,12 +308,12 @@ def test_configs_and_secrets_are_files_that_only_their_service_has(lab: Lab) -> 
     kept = [path for path in lab.owner.root.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
     assert all(not path.is_relative_to(lab.folder) for path in kept)
     assert {path.stat().st_mode & 0o077 for path in kept if path.parent.name != "files"} <= {0}
-    (lab.folder / "token").write_text("another")
+    (lab.folder / "token").write_text("changed-0451")
     said = lab.corral("plan", code=2).stdout
-    assert "configs and secrets" in said
-    assert "another" not in said
+    assert "/run/secrets/mine has another content" in said
+    assert "0451" not in said
     assert "s3cret" not in said
     before = lab.pids()
     lab.up()
-    assert lab.exec("a", "cat", "/run/secrets/mine") == "another"
+    assert lab.exec("a", "cat", "/run/secrets/mine") == "changed-0451"
     assert lab.pids()["b-1"] == before["b-1"]

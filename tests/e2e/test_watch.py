@@ -49,6 +49,7 @@ def watching(lab: Lab, *words: str) -> Iterator[Watching]:
             yield Watching(lab, process, said)
         finally:
             process.kill()
+            print(said.read_text())  # noqa: T201
 
 
 def mode(lab: Lab, code: int | None = 0) -> str:

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -99,6 +100,14 @@ def _rules() -> str:
     return "\n".join(lines)
 
 
+def _wait_until_alone() -> None:
+    """Threads that an event loop had and nobody joined are still there for a moment: a process of several cannot change its mount
+    namespace."""
+    deadline = time.monotonic() + slowness.scaled(10)
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 @contextlib.contextmanager
 def own_machine() -> Iterator[Host]:
     """Be inside while the context lasts; at its end fail if anything is left. `ip` of the packages iproute2 is needed."""
@@ -118,6 +127,7 @@ def own_machine() -> Iterator[Host]:
         assert not _rules(), f"rules of ours are left: {_rules()}"
     finally:
         host.end()
+        _wait_until_alone()
         for descriptor, kind in zip(outside, (syscalls.CLONE_NEWNET, syscalls.CLONE_NEWNS), strict=True):
             syscalls.setns(descriptor, kind)
             os.close(descriptor)

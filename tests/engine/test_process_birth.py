@@ -26,6 +26,7 @@ class Told:
             self.loop,
             frames.encode(wire.Frame(1, wire.Start(born_in, spec))),
             jobs,
+            executed=lambda: self.started.append(b"executed"),
             started=self.started.append,
             failed=self.failed.append,
             ended=self.started.append,

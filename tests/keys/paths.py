@@ -2,28 +2,21 @@
 
 from collections.abc import Iterator
 
-from specs import keys
-from specs.shapes import Either, Entries, Items, Keys, Shape
+from specs.keys.document import DOCUMENT
+from specs.keys.shapes import Either, Entries, Items, Keys, Shape
 
 
 def known() -> tuple[str, ...]:
-    """Every key that is understood, in the order of specs.keys."""
-    return tuple(dict.fromkeys(path for path, is_known in _walk(keys.DOCUMENT, "") if is_known))
+    """Every key that there is, in the order of specs.keys."""
+    return tuple(dict.fromkeys(_walk(DOCUMENT, "")))
 
 
-def later() -> tuple[str, ...]:
-    """Every key of the specification that is refused by its name."""
-    return tuple(sorted({path for path, is_known in _walk(keys.DOCUMENT, "") if not is_known} - set(known())))
-
-
-def _walk(shape: Shape, path: str) -> Iterator[tuple[str, bool]]:
+def _walk(shape: Shape, path: str) -> Iterator[str]:
     match shape:
-        case Keys(known, later):
+        case Keys(known):
             for name, below in known.items():
-                yield _join(path, name), True
+                yield _join(path, name)
                 yield from _walk(below, _join(path, name))
-            for name in later:
-                yield _join(path, name), False
         case Items(item):
             yield from _walk(item, path)
         case Entries(value):

@@ -12,11 +12,21 @@ from typing import Any, NamedTuple
 Part = Mapping[str, Any]
 
 
+NOTHING: Part = MappingProxyType({})
+
+
 class Row(NamedTuple):
+    """`refused`: what `up` says no to, and why; a row without `after` is about a key that is refused whatever it says, and then it
+    stands for all that is below it. `is_kept`: it is for people and other programs to read, and asks for nothing. `since`: the
+    version of corral."""
+
     path: str
     meaning: str
     after: Part
-    before: Part = MappingProxyType({})
+    before: Part = NOTHING
+    refused: Part = NOTHING
+    is_kept: bool = False
+    since: str = "0.1.0"
 
 
 BIND = {"type": "bind", "source": "/usr", "target": "/there"}
@@ -64,7 +74,7 @@ SERVICE = (
         {},
     ),
     Row("services.label_file", "files with more of them; `labels` goes before", {"label_file": "./file.labels"}),
-    Row("services.annotations", "a map or a list: kept, and shown nowhere", {"annotations": {"l": "1"}}),
+    Row("services.annotations", "kept: a map or a list", {"annotations": {"l": "1"}}, is_kept=True),
     Row("services.attach", "`false`: `up` does not show its output", {"attach": False}),
     Row("services.platform", "this machine's own; another is refused", {"platform": "linux"}),
     Row(
@@ -72,12 +82,47 @@ SERVICE = (
     ),
     Row("services.isolation", "`default`", {"isolation": "default"}),
     Row("services.pull_policy", "noted: no image is pulled yet", {"pull_policy": "always"}),
-    Row("services.cpu_count", "refused: for Windows", {}),
-    Row("services.cpu_percent", "refused: for Windows", {}),
-    Row("services.credential_spec", "refused: for Windows", {}),
-    Row("services.gpus", "refused: name the nodes under `devices`, and mount the maker's libraries", {}),
-    Row("services.storage_opt", "refused: a writable layer has no size of its own", {}),
-    Row("services.use_api_socket", "refused: there is no API of Docker's", {}),
+    Row("services.pull_refresh_after", "likewise noted", {"pull_refresh_after": "1h"}),
+    Row(
+        "services.build",
+        "refused: images are not built yet; noted where the service has an `image` of corral's",
+        {},
+        refused={"build": ".", "image": None},
+    ),
+    Row(
+        "services.provider",
+        "a program of this machine makes the service: [What programs make](#what-programs-make)",
+        {"provider": {"type": "p", "options": {"a": ["1", "2"]}}},
+    ),
+    Row("services.models", "refused: there is no model runner", {}, refused={"models": ["m"]}),
+    Row("services.cpu_count", "refused: for Windows", {}, refused={"cpu_count": 2}),
+    Row("services.cpu_percent", "refused: for Windows", {}, refused={"cpu_percent": 50}),
+    Row("services.credential_spec", "refused: for Windows", {}, refused={"credential_spec": {"file": "x"}}),
+    Row(
+        "services.gpus",
+        "refused: name the nodes under `devices`, and mount the maker's libraries",
+        {},
+        refused={"gpus": "all"},
+    ),
+    Row(
+        "services.storage_opt",
+        "refused: a writable layer has no size of its own",
+        {},
+        refused={"storage_opt": {"size": "1g"}},
+    ),
+    Row("services.use_api_socket", "refused: there is no API of Docker's", {}, refused={"use_api_socket": True}),
+    Row(
+        "services.develop",
+        "noted: `watch` is not there yet",
+        {"develop": {"watch": [{"path": "./x", "action": "restart"}]}},
+    ),
+    *(
+        Row(f"services.develop.watch{key}", meaning, {})
+        for key, meaning in (
+            ("", "its rules are checked and printed, as docker compose does"),
+            (".exec", "likewise"),
+        )
+    ),
     Row(
         "services.profiles",
         "the service is active only with one of them",
@@ -248,21 +293,24 @@ SERVICE = (
     ),
     Row(
         "services.ports.mode",
-        "kept, means nothing on one machine",
+        "kept: both mean the same on one machine",
         {"ports": [{"target": 80, "published": "18080", "mode": "host"}]},
         {"ports": ["18080:80"]},
+        is_kept=True,
     ),
     Row(
         "services.ports.name",
-        "kept, means nothing",
+        "kept",
         {"ports": [{"target": 80, "published": "18080", "name": "n"}]},
         {"ports": ["18080:80"]},
+        is_kept=True,
     ),
     Row(
         "services.ports.app_protocol",
-        "kept, means nothing",
+        "kept",
         {"ports": [{"target": 80, "published": "18080", "app_protocol": "http"}]},
         {"ports": ["18080:80"]},
+        is_kept=True,
     ),
     Row("services.expose", "shown by `ps`, opens nothing", {"expose": ["80"]}),
     Row("services.links", "`SERVICE` or `SERVICE:ALIAS`: a name that only this service sees", {"links": ["b:x"]}),
@@ -271,7 +319,11 @@ SERVICE = (
         "`CONTAINER` or `CONTAINER:ALIAS`: of a network that both are in, whoever made it; a name that only this service sees",
         {"external_links": ["q-x-1:x"]},
     ),
-    Row("services.extra_hosts", "lines of /etc/hosts", {"extra_hosts": ["x:10.1.1.1"]}),
+    Row(
+        "services.extra_hosts",
+        "lines of /etc/hosts; `host-gateway` is the machine, at the gateway of the network that leads outside",
+        {"extra_hosts": ["x:10.1.1.1"]},
+    ),
     Row("services.dns", "servers (IPv4) in place of corral's", {"dns": "10.1.1.1"}),
     Row("services.dns_search", "domains of /etc/resolv.conf", {"dns_search": "d"}),
     Row("services.dns_opt", "options of /etc/resolv.conf", {"dns_opt": ["ndots:2"]}),
@@ -282,7 +334,7 @@ SERVICE = (
     ),
     Row(
         "services.volumes.type",
-        "`bind`, `volume`, `tmpfs`",
+        "`bind`, `volume`, `tmpfs`, `image`; `npipe` (Windows) and `cluster` (Swarm) are refused",
         {"volumes": [{"type": "tmpfs", "target": "/data"}]},
         {"volumes": [MOUNT]},
     ),
@@ -296,9 +348,10 @@ SERVICE = (
     Row("services.volumes.read_only", "", {"volumes": [{**MOUNT, "read_only": True}]}),
     Row(
         "services.volumes.consistency",
-        "means nothing here",
+        "kept: it is for Docker Desktop",
         {"volumes": [{**MOUNT, "consistency": "cached"}]},
         {"volumes": [MOUNT]},
+        is_kept=True,
     ),
     Row(
         "services.volumes.bind",
@@ -341,6 +394,12 @@ SERVICE = (
         {"volumes": [MOUNT, "/t"]},
     ),
     Row(
+        "services.volumes.image",
+        "`subpath`: a part of the image that `source` names, as `rootfs:./tree`. Always read-only",
+        {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t", "image": {"subpath": "share"}}]},
+        {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t"}]},
+    ),
+    Row(
         "services.volumes.tmpfs",
         "`size`, `mode`",
         {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1m"}}]},
@@ -361,9 +420,13 @@ SERVICE = (
         "commands run before a planned stop, within its grace; one that fails keeps it running, and the command that wanted it stopped fails",
         {"pre_stop": [{"command": "true"}]},
     ),
-    Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`", {"volumes_from": ["b"]}),
+    Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`, `container:NAME` of this project", {"volumes_from": ["b"]}),
     Row("services.tmpfs", "`/path`, `/path:size=64m,mode=1770,uid=1,gid=1,ro,noexec`", {"tmpfs": ["/t"]}),
-    Row("services.configs", "a read-only file. A changed content makes the container anew", {"configs": []}),
+    Row(
+        "services.configs",
+        "a read-only file. Another content makes the container anew, unless `x-corral.on_change` says otherwise: [Changed files](#changed-files)",
+        {"configs": []},
+    ),
     Row("services.configs.source", "which", {"configs": [{"source": "other"}]}),
     Row("services.configs.target", "`/NAME` unless given", {"configs": [{"source": "c", "target": "/t"}]}),
     Row("services.configs.uid", "0 unless given", {"configs": [{"source": "c", "uid": "1"}]}),
@@ -458,13 +521,28 @@ SERVICE = (
         "`memory`, as `mem_reservation`; `cpus` and `generic_resources` are noted; `devices` are refused",
         {"deploy": {"resources": {"reservations": {"memory": "32m"}}}},
     ),
-    Row("services.deploy.resources.reservations.devices", "refused: see `gpus`", {}),
-    Row("services.deploy.resources.reservations.generic_resources", "noted, means nothing here", {}),
-    Row("services.deploy.resources.reservations.generic_resources.discrete_resource_spec", "likewise", {}),
+    Row(
+        "services.deploy.resources.reservations.devices",
+        "refused: see `gpus`",
+        {},
+        refused={"deploy": {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}},
+    ),
+    *(
+        Row(
+            f"services.deploy.resources.reservations.generic_resources{key}",
+            "noted: for clusters, means nothing here",
+            {
+                "deploy": {
+                    "resources": {"reservations": {"generic_resources": [{"discrete_resource_spec": {"kind": "x"}}]}}
+                }
+            },
+        )
+        for key in ("", ".discrete_resource_spec")
+    ),
     Row(
         "services.deploy.restart_policy",
-        "as `restart`, which it goes before: `condition` and `max_attempts`; `delay` and `window` are noted",
-        {"deploy": {"restart_policy": {"condition": "any"}}},
+        "as `restart`, which it goes before: `condition` (`none`, `on-failure`, `any`), `max_attempts` of either, `delay` between an exit and the next start (unless given: 0.1 s, 0.2 s … 60 s after hasty ones), `window`: who lived that long was restarted with success, and the attempts are counted anew",
+        {"deploy": {"restart_policy": {"condition": "any", "delay": "5s"}}},
     ),
     *(
         Row(f"services.deploy.{key}", "noted: for clusters, means nothing here", {"deploy": {key: value}})
@@ -479,7 +557,7 @@ SERVICE = (
     ),
     Row(
         "services.deploy.placement.preferences",
-        "likewise",
+        "likewise noted",
         {"deploy": {"placement": {"preferences": [{"spread": "x"}]}}},
     ),
     Row(
@@ -549,6 +627,11 @@ ONLY_OURS = (
         "a command that runs in a replica that goes because of a smaller scale, before it is stopped: [Hooks](#hooks)",
         {"x-corral": {"leave": {"command": ["true"]}}},
     ),
+    Row(
+        "services.x-corral.on_change",
+        "what another content of a config, a secret or an env file does: `recreate`, `restart`, `signal:HUP`, `ignore`; or a map of these: [Changed files](#changed-files)",
+        {"x-corral": {"on_change": "restart"}},
+    ),
     Row("services.x-corral.leave.timeout", "10 minutes unless given", {}),
     Row(
         "services.x-corral.pages",
@@ -604,7 +687,7 @@ NETWORK = (
     ),
     Row(
         "networks.ipam.options",
-        "none change anything, which a note says",
+        "noted: the driver has none",
         {"ipam": {"options": {"x": "y"}}},
         {"ipam": {}},
     ),
@@ -627,21 +710,25 @@ VOLUME = (
     ),
 )
 CONTENT = (
-    Row("configs.name", "kept, means nothing", {"name": "n"}),
+    Row("configs.name", "kept", {"name": "n"}, is_kept=True),
     Row("configs.file", "read by the command line with your rights; at most 1 MB", {"file": "./file", "content": None}),
     Row("configs.environment", "a variable's value", {"environment": "V", "content": None}),
     Row("configs.content", "text, in which variables are filled in", {"content": "other"}),
-    Row("configs.labels", "kept", {"labels": {"l": "1"}}),
-    Row("configs.external", "refused: nothing keeps any", {}),
-    Row("secrets.name", "kept, means nothing", {"name": "n"}),
+    Row("configs.labels", "kept", {"labels": {"l": "1"}}, is_kept=True),
+    Row("configs.external", "refused: nothing keeps any", {}, refused={"external": True, "content": None}),
+    Row("configs.template_driver", "refused: templates are for clusters", {}, refused={"template_driver": "golang"}),
+    Row("secrets.name", "kept", {"name": "n"}, is_kept=True),
     Row("secrets.file", "as of configs", {"file": "./file", "environment": None}),
     Row("secrets.environment", "a variable's value", {"environment": "W"}),
-    Row("secrets.labels", "kept", {"labels": {"l": "1"}}),
-    Row("secrets.external", "refused: nothing keeps any", {}),
+    Row("secrets.labels", "kept", {"labels": {"l": "1"}}, is_kept=True),
+    Row("secrets.external", "refused: nothing keeps any", {}, refused={"external": True, "environment": None}),
+    Row("secrets.template_driver", "refused: templates are for clusters", {}, refused={"template_driver": "golang"}),
+    Row("secrets.driver", "refused: there are no plugins", {}, refused={"driver": "vault", "environment": None}),
+    Row("secrets.driver_opts", "kept: means nothing without a driver", {"driver_opts": {"a": "b"}}, is_kept=True),
 )
 TOP = (
     Row("name", "the project's name; the folder's unless given", {}),
-    Row("version", "noted, means nothing", {}),
+    Row("version", "noted, means nothing", {"version": "3"}),
     Row(
         "include",
         "other projects that belong to this one: [Files in files](compose.md#several-files-and-files-in-files)",
@@ -650,6 +737,12 @@ TOP = (
     Row("include.path", "a file, or several that are laid over each other", {}),
     Row("include.env_file", "in place of the other project's `.env`", {}),
     Row("include.project_directory", "the file's folder unless given", {}),
+    Row(
+        "models",
+        "kept: nothing here serves them, and a service that uses one is refused",
+        {"models": {"m": {"model": "x"}}},
+        is_kept=True,
+    ),
     Row("x-corral", "what only corral knows", {}),
     Row(
         "x-corral.memory",
@@ -665,3 +758,9 @@ TOP = (
 )
 ROWS = (*SERVICE, *ONLY_OURS, *NETWORK, *VOLUME, *CONTENT, *TOP)
 BY_PATH = {row.path: row for row in ROWS}
+
+
+def is_whole(path: str) -> bool:
+    """Whether its row is about all that is below it, too."""
+    row = BY_PATH.get(path)
+    return row is not None and bool(row.refused) and not row.after

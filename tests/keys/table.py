@@ -1,40 +1,58 @@
-"""Writes the table of keys in docs/specs.md: python -m tests.keys.table"""
+"""Writes the tables of keys in docs/specs.md (what each does) and docs/compose.md (what becomes of each): python -m tests.keys.table"""
 
 from pathlib import Path
 
-from tests.keys import effects, paths, rows, tested
+from tests.keys import effects, rows, tested, verdicts
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "specs.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 BEGIN, END = "<!-- keys: made by `make docs` -->\n", "<!-- end of keys -->\n"
 SECTIONS = ("services", "networks", "volumes", "configs", "secrets", "")
 
 
-def text() -> str:
-    parts = [_section(section) for section in SECTIONS]
-    refused = ", ".join(f"`{path}`" for path in paths.later())
-    return "\n".join([*parts, f"Refused by their names, for now: {refused}.\n"])
+def of_meanings() -> str:
+    return _tables("| key | | an edit | tested in | on |\n|---|---|---|---|---|", _meaning)
 
 
-def _section(section: str) -> str:
-    prefix = f"{section}." if section else ""
-    mine = [row for row in rows.ROWS if (row.path.startswith(prefix) if prefix else "." not in row.path)]
-    lines = [f"### {section or 'The document'}\n", "| key | | an edit | tested in | on |", "|---|---|---|---|---|"]
-    lines += [_line(row, row.path.removeprefix(prefix)) for row in mine]
-    return "\n".join([*lines, ""])
+def of_verdicts() -> str:
+    return _tables("| key | | since | tested in |\n|---|---|---|---|", _verdict)
 
 
-def _line(row: rows.Row, name: str) -> str:
+PAGES = {DOCS / "specs.md": of_meanings, DOCS / "compose.md": of_verdicts}
+
+
+def _tables(head: str, line_of) -> str:  # type: ignore[no-untyped-def]
+    parts = []
+    for section in SECTIONS:
+        prefix = f"{section}." if section else ""
+        mine = [row for row in rows.ROWS if (row.path.startswith(prefix) if prefix else "." not in row.path)]
+        lines = [line_of(row, row.path.removeprefix(prefix)) for row in mine]
+        parts.append("\n".join([f"### {section or 'The document'}\n", head, *lines, ""]))
+    return "\n".join(parts)
+
+
+def _meaning(row: rows.Row, name: str) -> str:
+    cells = (f"`{name}`", row.meaning, effects.of(row), _links(row), tested.hosts(row.path))
+    return f"| {' | '.join(cells)} |".replace("  |", " |")
+
+
+def _verdict(row: rows.Row, name: str) -> str:
+    verdict = verdicts.of(row)
+    said = verdict.word + (f": {verdict.why}" if verdict.why else "")
+    return f"| `{name}` | {said.replace('|', chr(92) + '|')} | {row.since} | {_links(row)} |".replace("  |", " |")
+
+
+def _links(row: rows.Row) -> str:
     files = tested.files(row.path)
-    links = " ".join(f"[{Path(file).stem.removeprefix('test_')}](../tests/{file})" for file in files)
-    return f"| `{name}` | {row.meaning} | {effects.of(row)} | {links} | {tested.hosts(row.path)} |".replace("  |", " |")
+    return " ".join(f"[{Path(file).stem.removeprefix('test_')}](../tests/{file})" for file in files)
 
 
-def page(now: str) -> str:
+def page(now: str, text: str) -> str:
     """The page with its table made anew."""
     before, _, rest = now.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    for path, text_of in PAGES.items():
+        path.write_text(page(path.read_text(), text_of()))

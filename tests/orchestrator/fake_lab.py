@@ -46,6 +46,10 @@ class Lab:
         assert code in (None, found), f"corral {' '.join(argv)}: {found}\n{out.getvalue()}\n{err.getvalue()}"
         return out.getvalue(), err.getvalue()
 
+    def code(self, *argv: str) -> int:
+        """Run one command, for example in a thread; its exit code."""
+        return cli.run(argv, io.StringIO(), io.StringIO())
+
     @asynccontextmanager
     async def _open_engine(self, places: settings.Places, access: settings.Access) -> AsyncIterator[Engine]:
         yield self.engine

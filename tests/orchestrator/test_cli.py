@@ -1,6 +1,7 @@
 """The command line alone: what is understood, what is refused and how, and that everything has help."""
 
 import io
+import json
 import pathlib
 import subprocess
 import sys
@@ -47,15 +48,8 @@ def test_without_a_command_the_help_lists_them_all() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("up", "--build"), "corral up: --build is not supported yet"),
-        (("up", "--pull=always"), "corral up: --pull is not supported yet"),
-        (("up", "-V"), "corral up: -V is not supported yet"),
-        (("up", "--abort-on-container-exit", "web"), "corral up: --abort-on-container-exit is not supported yet"),
-        (("exec", "--privileged", "web", "sh"), "corral exec: --privileged is not supported yet"),
-        (("--dry-run", "up"), "corral: --dry-run is not supported yet"),
-        (("--parallel", "4", "up"), "corral: --parallel is not supported yet"),
+        (("config", "--lock-image-digests", "web"), "corral config: --lock-image-digests is not supported yet"),
         (("build",), "corral build: not supported yet"),
-        (("run", "web"), "corral run: not supported yet"),
     ],
 )
 def test_what_compose_has_and_corral_has_not_yet_is_refused_by_name(argv: tuple[str, ...], said: str) -> None:
@@ -74,7 +68,7 @@ def test_what_compose_has_and_corral_has_not_yet_is_refused_by_name(argv: tuple[
         (("up", "-p", "x"), "-p goes before the command", "corral -p … up …"),
         (("up", "--wait-timeout", "soon"), "invalid seconds value", "corral up --help"),
         (("daemon", "explode"), "invalid choice", "corral daemon --help"),
-        (("down", "web"), "web", "corral down --help"),
+        (("version", "web"), "web", "corral version --help"),
         (("up", "--scale", "web"), "cannot use --scale web", "--scale SERVICE=NUMBER"),
     ],
 )
@@ -146,17 +140,57 @@ def test_errors_are_printed_with_their_hint_and_without_control_characters() -> 
 
 
 @pytest.mark.parametrize(
-    ("attach", "named", "expected"),
+    ("attach", "words", "expected"),
     [
-        ({}, (), ()),
-        ({}, ("a",), ("a",)),
-        ({"a": False}, (), ("b",)),
-        ({"a": False}, ("a", "b"), ("b",)),
-        ({"a": False, "b": False}, (), ("",)),
+        ({}, "", ()),
+        ({}, "a", ("a",)),
+        ({"a": False}, "", ("b",)),
+        ({"a": False}, "a b", ("b",)),
+        ({"a": False, "b": False}, "", ("",)),
+        ({}, "--attach b", ("b",)),
+        ({"a": False}, "--attach a", ("a",)),
+        ({}, "--no-attach a", ("b",)),
+        ({}, "a --attach-dependencies", ()),
+        ({}, "a --attach-dependencies --no-attach b", ("a",)),
     ],
 )
 def test_up_does_not_show_what_is_not_to_be_attached(
-    attach: dict[str, bool], named: tuple[str, ...], expected: tuple[str, ...]
+    attach: dict[str, bool], words: str, expected: tuple[str, ...]
 ) -> None:
     services = {name: {"attach": attach.get(name, True)} for name in ("a", "b")}
-    assert up.shown_of({"services": services}, named) == expected
+    arguments = cli.parse_command("up", up, words.split())
+    assert up.shown_of({"services": services}, arguments) == expected
+
+
+def test_who_calls_it_docker_compose_is_told_of_the_version_that_it_is_like() -> None:
+    def said(*argv: str) -> str:
+        out, err = io.StringIO(), io.StringIO()
+        assert cli.run(argv, out, err, called_as="docker-compose") == 0, err.getvalue()
+        return out.getvalue()
+
+    assert said("version", "--short") == "2.40.3\n"
+    assert (
+        said("--version")
+        == said("-v")
+        == said("version")
+        == f"Docker Compose version v2.40.3 (corral {version.VERSION})\n"
+    )
+    assert json.loads(said("version", "-f", "json")) == {"version": "v2.40.3", "corral": version.VERSION}
+    assert run("version", "--short")[1] == f"{version.VERSION}\n"
+
+
+def test_flags_of_run_may_be_written_as_people_write_them() -> None:
+    module = cli.module_of("run")
+    words = ["--rm", "-it", "-e", "A=1", "web", "sh", "-c", "echo -T --rm=false"]
+    found = cli.parse_command("run", module, words)
+    assert (found.rm, found.interactive, found.tty, found.env, found.service) == (True, True, True, ["A=1"], "web")
+    assert found.command == ["sh", "-c", "echo -T --rm=false"]
+    assert not cli.parse_command("run", module, ["--interactive=false", "web"]).interactive
+    assert cli.parse_command("run", module, ["--rm=true", "-T", "web"]).rm
+    assert not cli.parse_command("run", module, ["--rm=false", "web"]).rm
+
+
+def test_names_that_docker_compose_had_before_are_known() -> None:
+    options = cli.parse_globals(["--no-ansi", "--workdir", "/x", "convert"])
+    assert (options.ansi, options.project_directory) == ("never", "/x")
+    assert cli.OTHER_NAMES[options.command] == "config"

@@ -92,11 +92,38 @@ def test_it_can_be_written_to_a_file(project: Any) -> None:
 def test_what_up_refuses_is_said_and_printed(project: Any) -> None:
     out, err = project.corral("config")
     assert "build:" in out
-    assert re.search(r"up refuses this: \S*compose.yaml:4:8: services.db.build: build is not supported yet", err)
+    assert re.search(r"up refuses this: \S*compose.yaml:4:8: services.db.build: images are not built yet", err)
 
 
 def test_what_is_written_for_corral_is_held_against_corral(lab: Any) -> None:
     lab.write("services: {a: {image: x, x-corral: {pages: {A: 80}}}}\n")
     assert "images are host and rootfs:" not in lab.corral("config")[1]
-    lab.write("services: {a: {image: host, build: ., x-corral: {pages: {A: 80}}}}\n")
-    assert "services.a.build: build is not supported yet" in lab.corral("config", code=1)[1]
+    lab.write("services: {a: {build: ., x-corral: {pages: {A: 80}}}}\n")
+    assert "services.a.build: images are not built yet" in lab.corral("config", code=1)[1]
+
+
+def test_where_a_value_is_from(project: Any) -> None:
+    assert project.corral("config", "--explain", "services.db.environment.D")[0] == (
+        "services.db.environment.D: x\n"
+        "    compose.yaml:4:93\n"
+        "        written ${N:-${M:-x}}\n"
+        "        N: ${M:-x}, is not set: the default that the file gives\n"
+        "        M: x, is not set: the default that the file gives\n"
+    )
+    table = project.corral("config", "--explain", "services.web")[0].splitlines()
+    assert any(line.split() == ["services.web.image:", "x:1", "compose.yaml:3:9"] for line in table)
+    [found] = json.loads(project.corral("config", "--explain", "services.db.environment.A", "--format", "json")[0])
+    assert found["value"] == "1"
+    assert found["from"][0]["variables"] == [{"name": "REQ", "value": "1", "source": ".env:1"}]
+    assert "did you mean web?" in project.corral("config", "--explain", "services.wbe", code=1)[1]
+
+
+def test_what_bites_later_is_told_and_is_no_error_unless_that_is_asked_for(project: Any) -> None:
+    out, err = project.corral("config", "--lint")
+    assert ": volumes.u: no service uses the volume u (take it out, or name it in a service)\n" in out
+    assert f"{len(out.splitlines())} warnings" in err
+    assert project.corral("config", "--lint", "--strict", code=1)[0] == out
+    found = json.loads(project.corral("config", "--lint", "--format", "json")[0])
+    assert ("volumes.u", 6) in {(each["path"], each["line"]) for each in found}
+    project.write("services: {a: {image: host}}\n")
+    assert project.corral("config", "--lint", "--strict") == ("", "corral: 0 warnings\n")

@@ -108,7 +108,9 @@ def test_the_limits_of_all_nodes_together_are_what_was_given(
     assert corral("init", name, ".", "--workers", "4", "--memory", "8g", "--no-fetch")[0] == 0
     code, out, _ = corral("config", "--format", "json")
     assert code == 0
-    services = json.loads(out)["services"].values()
+    project = json.loads(out)
+    assert project["x-corral"] == {"memory": "guaranteed"}
+    services = project["services"].values()
     total = sum(int(service["mem_limit"]) * int(service.get("scale", 1)) for service in services)
     assert 8160 << 20 <= total <= 8192 << 20
 

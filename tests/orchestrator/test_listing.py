@@ -65,7 +65,7 @@ NOW = 1120.0
 
 def test_the_keys_are_those_of_compose_and_pid_and_addresses() -> None:
     row = listing.row_of(RUNNING, ENDPOINTS, now=NOW)
-    assert set(row) == COMPOSE_KEYS | {"Pid", "Addresses", "Addresses6", "LastProbe", "Pages"}
+    assert set(row) == COMPOSE_KEYS | {"Pid", "Addresses", "Addresses6", "LastProbe", "Pages", "Full"}
     assert row["Pid"] == 4711
     assert row["Addresses"] == {"back": "10.1.0.2", "front": "10.0.0.2"}
     assert row["Networks"] == "demo_front,demo_back", "the one with the default route first"

@@ -26,7 +26,7 @@ def test_pause_stands_still_and_unpause_goes_on(lab: Lab) -> None:
     assert rows(lab)["web"]["State"] == "paused"
     assert rows(lab)["web"]["Status"].endswith(" (Paused)")
     assert "demo-web-1" in lab.corral("ps")[0], "it counts as running"
-    assert json.loads(lab.corral("ls", "--format", "json")[0])["Status"] == "paused(1), running(1)"
+    assert json.loads(lab.corral("ls", "--format", "json")[0])[0]["Status"] == "paused(1), running(1)"
     lab.corral("unpause")
     assert {row["State"] for row in rows(lab).values()} == {"running"}
     lab.corral("pause")

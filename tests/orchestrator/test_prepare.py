@@ -3,7 +3,9 @@
 import hashlib
 import http.server
 import pathlib
+import subprocess
 import threading
+import zipfile
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -135,3 +137,55 @@ def test_a_file_is_found_by_its_checksum(prepare: ModuleType, mirror: Mirror, in
     assert prepare.in_index("lab", DIGEST) == f"{mirror.url}/file"
     with pytest.raises(SystemExit, match="has no file with the checksum 1234"):
         prepare.in_index("lab", "1234")
+
+
+def test_classes_that_java_links_wrongly_are_in_no_archive(prepare: ModuleType, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "lib").mkdir()
+    with zipfile.ZipFile(tmp_path / "lib" / "some.jar", "w") as jar:
+        for name, version in (("org/Old", 49), ("org/Young", 50), ("org/Unloaded", 52)):
+            jar.writestr(f"{name}.class", bytes.fromhex("cafebabe 0000") + bytes([0, version]))
+    lists = "\n".join(["org/Young", "java/lang/Object id: 0", "\0\0", "org/Old", "java/lang/String", "org/Young"])
+    assert prepare.linkable(lists, tmp_path) == ["java/lang/String", "org/Young"]
+
+
+def test_an_archive_of_classes_is_made_anew_where_java_or_its_recipe_is_another(
+    prepare: ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, java = list[str](), ["one"]
+
+    def answered(*argv: Any, **_: Any) -> "subprocess.CompletedProcess[str]":
+        made.append(pathlib.Path(argv[0]).name)
+        return subprocess.CompletedProcess(argv, 0, "org/Young\n", "")
+
+    part = tmp_path / "parts" / "lab"
+    (tmp_path / "lab-1.0" / "lib").mkdir(parents=True)
+    part.mkdir(parents=True)
+    (part / "pom.xml").write_text("<lab>1.0</lab>")
+    (part / "classes").write_text("the recipe")
+    monkeypatch.setitem(prepare.__dict__, "in_own_namespaces", answered)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("subprocess.run", lambda argv, **_: subprocess.CompletedProcess(argv, 0, "", java[0]))
+    once = ["classes", "bash"]
+    for change, so_far in (
+        (lambda: None, once),
+        (lambda: None, once),
+        (lambda: java.__setitem__(0, "two"), once * 2),
+        (lambda: (part / "classes").write_text("a better recipe"), once * 3),
+        (lambda: None, once * 3),
+    ):
+        change()
+        prepare.class_archive(part, tmp_path)
+        assert made == so_far
+
+
+def test_what_the_repository_has_not_is_named(prepare: ModuleType) -> None:
+    told = "[ERROR] Could not find artifact org.apache.hadoop:hadoop-hdfs:jar:3.4.9 in central (https://…) -> [Help 1]"
+    with pytest.raises(SystemExit, match=r"org\.apache\.hadoop:hadoop-hdfs:jar:3\.4\.9 is not to be had\n.*pom\.xml"):
+        prepare.explain(pathlib.Path("parts/hadoop"), told)
+    with pytest.raises(SystemExit, match=r"Connection refused\n.*goes on where it was"):
+        prepare.explain(pathlib.Path("parts/hadoop"), "[INFO] x\n[ERROR] Connection refused\n")
+
+
+def test_jars_that_are_not_those_of_the_list_are_named(prepare: ModuleType) -> None:
+    with pytest.raises(SystemExit, match=r"a\.jar: another checksum\nb\.jar: missing\nc\.jar: not on the list"):
+        prepare.compare(pathlib.Path("jars.sha256"), {"a.jar": "1", "b.jar": "2"}, {"a.jar": "3", "c.jar": "4"})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator import errors, protocol
+from orchestrator import encoding, errors, protocol
 
 WORDS = st.text(max_size=8)
 WAITING = st.builds(protocol.Waiting, WORDS, WORDS, WORDS, st.booleans())
@@ -22,6 +22,9 @@ CONTAINER = st.builds(
     st.none() | st.integers(-(10**12), 10**12),
     WORDS,
     st.floats(0, 1e9),
+    st.booleans(),
+    WORDS,
+    st.integers(0, 4096),
 )
 EVENTS = st.one_of(
     st.builds(
@@ -42,10 +45,10 @@ EVENTS = st.one_of(
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # the machine may be busy
 @given(EVENTS)
 def test_every_event_is_one_line_and_comes_back_equal(event: protocol.Event) -> None:
-    line = protocol.line_of(event)
+    line = encoding.line_of(event)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert protocol.event_of(line) == event
+    assert encoding.event_of(line) == event
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_every_event_is_one_line_and_comes_back_equal(event: protocol.Event) -> 
     ],
 )
 def test_every_request_comes_back_equal(request_: Any) -> None:
-    assert protocol.parse(type(request_), json.loads(json.dumps(protocol.to_json(request_)))) == request_
+    assert encoding.parse(type(request_), json.loads(json.dumps(encoding.to_json(request_)))) == request_
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_every_request_comes_back_equal(request_: Any) -> None:
 )
 def test_what_is_no_request_is_refused_by_field(kind: type[Any], data: object, said: str) -> None:
     with pytest.raises(errors.Invalid, match=said):
-        protocol.parse(kind, data)
+        encoding.parse(kind, data)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_what_is_no_request_is_refused_by_field(kind: type[Any], data: object, s
 )
 def test_what_is_no_event_is_refused(line: bytes) -> None:
     with pytest.raises(errors.Invalid):
-        protocol.event_of(line)
+        encoding.event_of(line)
 
 
 def test_every_kind_of_field_has_a_shape() -> None:
@@ -104,8 +107,8 @@ def test_every_kind_of_field_has_a_shape() -> None:
         protocol.Status,
     )
     parts = (protocol.Change, protocol.Waiting, protocol.Container)
-    for kind in (*requests, *parts, *protocol.EVENTS.values()):
-        assert set(kind.__annotations__.values()) <= set(protocol.SHAPES), kind
+    for kind in (*requests, *parts, *encoding.EVENTS.values()):
+        assert set(kind.__annotations__.values()) <= set(encoding.SHAPES), kind
 
 
 def test_errors_cross_the_socket_as_what_they_are() -> None:

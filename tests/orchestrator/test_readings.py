@@ -192,7 +192,8 @@ def test_wait_says_what_it_cannot_wait_for(lab: Lab) -> None:
 
 
 def listed(lab: Lab, *words: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in lab.corral("ls", "--format", "json", *words)[0].splitlines()]
+    found: list[dict[str, str]] = json.loads(lab.corral("ls", "--format", "json", *words)[0])
+    return found
 
 
 def test_ls_counts_containers_by_state(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import random_projects
 
-from engine.types.infos import ContainerInfo, EndpointInfo, Info, SandboxInfo, State
+from engine.types.infos import ContainerInfo, EndpointInfo, Info, SandboxInfo, State, VolumeInfo
 from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
 from reconciler.converge import Loop, Outcome
@@ -188,8 +188,9 @@ class World:
                 self.must(dep is not None and met(dep, edge.needs), f"start: {step.id} before {edge.to} {edge.needs}")
 
     def check_down(self, step: Step) -> None:
-        self.must(not step.id.startswith(LASTING), f"sacred: {step.id} removed")
         have, wanted = self.engine.infos[step.uid], self.desired.wanted
+        is_asked = isinstance(have, VolumeInfo) and have.config.name in self.stored.purged
+        self.must(is_asked or not step.id.startswith(LASTING), f"sacred: {step.id} removed")
         for other in self.engine.things("p").values():
             edges = self.known[other.id].edges if other.id in self.known else ()
             leans = any(edge.to == step.id for edge in edges)
@@ -309,14 +310,16 @@ def met(have: Observed, needs: Needs) -> bool:
 def is_up(have: Observed) -> bool:
     if not isinstance(have.info, ContainerInfo):
         return have.whole
-    return have.runs or (have.state is State.EXITED and have.info.code == 0)
+    has_had_its_run = bool(have.info.config.run_of and have.info.started_at)
+    return have.runs or has_had_its_run or (have.state is State.EXITED and have.info.code == 0)
 
 
 def untouched(old: Any, new: Any) -> set[str]:
     """Said in the user's words: containers that must keep their process, endpoints and sandboxes that must stay."""
     both = {name for name in new["services"] if name in old["services"]}
-    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start", "differ")
+    named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start", "differ", "configs")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
+    moved |= {n for n in both if has_other_content(n, old, new)}
 
     renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}
 
@@ -343,6 +346,24 @@ def untouched(old: Any, new: Any) -> set[str]:
             if static and same and key in was["networks"] and was["networks"][key]["ipv4_address"] == static:
                 keep |= {f"endpoint:{slot}/{key}" for slot in slots}
     return keep
+
+
+def has_other_content(name: str, old: Any, new: Any) -> bool:
+    """That makes its containers anew, or restarts them."""
+    was, now = old["services"][name], new["services"][name]
+    word = (now["on_change"] or {}).get("*", "recreate")
+    changed = (
+        {key for key in "VW" if was["environment"][key] != now["environment"][key]} if not now["differ"] else set()
+    )
+    before = (was["on_change"] or {}).get("*", "recreate")
+    of_files = ("recreate", "recreate") if {before, word} <= {"recreate", "signal:HUP"} else (before, word)
+    if now["pre_start"] and (
+        (now["configs"] and (before == "recreate") != (word == "recreate"))
+        or ("recreate" in of_files and of_files[0] != of_files[1])
+    ):
+        return True  # what its steps come before is another definition
+    other_file = bool(now["configs"]) and old["configs"] != new["configs"] and word in ("recreate", "restart")
+    return other_file or "W" in changed or ("V" in changed and word != "ignore")
 
 
 def slots_of(name: str, service: Any) -> set[str]:

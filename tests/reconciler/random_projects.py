@@ -5,9 +5,10 @@ from typing import Any
 
 Mapped = dict[str, Any]
 EACH = {"name": "p_each", "x-corral": {"each": "replica"}}
-OURS = ("oneshot", "differ")
+OURS = ("oneshot", "differ", "leave", "on_change")
 """Words that a document has not."""
 
+CONTENTS = ("b25l", "dHdv")
 CHECK = {"test": ["CMD", "true"], "interval": 1.0}
 
 
@@ -43,6 +44,7 @@ def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
         "services": services,
         "networks": {key: network for key, network in networks.items() if key in used},
         "volumes": {f"v{k}": {"name": f"p_v{k}"} for k in range(2)} | {"each": EACH},
+        "configs": {"c": {"name": "p_c", "data": rnd.choice(CONTENTS)}},
         "all_networks": networks,
     }
 
@@ -111,7 +113,15 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
         service["scale"] = None if service["oneshot"] else rnd.choice((None, None, 1, 2, 3))
     if pick():
         service["differ"] = rnd.random() < 0.3
-        service["x-corral"] = {"leave": {"command": ["x"]}} if rnd.random() < 0.3 else None
+        service["leave"] = {"command": ["x"]} if rnd.random() < 0.3 else None
+    if pick():
+        service["configs"] = [{"source": "c"}] if rnd.random() < 0.4 else []
+        service["environment"] = {"V": str(rnd.randint(0, 2)), "W": str(rnd.randint(0, 2))}
+        service["file_variables"] = ["V"]
+        words = ("recreate", "restart", "signal:HUP", "ignore")
+        service["on_change"] = rnd.choice((None, {"*": rnd.choice(words)}))
+    said = {key: service[key] for key in ("leave", "on_change") if service[key]}
+    service["x-corral"] = said or None
     service["healthcheck"] = None if service["oneshot"] else CHECK
     return service
 

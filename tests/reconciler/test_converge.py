@@ -230,6 +230,26 @@ async def test_a_crashed_process_restarts_at_once_after_a_long_life_and_later_an
 
 
 @played
+async def test_a_delay_goes_before_the_back_off_and_attempts_are_counted_anew_after_a_window(stage: Stage) -> None:
+    policy = {"delay": 5.0, "window": 30.0, "max_attempts": 2}
+    await stage.loop.settled(since=await stage.up({"a": service(restart="always", restart_policy=policy)}))
+    uid, waits = stage.info("container:a").uid, []
+    for lived in (1, 40, 1, 40, 1):
+        await anyio.sleep(lived)
+        ended = anyio.current_time()
+        stage.engine.exit(uid, 1)
+        await stage.until(lambda: stage.info("container:a").state is State.RUNNING)
+        waits.append(stage.info("container:a").started_at - ended)
+    assert waits == pytest.approx([5.0] * 5, abs=0.06)
+    assert stage.info("container:a").attempts == 2
+    stage.engine.exit(uid, 1)
+    await anyio.sleep(600)
+    assert stage.info("container:a").state is State.EXITED
+    [why] = [blocked.why for blocked in stage.loop.plan.blocked]
+    assert why == "exited 1, restart: always:2, delay 5s, window 30s is used up"
+
+
+@played
 async def test_a_stop_that_comes_after_an_exit_does_nothing_and_is_not_repeated(stage: Stage) -> None:
     services = {"a": service(), "b": service(restart="always", depends_on={"a": needs(restart=True)})}
     await stage.loop.settled(since=await stage.up(services))

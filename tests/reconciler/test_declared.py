@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import scenes
-from scenes import Scene, needs, port, project, service, volume
+from scenes import Scene, needs, port, project, service, subnet, volume
 
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkMode, SandboxConfig
 from engine.types.parts import (
@@ -169,6 +169,44 @@ def test_mounts_one_for_each_target_the_later_wins():
     assert VolumeMount("p_own", "/v") in by_service["c"]
     edges = {edge.to for edge in scene.desired.wanted["container:c"].edges}
     assert {"volume:own", "container:b"} <= edges
+
+
+def test_volumes_of_a_container_by_its_name():
+    services = {
+        "a": service(container_name="mine", volumes=[volume("data", "/v")]),
+        "b": service(volumes_from=["container:mine:ro"]),
+    }
+    scene = Scene().up(project(services))
+    assert scene.desired.wanted["container:b"].config.mounts == (VolumeMount("p_data", "/v", True),)  # type: ignore[union-attr]
+    assert "container:a" not in {edge.to for edge in scene.desired.wanted["container:b"].edges}
+    services["b"] = service(volumes_from=["container:nobody"])
+    with pytest.raises(DeclareError, match="project p has no container nobody"):
+        Scene().up(project(services))
+    services["b"] = service(volumes_from=["container:p-b-1"])
+    with pytest.raises(DeclareError, match="b and b take their volumes from each other"):
+        Scene().up(project(services))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"networks": ("lab",)}, "10.9.0.1"),
+        ({"networks": ("inner", "lab")}, "10.9.0.1"),
+        ({"networks": ("inner",)}, "10.8.0.1"),
+        ({"networks": ("six",)}, "fd12::1"),
+        ({"network_mode": "host"}, "127.0.0.1"),
+    ],
+)
+def test_the_machine_is_at_the_gateway_that_leads_outside(fields: dict[str, Any], expected: str):
+    networks = {
+        "inner": {"internal": True, **subnet("10.8.0.0/24")},
+        "lab": subnet("10.9.0.0/24"),
+        "six": {"enable_ipv4": False, "enable_ipv6": True, **subnet("fd12::/64")},
+    }
+    asks = service(extra_hosts=[["machine", "host-gateway"], ["x", "10.1.1.1"]], **fields)
+    scene = Scene().up(project({"a": asks}, networks=networks))
+    hosts = scene.desired.wanted["sandbox:a"].config.extra_hosts  # type: ignore[union-attr]
+    assert hosts == (("machine", expected), ("x", "10.1.1.1"))
 
 
 def test_links_are_names_of_all_replicas_and_wait_for_their_start():

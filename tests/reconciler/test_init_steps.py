@@ -45,7 +45,7 @@ def test_a_step_that_was_made_anew_for_nothing_has_its_service_made_anew_too() -
     stage = scene(pre_start=[ONE])
     stage.hit("container:a/pre_start-0", state=State.MADE)
     changes = {change.id: change.reasons for change in stage.forecast().changes}
-    assert changes["container:a"] == ("container:a/pre_start-0 comes before it",)
+    assert changes["container:a"] == ("restarts: container:a/pre_start-0 comes before it",)
     stage.come_true()
     assert stage.steps() == ""
 

@@ -16,9 +16,13 @@ from lives import Habit, World
 
 from engine.types.infos import ContainerInfo, Taken
 from engine.types.parts import PortMap, Restart
+from reconciler import one_offs
+from reconciler.asking import Recreate
 from reconciler.resource import Needs, Observed, Verb
 
 FIRST, COUNT = int(os.environ.get("CORRAL_LIFE", "0")), int(os.environ.get("CORRAL_LIVES", "5"))
+
+ONE_OFF = "container:a-run-1"
 
 
 class Life:
@@ -34,6 +38,7 @@ class Life:
             for _ in range(4):
                 await self.a_calm_edit()
             await self.commands()
+            await self.one_offs()
             await self.exchanges()
             await self.world.up(self.project)
             await self.world.settle()
@@ -103,11 +108,47 @@ class Life:
         assert all(after[i][0] == before[i][0] for i in self.running(name)), "start made another container"
         document = random_projects.document(self.project)
         await world.say(
-            world.stored.up(lives.FILES, document, anyio.current_time(), services=[name], force_recreate=True)
+            world.stored.up(lives.FILES, document, anyio.current_time(), services=[name], recreate=Recreate.NAMED)
         )
         await world.settle()
         now = world.identity()
         assert all(now[i][0] != before[i][0] for i in self.running(name)), "not made anew"
+
+    async def one_offs(self) -> None:
+        """Whatever comes, a one-off is started once, and is gone with its removal."""
+        world = self.world
+        name = self.rnd.choice(sorted(self.project["services"]))
+        document = random_projects.document(self.project)
+        body = one_offs.body_of(document, name, "p-a-run-1", no_deps=self.rnd.random() < 0.3)
+        body.pop("ports", None)
+        asked = one_offs.OneOff(name, body, one_offs.uses_of(document, body), may_start=self.rnd.random() < 0.5)
+        world.engine.done.clear()
+        await world.say(world.stored.run(lives.FILES, document, anyio.current_time(), "a-run-1", asked))
+        await world.settle()
+        assert self.starts() == asked.may_start
+        await world.say(world.stored.start_run("a-run-1"))
+        await world.settle()
+        assert self.starts() == 1
+        await world.daemon_dies()
+        have = world.engine.things("p")[ONE_OFF]
+        is_alone = not one_offs.homes_of(body)
+        if is_alone and self.rnd.random() < 0.5:
+            await self.change()
+            await world.settle()
+        if have.runs and (not is_alone or self.rnd.random() < 0.7):
+            world.engine.exit(have.uid, self.rnd.choice((0, 1)))
+        await self.change()
+        await world.settle()
+        assert not is_alone or world.engine.things("p")[ONE_OFF].uid == have.uid
+        assert self.starts() == 1
+        had = [each.info for each in (have,) if isinstance(each.info, ContainerInfo)]
+        await world.say(world.stored.remove(("a-run-1",), volumes=world.stored.anonymous_of(had)))
+        await world.settle()
+        assert [i for i in world.engine.things("p") if "a-run-1" in i] == []
+        assert self.starts() == 1
+
+    def starts(self) -> int:
+        return self.world.engine.done.count((ONE_OFF, Verb.START))
 
     def running(self, service_name: str) -> list[str]:
         return [

@@ -11,6 +11,7 @@ from engine.types.configs import NetworkConfig, VolumeConfig
 from engine.types.infos import ContainerInfo, ImageInfo, NetworkInfo, State, Taken, VolumeInfo
 from engine.types.parts import BindMount, PortMap
 from reconciler import plan, render
+from reconciler.asking import Orphans, Recreate
 from reconciler.errors import Ring
 from reconciler.resource import Depth
 
@@ -491,7 +492,7 @@ def test_scale_adds_and_takes_away_the_last():
 
 
 def test_force_recreate_makes_every_container_anew_once():
-    scene = standing(pair()).up(pair(), force_recreate=True)
+    scene = standing(pair()).up(pair(), recreate=Recreate.NAMED)
     says(
         scene.plan(),
         """
@@ -517,7 +518,7 @@ def test_orphans_of_the_same_file_set_go_and_those_of_another_stay():
         7 resources are as declared
         """,
     )
-    scene.up(project({"a": service()}, networks=LAB), remove_orphans=True)
+    scene.up(project({"a": service()}, networks=LAB), orphans=Orphans.REMOVE)
     assert "- container:guest" in scene.plan()
     scene.up(project({"a": service()}, networks=LAB), files=(*scenes.FILES, "/p/override.yaml"))
     assert len(scene.stored.parts) == 1, "file sets that share a file are one"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler import plan
+from reconciler.asking import Recreate
 from reconciler.errors import Conflict
 from reconciler.resource import Observed
 from tests.reconciler.scenes import Scene, project, service, subnet, volume
@@ -223,7 +224,7 @@ def test_nobody_leaves_otherwise(words: str) -> None:
         case "its service goes":
             scene.up(project({"other": service()}))
         case "made anew":
-            scene.up(leaving(2, other=service()), force_recreate=True)
+            scene.up(leaving(2, other=service()), recreate=Recreate.NAMED)
         case _:
             scene.up(project({"a": service(**{"x-corral": {"leave": LEAVE}})})).come_true()
             scene.up(project({"a": service(scale=1, **{"x-corral": {"leave": LEAVE}})}))

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from specs import errors, loader, normal, validate
-from specs.project import Project
+from specs import errors, loader, validate
+from specs.model.project import Project
+from specs.normal import document as normal
 
 
 class Folder:
@@ -33,6 +34,12 @@ class Folder:
             self.write({"compose.yaml": text})
         given: dict[str, Any] = {"environment": {"HOME": "/home/me"}, "cwd": str(self.path), "project_name": "p"}
         return normal.load(loader.LoadOptions(**{**given, **options}), manner)
+
+    def complaint_of_config(self, text: str, **options: Any) -> str:
+        """What `config` tells the user about the file, of which something must be wrong for any engine."""
+        with pytest.raises(errors.SpecErrors) as refused:
+            self.normal(text, **options)
+        return str(refused.value).replace(str(self.path), "/here")
 
     def service(self, fields: str, **options: Any) -> dict[str, Any]:
         """The canonical service that has these fields beside its image."""

@@ -7,7 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from specs import errors, keys, loader, normal, render, shapes, validate
+from specs import errors, loader, validate
+from specs.keys import shapes
+from specs.keys.document import DOCUMENT
+from specs.normal import document as normal
+from specs.normal import render
 
 HARD = settings(
     deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -67,7 +71,7 @@ def wrong_with(loaded: loader.Loaded) -> tuple[errors.SpecError, ...]:
 
 
 @HARD
-@given(first=written(keys.DOCUMENT), second=written(keys.DOCUMENT))
+@given(first=written(DOCUMENT), second=written(DOCUMENT))
 def test_any_two_documents(tmp_path: pathlib.Path, first: Any, second: Any) -> None:
     for name, document in (("a.yaml", first), ("b.yaml", second)):
         (tmp_path / name).write_text(json.dumps(document))

@@ -337,22 +337,37 @@ f: [*e,*e,*e]
             "compose.yaml:5:29: e[7]: the aliases of this file expand to more than 100000 nodes",
         ],
     ),
-    "keys that are not supported yet": (
+    "keys that ask for what is not here": (
         """services:
   a:
-    image: host
+    image: x
     build: .
-    provider: {type: x}
-    develop: {watch: []}
+    models: [x]
+  b: {provider: {type: compose}}
+  c: {build: .}
 models: {x: {model: y}}
-secrets: {s: {template_driver: golang}}
 """,
         [
-            "compose.yaml:4:5: services.a.build: build is not supported yet",
-            "compose.yaml:5:5: services.a.provider: provider is not supported yet",
-            "compose.yaml:6:5: services.a.develop: develop is not supported yet",
-            "compose.yaml:7:1: models: models is not supported yet",
-            "compose.yaml:8:15: secrets.s.template_driver: template_driver is not supported yet",
+            "compose.yaml:3:5: services.a.image: the image 'x' is not supported yet: images are host and rootfs:/a/directory",
+            "compose.yaml:4:5: services.a.build: images are not built yet (say image: rootfs:DIR beside it, a directory with the files that it would have)",
+            "compose.yaml:5:5: services.a.models: there is no model runner here to serve them (run one as a service, and say its address under environment)",
+            "compose.yaml:6:18: services.b.provider.type: compose is what asks providers, and none itself",
+            "compose.yaml:7:7: services.c.build: images are not built yet (say image: rootfs:DIR beside it, a directory with the files that it would have)",
+        ],
+    ),
+    "content that is kept elsewhere": (
+        """services: {a: {image: host, secrets: [s, t], configs: [c]}}
+configs:
+  c: {external: true}
+  unused: {external: true}
+secrets:
+  s: {file: x, template_driver: golang}
+  t: {driver: vault, driver_opts: {a: b}}
+""",
+        [
+            "compose.yaml:3:7: configs.c.external: is not supported for a config: nothing here keeps one (give file or content or environment)",
+            "compose.yaml:6:16: secrets.s.template_driver: is not supported for a secret: templates are for clusters, and docker compose takes none either (give file or environment)",
+            "compose.yaml:7:7: secrets.t.driver: is not supported for a secret: corral has no plugins, and docker compose takes no driver either (give file or environment)",
         ],
     ),
     "rights that are half said": (
@@ -428,8 +443,8 @@ secrets: {s: {template_driver: golang}}
         [
             "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
             "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor, corral",
-            "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported yet: corral applies no such profile (label=disable is how every container runs)",
-            "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported yet: corral applies no such profile (apparmor=unconfined is how every container runs)",
+            "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported: corral applies no such profile (label=disable is how every container runs)",
+            "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported: corral applies no such profile (apparmor=unconfined is how every container runs)",
             "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
             "compose.yaml:4:109: services.a.security_opt[5]: it has no defaultAction",
         ],
@@ -557,7 +572,7 @@ services:
             "compose.yaml:4:15: services.a.devices[0].source: 'dev/a' is not the absolute path of a device",
             "compose.yaml:4:15: services.a.devices[0].target: 'dev/a' is not the absolute path of a device",
             "compose.yaml:4:22: services.a.devices[1].permissions: 'x' is not of r, w and m",
-            "compose.yaml:4:56: services.a.devices[2]: 'vendor.com/gpu=0' is a device of CDI, which is not supported yet",
+            "compose.yaml:4:56: services.a.devices[2]: 'vendor.com/gpu=0' is a device of CDI, whose descriptions nothing here reads (name its nodes)",
             "compose.yaml:5:27: services.a.device_cgroup_rules[0]: 'c 1:3' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
             "compose.yaml:5:36: services.a.device_cgroup_rules[1]: 'c 1:3 rwx' is not a rule such as 'c 1:3 rwm': a, c or b, MAJOR:MINOR (or *), and of r, w, m",
         ],
@@ -752,7 +767,7 @@ volumes:
             "compose.yaml:7:53: services.a.volumes[2].bind.recursive: 'no' is not one of enabled, disabled, writable, readonly",
             "compose.yaml:7:70: services.a.volumes[2].bind.selinux: 'x' is not one of z, Z",
             "compose.yaml:8:56: services.a.volumes[3].volume.subpath: '../x' is not a path inside the volume",
-            "compose.yaml:9:10: services.a.volumes[4].type: mounts of type cluster are not supported yet",
+            "compose.yaml:9:10: services.a.volumes[4].type: a cluster's volumes are Swarm's: this is one machine",
             "compose.yaml:11:7: volumes.v.driver_opts: type is missing, or `o: bind` for a directory of this machine's",
             "compose.yaml:12:7: volumes.w.driver_opts: a tmpfs has no option 'bind=3'",
             "compose.yaml:13:7: volumes.x.driver_opts: the server's address is missing: o: addr=192.0.2.1",
@@ -807,12 +822,11 @@ volumes:
         """services:
   a:
     image: host
-    extra_hosts: [foo, 'a=b', 'gw:host-gateway']
+    extra_hosts: [foo, 'a=b']
     dns: [foo]
 """,
         [
             "compose.yaml:4:19: services.a.extra_hosts[0]: 'foo' is not NAME=ADDRESS",
-            "compose.yaml:4:31: services.a.extra_hosts[2]: host-gateway is not supported yet: give an address",
         ],
     ),
     "options of a tmpfs": (
@@ -858,7 +872,7 @@ volumes:
             "compose.yaml:1:1: the file is empty",
         ],
     ),
-    "drivers that are not supported yet": (
+    "drivers that there are not": (
         """services:
   a:
     image: host
@@ -868,7 +882,7 @@ volumes: {v: {driver: nfs}}
 """,
         [
             "compose.yaml:5:16: networks.x.driver: the driver 'overlay' is not supported: its networks span machines, and corral is one machine's (there are bridge, default, host, none)",
-            "compose.yaml:6:15: volumes.v.driver: the driver 'nfs' is not supported yet: local",
+            "compose.yaml:6:15: volumes.v.driver: the driver 'nfs' is not supported: corral has no plugins, and local of its own",
         ],
     ),
     "two networks with one name": (

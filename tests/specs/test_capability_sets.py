@@ -3,7 +3,7 @@
 import pytest
 
 from engine.process import capabilities as engines
-from specs import capabilities
+from specs.canonical import capabilities
 
 DEFAULT = ("CHOWN", "KILL", "NET_RAW")
 EVERY = tuple(sorted(capabilities.NAMES))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from specs import content, render
+from specs.model import content
+from specs.normal import render
 
 PROJECT = """
 services:
@@ -67,11 +68,11 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
         ),
         (
             "services: {a: {image: host, secrets: [x]}}\nsecrets: {x: {external: true}}",
-            "external secret is not supported",
+            "secrets.x.external: is not supported for a secret: nothing here keeps one",
         ),
         (
             "services: {a: {image: host, configs: [x]}}\nconfigs: {x: {external: true}}",
-            "external config is not supported",
+            "configs.x.external: is not supported for a config: nothing here keeps one",
         ),
         ("services: {a: {image: host, configs: [x]}}\nconfigs: {x: {}}", "a config needs one of file, content"),
         (
@@ -88,14 +89,40 @@ def test_what_is_read_and_from_where(folder: Any) -> None:
             "services.a.configs[0].uid: 'root' is not a number of a user",
         ),
         (
+            "services: {a: {image: host, configs: [x]}}\nconfigs: {x: {content: a, template_driver: golang}}",
+            "configs.x.template_driver: is not supported for a config: templates are for clusters",
+        ),
+        (
+            "services: {a: {image: host, secrets: [x]}}\nsecrets: {x: {driver: vault, driver_opts: {a: b}}}",
+            "secrets.x.driver: is not supported for a secret: corral has no plugins",
+        ),
+        (
+            "services: {a: {image: host, secrets: [x]}}\nsecrets: {x: {file: a, template_driver: golang}}",
+            "secrets.x.template_driver: is not supported for a secret",
+        ),
+        (
             "services: {a: {image: host, configs: [x], tmpfs: /x}}\nconfigs: {x: {content: a}}",
             "/x is mounted already, by tmpfs[0]",
         ),
     ],
 )
-@pytest.mark.key("configs.external", "secrets.external")
+@pytest.mark.key(
+    "configs.external",
+    "configs.template_driver",
+    "secrets.external",
+    "secrets.driver",
+    "secrets.driver_opts",
+    "secrets.template_driver",
+)
 def test_what_bad_input_gets(folder: Any, text: str, said: str) -> None:
     assert said in folder.complaint(text)
+
+
+def test_what_is_kept_elsewhere_is_no_matter_until_it_is_used(folder: Any) -> None:
+    unused = "configs: {c: {external: true}}\nsecrets: {s: {driver: x}, t: {environment: V, driver_opts: {a: b}, external: false}}"
+    found = folder.load(f"services: {{a: {{image: host, secrets: [t]}}}}\n{unused}", environment={"V": "v"}).canonical
+    assert (set(found["configs"]), set(found["secrets"])) == (set(), {"t"})
+    assert set(found["secrets"]["t"]) == {"name", "environment", "data"}
 
 
 def test_a_content_that_is_too_large_is_refused(folder: Any) -> None:

@@ -20,6 +20,8 @@ NOTED = "is for clusters and means nothing here, as for docker compose"
     "services.isolation",
     "services.pull_policy",
     "services.deploy.resources.reservations.devices",
+    "services.build",
+    "services.models",
 )
 @pytest.mark.parametrize(
     ("text", "said"),
@@ -45,8 +47,14 @@ NOTED = "is for clusters and means nothing here, as for docker compose"
             "mem_reservation is 1048576, but deploy.resources.reservations.memory is 2097152",
         ),
         ("deploy: {restart_policy: {condition: sometimes}}", "'sometimes' is not none, on-failure or any"),
-        ("deploy: {restart_policy: {max_attempts: 3}}", "attempts are counted with condition: on-failure, this is any"),
         ("deploy: {restart_policy: {delay: soon}}", "deploy.restart_policy.delay"),
+        ("models: [m]", "services.a.models: there is no model runner here"),
+        ("volumes: [{type: npipe, source: x, target: /x}]", "named pipes are for Windows"),
+        ("volumes: [{type: image, source: nginx, target: /x}]", "'nginx' is no image whose content could be mounted"),
+        (
+            "volumes: [{type: image, source: 'rootfs:/', target: /x, image: {subpath: ../x}}]",
+            "services.a.volumes[0].image.subpath: '../x' is not a path inside the image",
+        ),
         ("label_file: ./no", "services.a.label_file[0]: the label file /here/no does not exist"),
     ],
 )
@@ -116,19 +124,24 @@ def test_what_is_for_clusters_is_noted(folder: Any, key: str, text: str) -> None
 
 @pytest.mark.key("services.deploy.restart_policy")
 @pytest.mark.parametrize(
-    ("policy", "expected"),
+    ("policy", "expected", "more"),
     [
-        ("{}", "always"),
-        ("{condition: any}", "always"),
-        ("{condition: none}", "no"),
-        ("{condition: unless-stopped}", "unless-stopped"),
-        ("{condition: on-failure}", "on-failure"),
-        ("{condition: on-failure, max_attempts: 3, delay: 5s, window: 1m}", "on-failure:3"),
+        ("{}", "always", None),
+        ("{condition: any, max_attempts: 2}", "always", {"max_attempts": 2}),
+        ("{condition: none, delay: 5s}", "no", None),
+        ("{condition: unless-stopped, max_attempts: 0, delay: 0s}", "unless-stopped", None),
+        (
+            "{condition: on-failure, max_attempts: 3, delay: 5s, window: 1m}",
+            "on-failure",
+            {"max_attempts": 3, "delay": 5.0, "window": 60.0},
+        ),
     ],
 )
-def test_a_restart_policy_of_deploy_goes_before_restart(folder: Any, policy: str, expected: str) -> None:
+def test_a_restart_policy_of_deploy_goes_before_restart(folder: Any, policy: str, expected: str, more: Any) -> None:
     found = folder.service(f"restart: always\ndeploy: {{restart_policy: {policy}}}")
     assert found["restart"] == expected
+    assert found.get("restart_policy") == more
+    folder.project("")
 
 
 @pytest.mark.key("services.deploy.resources.reservations")
@@ -143,3 +156,49 @@ def test_labels_come_from_files_too(folder: Any) -> None:
     found = folder.service("label_file: [./one, two]\nlabels: {c: own}")
     assert found["labels"] == {"a": "1", "b": "2", "c": "own"}
     assert "label_file" not in found
+
+
+def test_what_is_to_be_built_needs_an_image_that_is_there(folder: Any) -> None:
+    assert folder.complaint("services:\n  a: {build: .}\n") == (
+        "compose.yaml:2:7: services.a.build: images are not built yet "
+        "(say image: rootfs:DIR beside it, a directory with the files that it would have)"
+    )
+    loaded = folder.load("services: {a: {image: 'rootfs:./tree', build: {context: .}}}\n")
+    assert loaded.notes == (
+        f"compose.yaml:1:40: services.a.build: nothing is built: there is the image rootfs:{folder.path}/tree",
+    )
+    assert "build" not in loaded.canonical["services"]["a"]
+
+
+@pytest.mark.key(
+    "services.develop", "services.develop.watch", "services.develop.watch.exec", "services.pull_refresh_after", "models"
+)
+def test_what_is_not_for_up_is_noted(folder: Any) -> None:
+    rules = "[{path: ./src, action: sync, target: /src, exec: {command: make}}]"
+    text = f"services: {{a: {{image: host, develop: {{watch: {rules}}}, pull_refresh_after: 1h}}}}\nmodels: {{m: {{model: x}}}}"
+    loaded = folder.load(text)
+    noted = [note.partition(": ")[2] for note in loaded.notes]
+    assert noted == [
+        "services.a.develop: is for `watch`, which there is not yet: `up` passes over it",
+        "services.a.pull_refresh_after: means nothing yet: no image is pulled",
+    ]
+    assert set(loaded.canonical["services"]["a"]) == {"image", "networks"}
+    shown = folder.normal().document["services"]["a"]["develop"]["watch"]
+    assert shown == [{"path": f"{folder.path}/src", "action": "sync", "target": "/src", "exec": {"command": ["make"]}}]
+    assert "watch[0]: path is missing" in folder.complaint_of_config(
+        "services: {a: {image: host, develop: {watch: [{action: sync}]}}}"
+    )
+
+
+@pytest.mark.key("services.volumes.image")
+def test_what_an_image_holds_is_mounted_read_only(folder: Any) -> None:
+    [mount] = folder.service(
+        "volumes: [{type: image, source: 'rootfs:./tree', target: /t, image: {subpath: usr/share}}]"
+    )["volumes"]
+    assert mount == {
+        "type": "bind",
+        "source": f"{folder.path}/tree/usr/share",
+        "target": "/t",
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }

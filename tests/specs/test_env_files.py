@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from specs import dotenv
+from specs.files import dotenv
 
 OUTER = {"HOME": "/home/me", "SHELL_WINS": "shell"}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from specs import interpolation
+from specs.files import interpolation
 
 VARIABLES = {"SET": "value", "EMPTY": "", "OTHER": "o"}
 

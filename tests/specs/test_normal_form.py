@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from specs import errors, normal, written_variables
-from specs.written_variables import Variable
+from specs import errors
+from specs.normal import document as normal
+from specs.telling import written_variables
+from specs.telling.written_variables import Variable
 
 AROUND = """
 services:
@@ -148,3 +150,28 @@ def test_variables_that_are_named() -> None:
         Variable("H", default="${I-z}"),
         Variable("I", default="z"),
     ]
+
+
+UNUSED = """
+services: {a: {image: host}}
+networks: {other: {}}
+volumes: {other: {}}
+configs: {other: {content: x}}
+secrets: {other: {file: ./not-there}}
+"""
+SECTIONS = ("networks", "volumes", "configs", "secrets")
+
+
+@pytest.mark.parametrize("named", [(), ("a",)])
+def test_what_no_service_uses_is_there_where_all_resources_are_asked_for(folder: Any, named: tuple[str, ...]) -> None:
+    found = folder.normal(UNUSED, services=named).document
+    assert {section: [*found[section]] for section in SECTIONS if section in found} == {"networks": ["default"]}
+    found = folder.normal(UNUSED, services=named, all_resources=True).document
+    assert all("other" in found[section] for section in SECTIONS)
+    canonical = folder.load(services=named, all_resources=True).canonical
+    assert {section: sorted(canonical[section]) for section in SECTIONS} == {
+        "networks": ["default", "other"],
+        "volumes": ["other"],
+        "configs": [],  # of these only what a service has means anything to an engine
+        "secrets": [],
+    }

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from specs import pages, render
+from specs.canonical import pages
+from specs.normal import render
 
 
 @pytest.mark.parametrize(

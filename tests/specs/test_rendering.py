@@ -7,7 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from specs import loader, node, normal, render, source, validate
+from specs import loader, node, validate
+from specs.files import source
+from specs.normal import document as normal
+from specs.normal import render
 
 EXAMPLE = """
     services:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specs import render, replicas, validate
+from specs import validate
+from specs.composing import replicas
+from specs.normal import render
 
 THREE = """\
 services:

@@ -1,6 +1,8 @@
 import pytest
 
-from specs import commands, render, units
+from specs import units
+from specs.composing import commands
+from specs.normal import render
 
 
 @pytest.mark.parametrize(

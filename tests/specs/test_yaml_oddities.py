@@ -2,7 +2,8 @@
 
 import pytest
 
-from specs import errors, node, source
+from specs import errors, node
+from specs.files import source
 
 
 def read(text: str) -> object:

@@ -4,20 +4,26 @@ import collections
 import contextlib
 import json
 import os
+import pathlib
 import re
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.e2e import machine
-from tests.e2e.lab import Lab, eventually
+from tests.e2e.lab import TOP, Lab, eventually
 
+LABS = TOP / "examples/bigdata-cluster"
+PARTS = "/var/cache/corral/labs"
 HOW = ("process", "container", "sandbox", "network")
 """How a node may be lost."""
 WHAT = ("daemon", "all")
 """What may be broken off with an `up`."""
+
+OPEN = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read())"
 
 
 class Cluster:
@@ -49,7 +55,7 @@ class Cluster:
 
     def up(self, *words: str) -> None:
         began = time.monotonic()
-        self.lab.corral("up", "-d", "--wait", *words, timeout=240)
+        self.lab.corral("up", "-d", "--wait", *words, timeout=400)
         self.took(" ".join(("up", *words)), began)
 
     def down(self, *words: str) -> None:
@@ -73,6 +79,38 @@ class Cluster:
             self._fetch(page["URL"])
             found[page["Title"]] += 1
         return dict(found)
+
+    def pages_by_name(self) -> dict[str, int]:
+        """The same within `named`, asked for by names only, by a program of this machine's."""
+        found: collections.Counter[str] = collections.Counter()
+        for line in self.lab.out("urls", "--format", "json").splitlines():
+            page = json.loads(line)
+            assert re.match(rf"http://[\w-]+\.{self.lab.project}:\d+/", page["URL"]), page
+            machine.run(*self._on_the_machine, sys.executable, "-Ic", OPEN, page["URL"])
+            found[page["Title"]] += 1
+        return dict(found)
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """While this lasts, a user has asked for the lab's names on this machine, whose hosts file is the tests' own."""
+        enter = (*self._on_the_machine, "sh", "-c")
+        machine.run(*enter, "cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts")
+        try:
+            self.lab.corral("hosts", "on")
+            yield
+            self.lab.corral("hosts", "off")
+        finally:
+            machine.run(*enter, "umount /etc/hosts && rm /run/hosts")
+
+    @property
+    def _on_the_machine(self) -> tuple[str, ...]:
+        return ("nsenter", "-t", str(self.lab.machine.pid), "-n", "-m")
+
+    def events(self, *actions: str) -> list[dict[str, Any]]:
+        """What happened to containers of the lab, oldest first; without the steps before a start, which end when they are done."""
+        lines = self.lab.out("events", "--json", "--since", "2h", "--until", "0s").splitlines()
+        found = [event for event in map(json.loads, lines) if event["action"] in actions]
+        return [event for event in found if "pre_start" not in event["attributes"]["name"]]
 
     def _fetch(self, url: str) -> bytes:
         """What this machine is answered. Raises OSError, also where the answer is no success."""
@@ -98,6 +136,28 @@ class Cluster:
                 os.kill(pid, 9)
         up.kill()
         up.wait(20)
+
+    def break_off_at(self, moments: Sequence[str], what: str, ids: Sequence[str]) -> set[str]:
+        """From no volumes on, an `up` broken off at each moment (a pattern of files of the volumes), and one that is not. The
+        identities that the cluster has had meanwhile, by `ids_in`."""
+        self.down("-v")
+        found: set[str] = set()
+        for moment in moments:
+            with self.lab.popen("up", "-d", "--wait") as up:
+                eventually(lambda moment=moment: any(self.volumes.glob(moment)), 120)
+                self.break_off(up, what)
+            found |= self.ids_in(ids)
+        self.up()
+        return found | self.ids_in(ids)
+
+    @property
+    def volumes(self) -> pathlib.Path:
+        return self.lab.owner.root / "volumes"
+
+    def ids_in(self, files: Sequence[str]) -> set[str]:
+        """The clusters that daemons say they are of, in these files (patterns) of the volumes."""
+        texts = [path.read_text() for pattern in files for path in self.volumes.glob(pattern)]
+        return {found[1] for text in texts if (found := re.search(r"cluster\.?ID=(\S+)", text, re.IGNORECASE))}
 
     def die(self, node: str) -> None:
         """kill -9 the node's first process, and so all of them; what is said of it from then on is not of before."""
@@ -145,3 +205,25 @@ class Cluster:
         found = self.lab.ps()[self._container_of(node)]["Health"]
         assert isinstance(found, str)
         return found
+
+
+def fetch(name: str, parts: str) -> None:
+    """What the lab runs on, by the real machine: from the machine of the tests no way leads outside."""
+    subprocess.run([LABS / name / "prepare"], env=os.environ | {"CORRAL_LABS": parts}, check=True)
+
+
+@contextlib.contextmanager
+def brought_up(corrals: Any, words: Sequence[str], kind: type[Cluster] = Cluster) -> Iterator[Cluster]:
+    """The lab that `corral init` makes with these words."""
+    name, parts = words[0], os.environ.get("CORRAL_LABS", PARTS)
+    fetch(name, parts)
+    with corrals.get().lab("books") as lab:
+        lab.environment["CORRAL_LABS"] = parts
+        lab.corral("init", name, ".", *words[1:], timeout=1800)
+        found = kind(lab)
+        try:
+            found.up()
+        except BaseException:
+            lab.keep_artifacts(f"labs-{name}")
+            raise
+        yield found

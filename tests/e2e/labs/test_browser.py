@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import machine
 from tests.e2e.lab import eventually
 from tests.e2e.labs import browser
 from tests.e2e.labs.browser import Browser
@@ -19,15 +18,8 @@ TEXT = (pathlib.Path("/usr/share/common-licenses") / "GPL-3").read_text()
 @pytest.fixture(scope="module")
 def window(cluster: Cluster) -> Iterator[Browser]:
     """On a machine whose hosts file has the lab's names, as a user asked for it."""
-    enter = ("nsenter", "-t", str(cluster.lab.machine.pid), "-n", "-m", "sh", "-c")
-    machine.run(*enter, "cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts")
-    try:
-        cluster.lab.corral("hosts", "on")
-        with browser.on_the_machine_of(cluster.lab) as found:
-            yield found
-        cluster.lab.corral("hosts", "off")
-    finally:
-        machine.run(*enter, "umount /etc/hosts && rm /run/hosts")
+    with cluster.named(), browser.on_the_machine_of(cluster.lab) as found:
+        yield found
 
 
 def page(cluster: Cluster, title: str) -> str:

@@ -206,28 +206,14 @@ def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Clust
 
 @pytest.mark.parametrize("what", clusters.WHAT)
 def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
-    cluster.down("-v")
-    volumes = cluster.lab.owner.root / "volumes"
-    formatted: set[str] = set()
-    for moment in (
+    moments = (
         "*namenodes/_data/*/name.new",
         "*namenodes/_data/namenode-1*/name",
         "*workers/_data/*/blocks/current",
-    ):
-        with cluster.lab.popen("up", "-d", "--wait") as up:
-            eventually(lambda moment=moment: list(volumes.glob(moment)), 120)
-            cluster.break_off(up, what)
-        formatted |= ids_of(volumes, "*namenodes/_data/*/name/current")
-    cluster.up()
+    )
+    assert len(cluster.break_off_at(moments, what, ["*/_data/**/current/VERSION"])) == 1
     settled(cluster)
-    assert len(formatted | ids_of(volumes, "*/_data/**/current")) == 1
     cluster.run("hdfs dfs -ls /tmp")
-
-
-def ids_of(volumes: pathlib.Path, where: str) -> set[str]:
-    """The clusters that NameNodes, JournalNodes and DataNodes say they are of."""
-    texts = [path.read_text() for path in volumes.glob(f"{where}/VERSION")]
-    return {found[1] for text in texts if (found := re.search(r"clusterID=(\S+)", text))}
 
 
 def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
@@ -240,3 +226,16 @@ def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
     cluster.up()
     settled(cluster)
     cluster.run("hdfs dfs -ls /tmp")
+
+
+def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
+    lab = cluster.lab
+    try:
+        lab.corral("-p", "other", "up", "-d", "--wait", "--scale", "worker=1", timeout=240)
+        asked = ("-p", "other", "exec", "-T", "client", "hdfs", "haadmin", "-getAllServiceState")
+        lines = lab.corral(*asked, timeout=120).stdout.splitlines()
+        assert sorted(line.split(":")[0] for line in lines) == ["namenode-1.other", "namenode-2.other"]
+        assert sorted(line.split()[-1] for line in lines) == ["active", "standby"]
+        settled(cluster)
+    finally:
+        lab.corral("-p", "other", "down", "-v")

@@ -6,8 +6,10 @@ import re
 import signal
 import zipfile
 
+import pytest
+
 from tests.e2e.lab import eventually
-from tests.e2e.labs.cluster import Cluster
+from tests.e2e.labs.cluster import WHAT, Cluster
 
 INIT = ("kafka", "--memory", "2g")
 TEXT = (pathlib.Path("/usr/share/common-licenses") / "GPL-3").read_text()
@@ -135,3 +137,12 @@ def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
     cluster.up()
     assert sorted(path.name for path in data.iterdir()) == ["cluster", "kafka-1", "kafka-2", "kafka-3"]
     cluster.run(f"kafka-topics.sh {ASK} --create --topic books")
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
+    moments = ("*kafka/_data/cluster", "*kafka/_data/kafka-*.new", "*kafka/_data/kafka-2")
+    assert len(cluster.break_off_at(moments, what, ["*kafka/_data/kafka-[1-3]/meta.properties"])) == 1
+    cluster.run(f"kafka-topics.sh {ASK} --create --topic books --partitions 3")
+    cluster.run(f"kafka-console-producer.sh {ASK} --topic books", stdin="\n".join(LINES) + "\n")
+    assert count(cluster, "books") == len(LINES)

@@ -53,3 +53,16 @@ def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
     cluster.lab.corral("down")
     cluster.up()
     assert cluster.run("cat /data/thesis") == "precious\n"
+
+
+def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
+    lab = cluster.lab
+    try:
+        lab.corral("-p", "other", "up", "-d", "--wait", "--scale", "worker=1", timeout=240)
+        asked = ("-p", "other", "exec", "-T", "client", "bash", "-c", "ls /data")
+        assert "thesis" not in lab.corral(*asked).stdout
+        told = lab.corral("-p", "other", "exec", "-T", "client", "spark-submit", PI, "2", timeout=120).stdout
+        assert re.search(r"Pi is roughly 3\.", told)
+        assert cluster.alive() == {f"worker-{number}.books" for number in (1, 2, 3)}
+    finally:
+        lab.corral("-p", "other", "down", "-v")

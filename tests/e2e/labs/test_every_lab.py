@@ -1,0 +1,150 @@
+"""What is true of every lab as `corral init` makes it by itself: it rests, its pages open, and it comes and goes in order."""
+
+import collections
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestrator import labs
+from tests import slowness
+from tests.e2e.lab import eventually
+from tests.e2e.labs import cluster as clusters
+from tests.e2e.labs.cluster import Cluster
+
+REST_S = 45
+DOWN_S = 5
+PAGES = {
+    "hadoop": {
+        "NameNode": 1,
+        "ResourceManager": 1,
+        "DataNode": 3,
+        "NodeManager": 3,
+        "Job history": 1,
+        "Spark history": 1,
+    },
+    "hadoop-ha": {
+        "NameNode": 2,
+        "ResourceManager": 2,
+        "JournalNode": 3,
+        "DataNode": 3,
+        "NodeManager": 3,
+        "Job history": 1,
+    },
+    "hbase": {"NameNode": 1, "DataNode": 3, "HBase master": 1, "RegionServer": 3},
+    "hive": {"NameNode": 1, "DataNode": 2, "Thrift server": 1},
+    "kafka": {},
+    "spark": {"Master": 1, "Worker": 3},
+}
+
+
+@pytest.fixture(scope="module", params=sorted(labs.all_of_them()))
+def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with clusters.brought_up(corrals, (request.param,)) as found:
+        yield found
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """Of the lab."""
+    return str(request.node.callspec.params["cluster"])
+
+
+def unwell(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    """Nodes that do not run, or do not what they are for; the steps before a start are none."""
+    found = {
+        name: (line["State"], line["Health"]) for name, line in cluster.lab.ps().items() if "pre_start" not in name
+    }
+    return {name: each for name, each in found.items() if each not in (("running", "healthy"), ("running", ""))}
+
+
+def zombies(pids: list[int]) -> list[str]:
+    """Processes that nobody buries in the pid namespaces of these."""
+    places = {os.readlink(f"/proc/{pid}/ns/pid") for pid in pids}
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text, place = path.read_text(), os.readlink(path.with_name("ns") / "pid")
+        except OSError:
+            continue
+        if place in places and text.rpartition(")")[2].split()[0] == "Z":
+            found.append(text)
+    return found
+
+
+def test_at_rest_nothing_starts_again(cluster: Cluster) -> None:
+    """Whoever dies and comes back within a second is healthy in every `ps`: so the events are asked too."""
+    until = time.monotonic() + slowness.scaled(REST_S)
+    while time.monotonic() < until:
+        assert {state for state, _ in unwell(cluster).values()} <= {"running"}
+    starts = collections.Counter(event["attributes"]["name"] for event in cluster.events("start"))
+    assert set(starts.values()) == {1}, starts
+    assert len(starts) == len([name for name in cluster.lab.ps() if "pre_start" not in name])
+    assert cluster.events("die", "oom") == []
+    logs = cluster.lab.out("logs", "--no-log-prefix")
+    assert "fatal error" not in logs
+    assert "it is started again" not in logs, "a daemon of a worker, by bin/keep"
+    assert unwell(cluster) == {}
+    eventually(lambda: not zombies([pid for pid in cluster.lab.pids().values() if pid]) or None)
+
+
+def test_every_page_answers_on_this_machine_by_address_and_by_name(cluster: Cluster, name: str) -> None:
+    assert cluster.pages() == PAGES[name]
+    with cluster.named():
+        assert cluster.pages_by_name() == PAGES[name]
+
+
+def dependencies(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Pairs of a service and one that it needs."""
+    services = json.loads(cluster.lab.out("config", "--format", "json"))["services"]
+    for name, service in services.items():
+        yield from ((name, needed) for needed in service.get("depends_on", {}))
+
+
+def test_down_ends_every_daemon_by_sigterm_and_who_is_needed_last(cluster: Cluster) -> None:
+    count, pairs = len(running(cluster)), list(dependencies(cluster))
+    with cluster.lab.popen("events", "--json", "--since", "2h", stdout=subprocess.PIPE) as stream:
+        assert stream.stdout
+        told = map(json.loads, stream.stdout)
+        list(itertools.islice(actions(told, "start"), count))  # it listens by now
+        began = time.monotonic()
+        cluster.down()
+        took_s, busy = time.monotonic() - began, max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
+        until_all_are_gone = itertools.islice(actions(told, "die", "destroy"), 2 * count)
+        ended = [event for event in until_all_are_gone if event["action"] == "die"]
+        stream.terminate()
+    codes = {event["attributes"]["name"]: event["attributes"].get("exitCode") for event in ended}
+    assert len(codes) == count
+    assert set(codes.values()) <= {"0", "143"}, codes
+    order = [event["service"] for event in ended]
+    for service, needed in pairs:
+        assert max(n for n, each in enumerate(order) if each == service) < order.index(needed), (service, needed, order)
+    assert took_s < slowness.scaled(DOWN_S * busy)
+
+
+def actions(told: Iterator[dict[str, Any]], *wanted: str) -> Iterator[dict[str, Any]]:
+    """Those of containers that are no steps before a start."""
+    for event in told:
+        if event["action"] in wanted and "pre_start" not in event["attributes"].get("name", ""):
+            yield event
+
+
+def running(cluster: Cluster) -> list[str]:
+    return [name for name, state in cluster.lab.states().items() if state == "running"]
+
+
+def test_an_up_waits_for_a_down_that_is_under_way(cluster: Cluster) -> None:
+    cluster.up()
+    count = len(running(cluster))
+    with cluster.lab.popen("down") as down:
+        eventually(lambda: len(running(cluster)) < count)
+        cluster.up()
+        down.wait(60)
+    assert unwell(cluster) == {}
+    assert len(running(cluster)) == count
