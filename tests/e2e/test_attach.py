@@ -23,13 +23,22 @@ def one(command: str, *lines: str) -> str:
 @contextlib.contextmanager
 def attached(lab: Lab, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """A client whose input is a pipe that stays open; it hears everything from now on."""
-    pipe, before = subprocess.PIPE, handles(lab)
+    pipe = subprocess.PIPE
     with lab.popen("attach", *words, "a", stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
-            eventually(lambda: len(handles(lab)) == len(before) + 3)
+            eventually(lambda: len(pipes(process.pid) & pipes(lab.process("corral shim"))) >= 2)
             yield process
         finally:
             process.kill()
+
+
+def pipes(pid: int) -> set[str]:
+    """The pipes of which it has an end."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return {each for each in found if each.startswith("pipe:")}
 
 
 def handles(lab: Lab) -> list[str]:
