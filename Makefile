@@ -17,7 +17,7 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@touch $@
 
 .venv/dev: .venv/installed
-	@./tools/system-packages busybox-static binutils
+	@./tools/system-packages busybox-static binutils nftables
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@
 
