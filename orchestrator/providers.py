@@ -20,23 +20,33 @@ SIGNS = (b"provider", b"include", b"extends")
 """A file without any of these words has no provider."""
 
 
-def without_them(services: Iterable[str], loaded: "loader.Loaded") -> tuple[str, ...]:
+def look(called: invocation.Invocation) -> "loader.Loaded | None":
+    """The files, if they are there and have a provider: what runs can be taken down without any. Where they cannot be read and
+    may have one, the user is told."""
+    try:
+        files = called.files()
+        if "-" in called.options.file or not any(sign in _content(path) for path in files for sign in SIGNS):
+            return None
+    except (errors.OrchestratorError, OSError):
+        return None
+    try:
+        loaded = called.load(any_image=True)
+    except errors.OrchestratorError:
+        called.note("the files cannot be read: if they have providers, these are not told")
+        return None
+    return loaded if loaded.providers else None
+
+
+def without_them(services: Iterable[str], loaded: "loader.Loaded | None") -> tuple[str, ...]:
     """Of services that the user named, those that are containers."""
-    names = {each.name for each in loaded.providers}
+    names = {each.name for each in loaded.providers} if loaded is not None else set()
     return tuple(name for name in services if name not in names)
 
 
-def are_all(services: Iterable[str], loaded: "loader.Loaded") -> bool:
+def are_all(services: Iterable[str], loaded: "loader.Loaded | None") -> bool:
     """Whether the user named some, and no container."""
     named = tuple(services)
     return bool(named) and not without_them(named, loaded)
-
-
-def containers_of(called: invocation.Invocation, services: Iterable[str]) -> tuple[str, ...]:
-    """The same, where the files were not read yet."""
-    named = tuple(services)
-    loaded = _loaded(called) if named else None
-    return without_them(named, loaded) if loaded is not None else named
 
 
 def up(
@@ -47,7 +57,7 @@ def up(
         return loaded
     from orchestrator import provider_program
 
-    asked, canonical = _asked(called), loaded.canonical
+    asked, canonical = _asked(called, loaded), loaded.canonical
     wanted = _needed(loaded, tuple(services), no_deps=no_deps)
     for provider in loaded.providers:
         if provider.name in wanted:
@@ -56,38 +66,17 @@ def up(
     return loaded._replace(canonical=canonical)
 
 
-def stop(called: invocation.Invocation, services: Iterable[str] = ()) -> None:
-    """After the containers. Only those that say they can. Raises OrchestratorError."""
-    _end(called, "stop", services)
-
-
-def down(called: invocation.Invocation, services: Iterable[str] = ()) -> None:
-    """After the containers; `services`: (): all. Raises OrchestratorError."""
-    _end(called, "down", services)
-
-
-def _end(called: invocation.Invocation, verb: str, services: Iterable[str]) -> None:
-    loaded = _loaded(called)
+def end(called: invocation.Invocation, loaded: "loader.Loaded | None", verb: str, services: Iterable[str] = ()) -> None:
+    """`stop` or `down`, after the containers. `services`: (): all. Who says nothing of stopping is not stopped. Raises
+    OrchestratorError."""
     if loaded is None:
         return
     from orchestrator import provider_program
 
-    named, asked = {*services} or {each.name for each in loaded.providers}, _asked(called)
+    named, asked = {*services} or {each.name for each in loaded.providers}, _asked(called, loaded)
     for provider in reversed(loaded.providers):
         if provider.name in named:
             provider_program.run(asked, provider, verb)
-
-
-def _loaded(called: invocation.Invocation) -> "loader.Loaded | None":
-    """The files, if they are there and have a provider: what runs can be taken down without any."""
-    try:
-        files = called.files()
-        if "-" in called.options.file or not any(sign in _content(path) for path in files for sign in SIGNS):
-            return None
-        loaded = called.load(any_image=True)
-    except (errors.OrchestratorError, OSError):
-        return None
-    return loaded if loaded.providers else None
 
 
 def _content(path: str) -> bytes:
@@ -136,15 +125,13 @@ def with_variables(
     return {**canonical, "services": {name: filled(name, each) for name, each in canonical["services"].items()}}
 
 
-def _asked(called: invocation.Invocation) -> "provider_program.Asked":
+def _asked(called: invocation.Invocation, loaded: "loader.Loaded") -> "provider_program.Asked":
     from orchestrator import provider_program
-
-    prepared = called.prepare()
 
     def config(name: str) -> Mapping[str, Any]:
         from specs.normal import document
 
-        service: Mapping[str, Any] = document.of(prepared).document["services"][name]
+        service: Mapping[str, Any] = document.of(called.prepare()).document["services"][name]
         return service
 
-    return provider_program.Asked(called.note, prepared.project_name, prepared.variables, config)
+    return provider_program.Asked(called.note, loaded.project_name, loaded.variables, config)

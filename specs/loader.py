@@ -65,7 +65,8 @@ class LoadOptions(NamedTuple):
 
 class Loaded(NamedTuple):
     """`canonical` is what `validate.project` takes. `files` are absolute. `disabled`: services of inactive profiles.
-    `notes`: what the user should know. `providers`: services that are none in `canonical`."""
+    `notes`: what the user should know. `providers`: services that are none in `canonical`. `variables`: the shell's, the env
+    files', the project's name."""
 
     canonical: dict[str, Any]
     project_name: str
@@ -76,6 +77,7 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...]
     root: Node
     providers: tuple[Provider, ...] = ()
+    variables: Mapping[str, str] = MappingProxyType({})
 
     @property
     def positions(self) -> dict[Path, Place]:
@@ -161,7 +163,9 @@ def finish(prepared: Prepared) -> Loaded:
     plain: Any = node.plain(root)
     name = prepared.project_name
     notes = tuple(findings.notes)
-    return Loaded(plain, name, around.directory, around.files, profiles, disabled, notes, root, asked)
+    return Loaded(
+        plain, name, around.directory, around.files, profiles, disabled, notes, root, asked, prepared.variables
+    )
 
 
 def _written_name(documents: list[Node], variables: Mapping[str, str]) -> str:

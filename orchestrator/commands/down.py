@@ -35,11 +35,12 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     name = called.project_name()
     url = f"/v1/projects/{name}"
-    services = tuple(arguments.services)
+    services, loaded = tuple(arguments.services), providers.look(called)
     try:
-        if services and not (containers := providers.containers_of(called, services)):
+        if providers.are_all(services, loaded):
             code = 0
         elif services:
+            containers = providers.without_them(services, loaded)
             request = protocol.Rm(containers, stop=True, volumes=arguments.volumes, timeout_s=arguments.timeout)
             code = called.watch("down", f"{url}/rm", request)
         else:
@@ -48,5 +49,5 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         called.note(f"project {name} is not up: nothing to remove")
         code = 0
     if code == 0 and not called.options.dry_run:
-        providers.down(called, services)
+        providers.end(called, loaded, "down", services)
     return code

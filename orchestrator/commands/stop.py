@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     name = called.project_name()
     services = tuple(arguments.services)
-    containers = providers.containers_of(called, services)
+    loaded = providers.look(called)
+    containers = providers.without_them(services, loaded)
     try:
         request = protocol.Stop(containers, arguments.timeout)
         code = called.watch("stop", f"/v1/projects/{name}/stop", request) if containers or not services else 0
@@ -35,5 +36,5 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         called.note(f"project {name} is not up: nothing to stop")
         code = 0
     if code == 0 and not called.options.dry_run:
-        providers.stop(called, services)
+        providers.end(called, loaded, "stop", services)
     return code

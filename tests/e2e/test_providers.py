@@ -94,3 +94,12 @@ def test_nothing_is_made_where_a_provider_fails(lab: Lab, calls: pathlib.Path, p
     assert lab.states() == {}
     assert "services.db.provider: " in lab.refusal("down"), "nobody knows whether it has gone"
     lab.write("services: {web: {image: IMAGE}}")
+
+
+def test_what_runs_is_taken_down_where_the_files_cannot_be_read_any_more(lab: Lab, calls: pathlib.Path) -> None:
+    lab.corral("up", "-d")
+    asked(calls)
+    lab.write("services:\n  web: {image: IMAGE, provider: {type: x}, commandd: y}\n")
+    assert "if they have providers, these are not told" in lab.corral("-p", lab.project, "down").stderr
+    assert asked(calls) == []
+    assert lab.states() == {}
