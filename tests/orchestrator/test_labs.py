@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -144,3 +145,26 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: pathlib.Path) -> 
     assert code == 1
     assert "it is not empty" in err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+@pytest.mark.parametrize(
+    ("files", "is_there"),
+    [
+        ({}, False),
+        ({"current/VERSION": ""}, False),
+        ({"current/VERSION": "layoutVersion=-57\n", "current/BP-1/current/VERSION": ""}, False),
+        ({"current/VERSION": "layoutVersion=-57\n", "current/BP-1/current/VERSION": "layoutVersion=-57\n"}, True),
+        ({"current/VERSION": "", "current/BP-1/current/finalized/subdir0/blk_107": "data"}, True),
+    ],
+)
+def test_a_datanode_begins_anew_where_it_was_cut_off_and_has_no_blocks(
+    files: dict[str, str], is_there: bool, tmp_path: pathlib.Path
+) -> None:
+    blocks = tmp_path / "blocks"
+    for name, text in files.items():
+        (blocks / name).parent.mkdir(parents=True, exist_ok=True)
+        (blocks / name).write_text(text)
+    text = (HADOOP / "bin" / "hdfs").read_text()
+    function = text[text.index("forget_half_made() {") :].partition("\n}\n")[0] + "\n}\n"
+    subprocess.run(["bash", "-euc", f"{function}forget_half_made {blocks}"], check=True)
+    assert blocks.exists() == is_there

@@ -1,5 +1,6 @@
 # Sourced by hadoop, hdfs, yarn and mapred: what Hadoop's own hadoop-functions.sh does for them, without ssh and Kerberos.
-# A command defines `class_of WORD`, which sets `class` (and `daemon`, `words`), and `usage`; then it calls `main "$@"`.
+# A command defines `class_of WORD`, which sets `class` (and `daemon`, `words`, and `before`: what to do before it starts), and
+# `usage`; then it calls `main "$@"`.
 
 export HADOOP_HOME="${HADOOP_HOME:-/opt/hadoop}" HADOOP_CONF_DIR="${HADOOP_CONF_DIR:-/etc/hadoop}"
 PIDS=/run/hadoop
@@ -11,7 +12,7 @@ fail() {
 }
 
 main() {
-    local level=INFO order= class= daemon=
+    local level=INFO order= class= daemon= before=
     while [ $# -gt 0 ]; do
         case "$1" in
             --config | --conf) HADOOP_CONF_DIR="${2:?}" && shift 2 ;;
@@ -48,6 +49,7 @@ main() {
 }
 
 start() {
+    [ -z "$before" ] || "$before"
     # jars first and in one order: only so does the class archive fit. Unquoted: options are several words.
     # shellcheck disable=SC2086
     exec java @"$HADOOP_CONF_DIR/java.options" -Dhadoop.home.dir="$HADOOP_HOME" -Dhadoop.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" \
