@@ -21,24 +21,22 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine import damage, errors, metering, probes, processes, trees
+from engine import background, damage, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Said, Updatable, nobody
 from engine.batch import Batch, together
 from engine.cgroups import capacity, census
 from engine.container import Container
 from engine.container_records import Running
 from engine.containers import Containers
-from engine.copies import Copies
-from engine.forwarding import Forwarding
-from engine.hooks import Hooks
 from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
+from engine.lives import Lives
 from engine.machine import Machine
 from engine.network import hints
 from engine.networks import Networks
-from engine.process import identity, wire
-from engine.sandboxes import Sandbox, Sandboxes, is_private
+from engine.process import identity
+from engine.sandboxes import Sandboxes, is_private
 from engine.session import Session
 from engine.types.configs import (
     Config,
@@ -58,8 +56,6 @@ log = logging.getLogger(__name__)
 SLOW_LOOK_S = 1.0
 DAMAGE_IS_FRESH_S = 0.5
 NAMES_LOOK_S = 0.1
-SOON_BACK_S = 0.2
-"""Who crashes is often back within so long. Until then its ports stay its own: nothing needs to be put in force again."""
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -106,7 +102,7 @@ class LinuxEngine:
         self._tasks.cancel_scope.cancel()
         self.sandboxes.zygote.close()
         with anyio.CancelScope(shield=True):
-            await self._quietly(self._wiring.end_names())
+            await background.quietly(self._wiring.end_names())
         await self._stack.aclose()
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
@@ -131,7 +127,7 @@ class LinuxEngine:
             tasks=self._tasks,
             remover=remover,
             texts=lambda uid, config: self._wiring.files(uid, config),
-            on_exit=self._on_exit,
+            on_exit=lambda ended: self._lives.ended(ended),
             on_death=self._on_death,
         )
         self._wiring = Wiring(
@@ -142,9 +138,7 @@ class LinuxEngine:
             run=self._run,
             hosts_file=self._hosts_file,
         )
-        self._hooks = Hooks(self._tasks, self.containers, self._note)
-        self._forwarding = Forwarding(self._tasks, self.containers)
-        self._copies = Copies(self._tasks)
+        self._lives = Lives(self._tasks, self.containers, self.sandboxes, self.volumes, self._wiring, note=self._note)
         self._tasks.start_soon(self._warm)
         await self._load()
         await self._wiring.open()
@@ -167,9 +161,7 @@ class LinuxEngine:
         finally:
             self.sandboxes.hear()
         for container in found:
-            if container.process:
-                self._hooks.begin(container, self._sandbox_of(container))
-            self._forwarding.begin(container)
+            self._lives.adopt(container)
         self._damage = await self._damaged()
 
     async def _running(self, adopted: frozenset[str]) -> dict[str, Running]:
@@ -210,10 +202,10 @@ class LinuxEngine:
             return
         async with self._mending:
             before = self._damage
-            await self._quietly(self._load())
+            await background.quietly(self._load())
             if before != self._damage:
                 await self._wiring.open()
-                await self._quietly(self._wiring.publish_ports())
+                await background.quietly(self._wiring.publish_ports())
                 self._note()
 
     # ------------------------------------------------------------------------------------------------------ reading
@@ -340,29 +332,12 @@ class LinuxEngine:
                     await self.networks.update_endpoint(uid, config, sandbox)
                 await self._wiring.publish_endpoints(sandbox.record.uid)
             case ContainerConfig():
-                await self._update_container(uid, config)
-
-    async def _update_container(self, uid: str, config: ContainerConfig) -> None:
-        container = self.containers.get(uid)
-        async with container.lock:
-            changed = tuple(sorted(set(container.config.ports) ^ set(config.ports)))
-            if container.process:
-                sandbox = self._sandbox_of(container)
-                await self._wiring.hold(sandbox, uid, config.ports)
-                for signal in self.containers.rewrite_files(container, config.files):
-                    await sandbox.shim.signal(uid, signal)
-            self.containers.change(container, config)
-            if container.process:
-                await self._wiring.hold_only(sandbox, uid, config.ports)
-                await self.containers.pause(container, on=config.paused)
-        await self._wiring.publish_ports()
-        if changed:
-            await self._wiring.forget_connections(changed)
+                await self._lives.update(uid, config)
 
     @verb
     async def remove(self, uid: str) -> None:
         if container := self.containers.find(uid):
-            await self._remove_container(container)
+            await self._lives.remove(container)
         elif self.networks.has_endpoint(uid):
             sandbox_uid, had = self.networks.endpoint(uid).sandbox_uid, self.networks.endpoint(uid).config.link_local
             with self.sandboxes.rewired(sandbox_uid):
@@ -380,152 +355,47 @@ class LinuxEngine:
         else:
             raise errors.Superseded(f"{uid[:12]} is gone")
 
-    async def _remove_container(self, container: Container) -> None:
-        async with container.lock:
-            if container.process:
-                raise errors.EngineError(f"cannot remove container {container.config.name}: it is running")
-            await self._forwarding.finish(container)
-            await self._copies.end(container.record.uid)
-            await self.containers.remove(container)
-
     # --------------------------------------------------------------------------------------------------- containers
 
     @verb
     async def start(self, uid: str) -> None:
-        container = self.containers.get(uid)
-        async with container.lock:
-            if container.process:
-                return
-            sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
-            ports = container.config.ports if is_private(sandbox.config) else ()
-            await self._copies.end(uid)
-            await self._wiring.hold(sandbox, uid, ports)
-            try:
-                content = await self.volumes.content(container.config.mounts)
-                await self.containers.start(container, sandbox, content)
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self._wiring.hold_only(sandbox, uid, ())
-                raise
-            self._hooks.begin(container, sandbox)
-            self._forwarding.begin(container)
-        if ports:
-            await self._wiring.publish_ports()
-        await self._wiring.forget_connections(_flows(ports))
+        await self._lives.start(uid)
 
     @verb
     async def stop(self, uid: str, leave: Leave | None = None, said: Said = nobody) -> None:
-        container = self.containers.get(uid)
-        if not container.process:
-            return
-        sandbox = self._sandbox_of(container)
-        await self.containers.pause(container, on=False)
-        if leave:
-            await self._hooks.leave(container, sandbox, leave, said)
-            if not container.process:
-                return  # it has ended itself
-        self._hooks.end(uid)
-        try:
-            left_s = await self._hooks.pre_stop(container, sandbox)
-        except errors.TerminalEngineError:
-            self._hooks.begin(container, sandbox)  # it runs on, and may not have had all of its post_start
-            raise
-        await self.containers.stop(container, sandbox, left_s)
-        await self._give_back(container, sandbox)
+        await self._lives.stop(uid, leave, said)
 
     @verb
     async def release(self, uid: str, ports: Sequence[PortMap]) -> None:
-        container = self.containers.get(uid)
-        kept = tuple(port for port in container.config.ports if port in ports)
-        gone = tuple(port for port in container.config.ports if port not in ports)
-        async with container.lock:
-            self.containers.keep_ports(container, kept)
-            await self._wiring.publish_ports()
-            await self._wiring.forget_connections(gone)
-            if container.process:
-                await self._wiring.hold_only(self._sandbox_of(container), uid, kept)
+        await self._lives.release(uid, ports)
 
     @verb
     async def signal(self, uid: str, signal: int) -> None:
-        container = self.containers.get(uid)
-        await self._sandbox_of(container).shim.signal(uid, signal)
+        await self._lives.signal(uid, signal)
 
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
         return await probes.finish(await self._begin(uid, command), timeout_s)
 
     @verb
     async def _begin(self, uid: str, command: Command) -> Session:
-        container = self.containers.get(uid)
-        self.containers.refuse_paused(container)
-        return await self._sandbox_of(container).shim.exec(probes.spec_of(uid, command))
+        return await self._lives.execute(uid, command)
 
     @verb
     async def session(self, uid: str, command: Command) -> int:
-        container = self.containers.get(uid)
-        self.containers.refuse_paused(container)
-        connection = await self._sandbox_of(container).shim.session(probes.spec_of(uid, command))
-        connection.setblocking(True)
-        return connection.detach()
+        return await self._lives.session(uid, command)
 
     @verb
     async def attach(self, uid: str, *, to_next: bool = False) -> int:
-        container = self.containers.get(uid)
-        if to_next and not container.process:
-            sandbox = self.sandboxes.named(container.config.project, container.config.sandbox)
-        else:
-            sandbox = self._sandbox_of(container)
-        connection = await sandbox.shim.attach(uid, to_next=to_next)
-        connection.setblocking(True)
-        return connection.detach()
+        return await self._lives.attach(uid, to_next=to_next)
 
     @verb
     async def copy(self, uid: str, copying: Copying) -> int:
-        container = self.containers.get(uid)
-        path = copying.path
-        order = (
-            wire.CopyIn(path, copying.base, copying.is_directory, copying.keep_owners)
-            if copying.inward
-            else wire.CopyOut(path, copying.follow)
-        )
-        async with container.lock:
-            if not container.record.whole:
-                raise errors.EngineError(f"cannot copy: container {container.config.name} is not made yet")
-            directory, content = self.containers.directory(uid), await self.volumes.content(container.config.mounts)
-            connection = await self._copies.begin(container, order, directory=directory, content=content)
-        connection.setblocking(True)
-        return connection.detach()
-
-    def _sandbox_of(self, container: Container) -> Sandbox:
-        if not container.process or not container.run:
-            raise errors.EngineError(f"cannot use container {container.config.name}: it is not running")
-        return self.sandboxes.get(container.run.sandbox_uid)
-
-    async def _give_back(self, container: Container, sandbox: Sandbox, *, after_s: float = 0.0) -> None:
-        """What only a running container has: its ports, unless it runs again meanwhile, or has given them back already."""
-        await anyio.sleep(after_s)
-        uid = container.record.uid
-        async with container.lock:
-            if container.process or not self._wiring.holds(sandbox, uid):
-                return
-            await self._wiring.publish_ports()
-            await self._wiring.forget_connections(_flows(container.config.ports))
-            await self._wiring.hold_only(sandbox, uid, ())
+        return await self._lives.copy(uid, copying)
 
     # ----------------------------------------------------------------------------------------------- what happens
 
-    async def _on_exit(self, ended: wire.Exit) -> None:
-        container = self.containers.ended(ended)
-        if container is None:
-            return
-        self._hooks.end(container.record.uid)
-        self._note(container.config.project)
-        sandbox = self.sandboxes.find(container.run.sandbox_uid) if container.run else None
-        if sandbox:
-            self._tasks.start_soon(self._quietly, self._give_back(container, sandbox, after_s=SOON_BACK_S))
-
     async def _on_death(self, sandbox_uid: str, config: SandboxConfig) -> None:
-        for container in await self.containers.kill_lost(sandbox_uid):
-            self._hooks.end(container.record.uid)
+        await self._lives.lost(sandbox_uid)
         self._wiring.forget_sandbox(sandbox_uid)
         self._note(config.project)
 
@@ -537,7 +407,7 @@ class LinuxEngine:
                 if (
                     hint is hints.Hint.FIREWALL
                 ):  # which takes a while: an address or a route must not go unseen meanwhile
-                    self._tasks.start_soon(self._quietly, mending.do(None))
+                    self._tasks.start_soon(background.quietly, mending.do(None))
                 else:
                     self.networks.doubt()
                     self._note()
@@ -550,30 +420,17 @@ class LinuxEngine:
         read back here too."""
         while True:
             await anyio.sleep(SLOW_LOOK_S)
-            await self._quietly(self._wiring.mend())
-            await self._quietly(self._mend_filter())
-            await self._quietly(self._wiring.hosts.put())
+            await background.quietly(self._wiring.mend())
+            await background.quietly(self._mend_filter())
+            await background.quietly(self._wiring.hosts.put())
 
     async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            await self._quietly(keep())
+            await background.quietly(keep())
             await anyio.sleep(NAMES_LOOK_S)
 
     async def _mend_filter(self) -> None:
         self._machine.seccomp.in_place()
 
     async def _warm(self) -> None:
-        await self._quietly(self.sandboxes.zygote.warm())
-
-    async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
-        """For work that nobody waits for: the next look finds what it did not do. Whatever fails in it (a fault of ours, too)
-        must not stop everything else."""
-        try:
-            await work
-        except Exception:
-            log.warning("background work failed", exc_info=True)
-
-
-def _flows(ports: Sequence[PortMap]) -> tuple[PortMap, ...]:
-    """Those whose connections do not end with the container: a TCP connection is reset by whoever has the address next."""
-    return tuple(port for port in ports if port.protocol == "udp")
+        await background.quietly(self.sandboxes.zygote.warm())
