@@ -8,13 +8,14 @@ from typing import Any
 from orchestrator import invocation
 from specs import errors, history
 from specs.normal import document as normal
+from specs.normal.manner import Manner
 from specs.telling import explain
 
 SHORT = 1
 """More values than that get a line each."""
 
 
-def run(text: str, manner: normal.Manner, called: invocation.Invocation, *, as_json: bool) -> int:
+def run(text: str, manner: Manner, called: invocation.Invocation, *, as_json: bool) -> int:
     """Raises InvalidFiles."""
     past = history.History()
     prepared = called.prepare(history=past)

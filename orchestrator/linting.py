@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from orchestrator import invocation
 from specs import errors, history
 from specs.normal import document as normal
+from specs.normal.manner import Manner
 from specs.telling import lint
 
 
 def run(
-    manner: normal.Manner, services: tuple[str, ...], called: invocation.Invocation, *, as_json: bool, is_strict: bool
+    manner: Manner, services: tuple[str, ...], called: invocation.Invocation, *, as_json: bool, is_strict: bool
 ) -> int:
     """1: it is strict, and something bites. Raises InvalidFiles."""
     past = history.History()

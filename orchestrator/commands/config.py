@@ -19,6 +19,7 @@ from orchestrator import errors, invocation
 if TYPE_CHECKING:
     from specs import loader
     from specs.normal import document as normal
+    from specs.normal.manner import Manner
 
 LISTS = ("environment", "hash", "images", "models", "networks", "profiles", "services", "variables", "volumes")
 """Flags in place of which lists are printed."""
@@ -83,10 +84,10 @@ def _write(path: str, text: str) -> None:
         raise errors.UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def manner_of(arguments: argparse.Namespace) -> "normal.Manner":
-    from specs.normal import document as normal
+def manner_of(arguments: argparse.Namespace) -> "Manner":
+    from specs.normal.manner import Manner
 
-    return normal.Manner(
+    return Manner(
         interpolate=not (arguments.no_interpolate or arguments.variables),
         normalise=not arguments.no_normalize,
         resolve_paths=not arguments.no_path_resolution,

@@ -21,21 +21,9 @@ from specs.keys.document import DOCUMENT
 from specs.node import Node
 from specs.normal import checks, render, resources
 from specs.normal import service as normal_service
+from specs.normal.manner import WHOLE, Manner
 
 Json = dict[str, Any]
-
-
-class Manner(NamedTuple):
-    """What is left out of it: the flags of `config`."""
-
-    interpolate: bool = True
-    normalise: bool = True
-    resolve_paths: bool = True
-    check: bool = True
-    resolve_environment: bool = True
-
-
-WHOLE = Manner()
 
 
 class Normal(NamedTuple):

@@ -7,7 +7,7 @@ all the same, and `_STRUCTS` where they are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specs import node
 from specs.canonical import folds
@@ -15,9 +15,7 @@ from specs.context import Context
 from specs.errors import Path
 from specs.node import Node
 from specs.normal import build, parts
-
-if TYPE_CHECKING:
-    from specs.normal.document import Manner
+from specs.normal.manner import Manner
 
 Json = dict[str, Any]
 Make = Callable[[Node, Path, Context], Any]

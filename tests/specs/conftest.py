@@ -8,6 +8,7 @@ import pytest
 from specs import errors, loader, validate
 from specs.model.project import Project
 from specs.normal import document as normal
+from specs.normal.manner import WHOLE, Manner
 
 
 class Folder:
@@ -28,7 +29,7 @@ class Folder:
         given: dict[str, Any] = {"environment": {"HOME": "/home/me"}, "cwd": str(self.path), "project_name": "p"}
         return loader.load(loader.LoadOptions(**{**given, **options}))
 
-    def normal(self, text: str = "", manner: normal.Manner = normal.WHOLE, **options: Any) -> normal.Normal:
+    def normal(self, text: str = "", manner: Manner = WHOLE, **options: Any) -> normal.Normal:
         """What `config` has of the files."""
         if text:
             self.write({"compose.yaml": text})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from specs import errors
-from specs.normal import document as normal
+from specs.normal.manner import WHOLE
 from specs.telling import written_variables
 from specs.telling.written_variables import Variable
 
@@ -76,7 +76,7 @@ def test_what_follows_from_the_rest(folder: Any) -> None:
     a = folder.normal(text).document["services"]["a"]
     assert a["depends_on"] == {"b": {"condition": "service_started", "required": True, "restart": True}}
     assert "networks" not in a
-    left = normal.WHOLE._replace(normalise=False)
+    left = WHOLE._replace(normalise=False)
     assert "depends_on" not in folder.normal(text, left).document["services"]["a"]
 
 
