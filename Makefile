@@ -43,7 +43,7 @@ lint: .venv/dev ## style, and the import rules of docs/architecture.md
 types: .venv/dev ## mypy, strict
 	$(BIN)/mypy
 
-test: lint types test-pure test-root test-guest e2e ## everything, the fast floors first
+test: lint types test-pure test-root test-guest e2e test-lab ## everything but the other labs, the fast floors first
 	@echo "all floors passed"
 
 ORACLE := .cache/benchmarks/docker-compose

@@ -3,14 +3,13 @@ steps are allowed right now, and what is everybody else waiting for?
 
 Four rules, which know no kind:
 
-1. Down is contagious. A resource goes down as far as the deepest of: GONE if it is not wanted, half-made, or stale
-beyond live change while everything its re-creation needs is there (make before break); its own depth; and the
-rigidity of each edge or hold whose target goes down, is gone, or is another incarnation than the one held. 2. Down
-waits for dependents that go down too or have a step in flight, along the edges it had when it was last wanted. 3.
-Up waits until every dependency is fresh and meets the condition of the edge that gates the step. An update comes
-first. 4. Claims exclude. A step that takes what only one can have waits until nobody else has it, or is just taking
-it; an update that would wait for one of ours first gives up what it no longer wants, so that two never wait for
-each other.
+1. Down is contagious. A resource goes down as far as the deepest of: GONE if it is not wanted, half-made, or stale beyond live
+   change while everything its re-creation needs is there (make before break); its own depth; and the rigidity of each edge or
+   hold whose target goes down, is gone, or is another incarnation than the one held.
+2. Down waits for dependents that go down too or have a step in flight, along the edges it had when it was last wanted.
+3. Up waits until every dependency is fresh and meets the condition of the edge that gates the step. An update comes first.
+4. Claims exclude. A step that takes what only one can have waits until nobody else has it, or is just taking it; an update that
+   would wait for one of ours first gives up what it no longer wants, so that two never wait for each other.
 
 Pure, total and sorted. A plan is made anew at every look; everything about a resource is derived once.
 """
