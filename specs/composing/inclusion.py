@@ -5,23 +5,39 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from specs import local_files
 from specs.composing import extension, merge
 from specs.errors import Path, SpecError, SpecErrors
 from specs.files import surroundings
+from specs.findings import Findings
+from specs.history import History
 from specs.node import Node, text_of
-
-if TYPE_CHECKING:
-    from specs.composing.composition import Project
 
 FILES_MOST = 1000
 """Each as often as it is included."""
 SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
-def joined(document: Node, project: Project, trail: tuple[str, ...]) -> Node:
+class Includer(Protocol):
+    """The project whose document includes others. `included_files`: by it and by all around it, so far."""
+
+    findings: Findings
+    variables: Mapping[str, str]
+    history: History | None
+    included_files: list[str]
+
+    def absolute(self, path: str) -> str: ...
+
+    def included(
+        self, files: Sequence[str], directory: str, variables: Mapping[str, str], trail: tuple[str, ...]
+    ) -> Node:
+        """The other project, with absolute paths. Raises SpecErrors."""
+
+
+def joined(document: Node, project: Includer, trail: tuple[str, ...]) -> Node:
     """The document with all that it includes. `trail`: the files down to this one."""
     said = document.mapping().get("include")
     if said is None:
@@ -54,7 +70,7 @@ def _bring(own: dict[str, Node], other: Node) -> None:
         own[section] = own.get(section, found).with_value(entries)
 
 
-def _other(item: Node, path: Path, project: Project, trail: tuple[str, ...]) -> Node | None:
+def _other(item: Node, path: Path, project: Includer, trail: tuple[str, ...]) -> Node | None:
     files = _texts(item if isinstance(item.value, str) else item.get("path"))
     if not files or "" in files:
         project.findings.error(item, path, "path is missing")
@@ -75,7 +91,7 @@ def _other(item: Node, path: Path, project: Project, trail: tuple[str, ...]) -> 
     return project.included(paths, directory, _variables(item, path, directory, project), trail)
 
 
-def _variables(item: Node, path: Path, directory: str, project: Project) -> dict[str, str]:
+def _variables(item: Node, path: Path, directory: str, project: Includer) -> dict[str, str]:
     """This project's variables, which win, and those of the other's env files."""
     listed = [project.absolute(file) for file in _texts(item.get("env_file"))]
     default = os.path.join(directory, ".env")
