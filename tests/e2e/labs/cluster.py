@@ -155,8 +155,10 @@ class Cluster:
         return self.lab.owner.root / "volumes"
 
     def ids_in(self, files: Sequence[str]) -> set[str]:
-        """The clusters that daemons say they are of, in these files (patterns) of the volumes."""
-        texts = [path.read_text() for pattern in files for path in self.volumes.glob(pattern)]
+        """The clusters that daemons say they are of, in these files (patterns) of the volumes. What was being made, NAME.new, is
+        nobody's."""
+        paths = [path for pattern in files for path in self.volumes.glob(pattern)]
+        texts = [path.read_text() for path in paths if not any(part.endswith(".new") for part in path.parts)]
         return {found[1] for text in texts if (found := re.search(r"cluster\.?ID=(\S+)", text, re.IGNORECASE))}
 
     def die(self, node: str) -> None:
