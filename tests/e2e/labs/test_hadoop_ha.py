@@ -211,7 +211,10 @@ def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster
         "*namenodes/_data/namenode-1*/name",
         "*workers/_data/*/blocks/current",
     )
-    assert len(cluster.break_off_at(moments, what, ["*/_data/**/current/VERSION"])) == 1
+    ids = ["*namenodes/_data/*/name/current/VERSION", "*workers/_data/*/blocks/current/VERSION"]
+    assert len(cluster.break_off_at(moments, what, ids)) == 1, (
+        "what JournalNodes have before there is a name is of none"
+    )
     settled(cluster)
     cluster.run("hdfs dfs -ls /tmp")
 
