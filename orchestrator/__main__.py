@@ -12,10 +12,10 @@ def main() -> NoReturn:
         50_000, 10, 10
     )  # what is imported stays: to look at it again and again costs 7 ms of every command
     if "_ARGCOMPLETE" in os.environ:
-        from orchestrator import completion
+        from orchestrator.command_line import completion
 
         completion.answer()
-    from orchestrator import cli
+    from orchestrator.command_line import cli
 
     code = cli.run(sys.argv[1:], called_as=os.path.basename(sys.argv[0]))
     try:

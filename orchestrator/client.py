@@ -18,6 +18,12 @@ from orchestrator import encoding, errors, protocol, version
 ANSWER_S = 120.0
 """Longer than any answer takes that is not a stream."""
 
+SIGN_OF_LIFE_S = 5.0
+"""A daemon that lives says so within this."""
+
+OTHER_HOLDS_THE_ROOT = 75
+"""The exit status of a daemon that found another on its root; sysexits.h: EX_TEMPFAIL."""
+
 CHUNK_BYTES = 1 << 16
 
 
@@ -185,6 +191,15 @@ def ask(path: str, verb: str, url: str, request: Any = None, *, timeout_s: float
         return answer.body()
     finally:
         answer.connection.close()
+
+
+def answers(path: str) -> bool:
+    """Whether a daemon, of whatever version, serves this socket now."""
+    try:
+        ask(path, "GET", "/v1/daemon", timeout_s=SIGN_OF_LIFE_S)
+    except errors.OrchestratorError:
+        return False
+    return True
 
 
 def follow(path: str, url: str, request: Any) -> Events:

@@ -2,7 +2,7 @@
 
     POST /v1/projects/NAME/up        Up       -> 200, events as JSON lines, the last one Settled
     POST /v1/projects/NAME/plan      Up       -> 200, the plan as reconciler.render writes it as JSON; stores nothing
-    POST /v1/projects/NAME/plan/VERB          -> 200, likewise for the VERBs of orchestrator.afterwards, with their requests
+    POST /v1/projects/NAME/plan/VERB          -> 200, likewise for the VERBs of daemon.afterwards, with their requests
     POST /v1/projects/NAME/run       Run      -> 200, events; the one-off is made, and started where that was said
     POST /v1/projects/NAME/run_start RunStart -> 200, events
     POST /v1/projects/NAME/rm        Rm       -> 200, events

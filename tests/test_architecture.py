@@ -28,6 +28,15 @@ OF_SPECS: dict[str, set[str]] = {
 }
 """From each room of specs, where one may go beside the top, of which only loader, validate and context know rooms."""
 DOORS = ("loader.py", "validate.py", "context.py")
+OF_ORCHESTRATOR: dict[str, set[str]] = {
+    "": set(),
+    "command_line": set(),
+    "daemon": set(),
+    "commands": {"command_line"},
+    "__main__.py": {"command_line"},
+    "commands/daemon.py": {"command_line", "daemon"},
+}
+"""Daemon and command line meet in what stands at the top: the protocol and its client."""
 SMALL = {"process.zygote", "process.shim", "dns.server", "relay.server"}
 """Processes of the engine that run under `python -I -S`: a handful of stdlib modules, nothing else."""
 
@@ -66,6 +75,18 @@ def test_a_room_of_specs_enters_only_those_it_may(path: pathlib.Path) -> None:
     entered = {words[1] for name in imports(path) if (words := name.split("."))[0] == "specs" and words[1] in OF_SPECS}
     assert entered <= OF_SPECS[room] | {room}
     assert room or not entered or path.name in DOORS
+
+
+@pytest.mark.parametrize(
+    "path", sorted((TOP / "orchestrator").rglob("*.py")), ids=lambda path: str(path.relative_to(TOP))
+)
+def test_daemon_and_command_line_know_nothing_of_each_other(path: pathlib.Path) -> None:
+    name = path.relative_to(TOP / "orchestrator")
+    room = str(name.parent) if len(name.parts) > 1 else ""
+    found = {
+        words[1] for each in imports(path) if (words := each.split("."))[0] == "orchestrator"
+    } & OF_ORCHESTRATOR.keys()
+    assert found <= OF_ORCHESTRATOR.get(str(name), OF_ORCHESTRATOR[room]) | {room}
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "engine" / "process").glob("*.py")), ids=lambda path: path.name)

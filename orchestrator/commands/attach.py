@@ -10,7 +10,8 @@ before.
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 DEFAULT_KEYS = "ctrl-p,ctrl-q"
 
@@ -31,7 +32,8 @@ def switch(text: str) -> bool:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import attaching, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import attaching
 
     keys = attaching.keys_of(arguments.detach_keys)
     if arguments.index < 1:

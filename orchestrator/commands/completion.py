@@ -7,7 +7,7 @@ corral completion fish | source                   in ~/.config/fish/config.fish
 
 import argparse
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 SHELLS = ("bash", "zsh", "fish")
 

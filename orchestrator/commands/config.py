@@ -14,7 +14,8 @@ What docker compose takes and `up` would refuse is said on standard error.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
     from specs import loader
@@ -56,11 +57,11 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
     manner = manner_of(arguments)
     if arguments.explain:
-        from orchestrator import explained
+        from orchestrator.command_line import explained
 
         return explained.run(arguments.explain, manner, called, as_json=arguments.format == "json")
     if arguments.lint:
-        from orchestrator import linting
+        from orchestrator.command_line import linting
 
         only, as_json = tuple(arguments.only), arguments.format == "json"
         return linting.run(manner, only, called, as_json=as_json, is_strict=arguments.strict)

@@ -12,7 +12,8 @@ lead out of the copy are left out then. Extended attributes of users (user.*) go
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 NUMBER_LABEL = "com.docker.compose.container-number="
 
@@ -50,7 +51,8 @@ def parted(text: str) -> tuple[str, str]:
 
 
 def outward(arguments: argparse.Namespace, called: invocation.Invocation, source: tuple[str, str]) -> int:
-    from orchestrator import copying, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import copying
 
     number = arguments.index or 1
     request = protocol.Copy(source[0], source[1], inward=False, number=number, follow=arguments.follow_link)
@@ -70,7 +72,8 @@ def outward(arguments: argparse.Namespace, called: invocation.Invocation, source
 
 
 def inward(arguments: argparse.Namespace, called: invocation.Invocation, target: tuple[str, str]) -> int:
-    from orchestrator import copying, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import copying
 
     url = f"/v1/projects/{called.project_name()}"
     source = copying.source_of(arguments.source, follow=arguments.follow_link)
@@ -102,7 +105,7 @@ def replicas(called: invocation.Invocation, url: str, service: str) -> list[int]
 
 def report(called: invocation.Invocation, notes: list[tuple[str, str]]) -> int:
     """1 where not everything was copied as it is."""
-    from orchestrator import copying, output
+    from orchestrator.command_line import copying, output
 
     for line in copying.told(notes):
         called.err.write(f"corral: not copied: {output.clean(line)}\n")

@@ -8,7 +8,8 @@ What runs already goes on running; one of its containers that differs from the f
 
 import argparse
 
-from orchestrator import errors, invocation, project_flags, providers
+from orchestrator import errors
+from orchestrator.command_line import invocation, project_flags, providers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

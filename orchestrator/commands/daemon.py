@@ -8,7 +8,8 @@ corral daemon run       be it, in the foreground (for service managers)
 
 import argparse
 
-from orchestrator import client, invocation
+from orchestrator import client
+from orchestrator.command_line import invocation
 
 VERBS = ("run", "start", "stop", "status")
 
@@ -26,7 +27,8 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 
 def _run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import daemon, settings
+    from orchestrator import settings
+    from orchestrator.daemon import daemon
 
     return daemon.run(called.places, settings.access(called.environ))
 
@@ -38,7 +40,7 @@ def _start(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 
 def _stop(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import launch
+    from orchestrator.command_line import launch
 
     try:
         said = launch.end(called.places)
@@ -62,7 +64,7 @@ def _status(arguments: argparse.Namespace, called: invocation.Invocation) -> int
     if arguments.format == "json":
         called.out.write(json.dumps({**status, **kept}) + "\n")
         return 0
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     called.out.write(f"corral {status['version']}, pid {status['pid']}, root {status['root']}, run {status['run']}\n")
     rows = [[each["name"], str(each["services"]), str(each["running"]), each["error"]] for each in kept["projects"]]

@@ -10,10 +10,11 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator import client, errors, invocation
+from orchestrator import client, errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
-    from orchestrator import checkup
+    from orchestrator.command_line import checkup
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         )
     import json
 
-    from orchestrator import checkup, output
+    from orchestrator.command_line import checkup, output
 
     code = 0
     colours = {checkup.Verdict.MISSING: output.RED, checkup.Verdict.LIMITED: output.YELLOW}
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 def _damage(called: invocation.Invocation) -> "Iterator[checkup.Finding]":
     """What the daemon, if one runs, leaves alone because it cannot be trusted."""
-    from orchestrator import checkup
+    from orchestrator.command_line import checkup
 
     try:
         kept = client.ask(called.places.socket, "GET", "/v1/projects")

@@ -7,7 +7,8 @@ Volumes stay, with their data, unless you say -v.
 
 import argparse
 
-from orchestrator import errors, invocation, providers
+from orchestrator import errors
+from orchestrator.command_line import invocation, providers
 from orchestrator.commands import up
 
 

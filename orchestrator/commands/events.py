@@ -13,7 +13,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
     from orchestrator import client, protocol
@@ -28,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import following, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import following
 
     request = protocol.Events(following.since_of(arguments.since), following.since_of(arguments.until, flag="--until"))
     events = called.follow(f"/v1/projects/{called.project_name()}/events", request)
@@ -64,7 +66,7 @@ def text_of(event: "protocol.Happened") -> str:
     """As docker compose says it."""
     import datetime
 
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     moment = datetime.datetime.fromtimestamp(event.at)
     said = ", ".join(f"{key}={value}" for key, value in sorted(event.attributes.items()))

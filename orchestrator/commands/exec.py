@@ -10,7 +10,8 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import protocol, session
+    from orchestrator import protocol
+    from orchestrator.command_line import session
 
     if not arguments.command:
         raise errors.UsageError("corral exec: which command?", hint="corral exec SERVICE COMMAND [ARGS…]")

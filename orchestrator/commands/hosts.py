@@ -11,7 +11,7 @@ block of lines in /etc/hosts, which goes with the project. Names are whole ones:
 import argparse
 from typing import Any
 
-from orchestrator import invocation, output
+from orchestrator.command_line import invocation, output
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import Any
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 HEADS = ("CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED")
 ID_LENGTH = 12
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     rows = called.ask("GET", f"/v1/projects/{called.project_name()}/containers")["containers"]
     rows = [row for row in rows if not arguments.services or row["Service"] in arguments.services]

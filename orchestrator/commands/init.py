@@ -10,12 +10,13 @@ What the lab runs on (Java, Hadoop …) is then fetched, once for all labs of th
 import argparse
 from typing import TYPE_CHECKING
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator import labs
+    from orchestrator.command_line import labs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     from pathlib import Path
 
-    from orchestrator import labs
+    from orchestrator.command_line import labs
 
     known = labs.all_of_them()
     if arguments.lab is None:
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 def nodes_of(lab: "labs.Lab", workers: int, memory: str) -> "Mapping[str, int]":
     """What each node gets, in MiB, by the variable of the compose file. Raises UsageError."""
-    from orchestrator import labs
+    from orchestrator.command_line import labs
 
     memory_mib = mib_of(memory)
     if not 1 <= workers <= labs.WORKERS_MAX:
@@ -66,7 +67,7 @@ def nodes_of(lab: "labs.Lab", workers: int, memory: str) -> "Mapping[str, int]":
 
 
 def mib_of(text: str) -> int:
-    from orchestrator import labs
+    from orchestrator.command_line import labs
     from specs import units
 
     try:

@@ -7,7 +7,7 @@ SIGKILL, or a container's own stop signal, ends it for good (until `corral start
 
 import argparse
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import output
 
     request = protocol.Kill(tuple(arguments.services), arguments.signal)
     url = f"/v1/projects/{called.project_name()}"

@@ -7,7 +7,8 @@ corral logs --since 10m    of the last ten minutes
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import following
+    from orchestrator.command_line import following
 
     name = called.project_name()
     options = following.Options(

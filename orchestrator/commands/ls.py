@@ -10,7 +10,8 @@ corral ls -q               only the names
 import argparse
 from typing import Any
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 HEADS = ("NAME", "STATUS", "CONFIG FILES")
 RUNNING_STATES = ("running", "restarting", "paused")
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     projects = called.ask("GET", "/v1/projects")["projects"]
     rows = [

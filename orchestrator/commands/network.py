@@ -13,8 +13,9 @@
 
 import argparse
 
-from orchestrator import errors, invocation, shared_words
-from orchestrator.shared_words import ID_SHOWN, Row
+from orchestrator import errors
+from orchestrator.command_line import invocation, shared_words
+from orchestrator.command_line.shared_words import ID_SHOWN, Row
 
 HEADS = ("NETWORK ID", "NAME", "DRIVER", "SCOPE", "PROJECT")
 FILTERS = {

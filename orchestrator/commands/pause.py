@@ -6,7 +6,7 @@ and `corral down` end them as ever. Healthchecks rest meanwhile.
 
 import argparse
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

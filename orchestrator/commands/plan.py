@@ -11,7 +11,8 @@ Exit code: 0 nothing to do, 2 changes, 1 an error.
 
 import argparse
 
-from orchestrator import errors, invocation, project_flags
+from orchestrator import errors
+from orchestrator.command_line import invocation, project_flags
 
 CHANGES = 2
 
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
         called.out.write(json.dumps(answer, indent=2) + "\n")
     else:
-        from orchestrator import output
+        from orchestrator.command_line import output
 
         called.out.write("".join(f"{output.clean(line)}\n" for line in text.splitlines()))
     return CHANGES if answer["changes"] or answer["steps"] else 0

@@ -7,7 +7,8 @@ $ corral port web 80
 import argparse
 from typing import Any
 
-from orchestrator import errors, invocation, listing
+from orchestrator import errors, phrases
+from orchestrator.command_line import invocation
 
 RUNNING_STATES = ("running", "paused")
 NUMBER_LABEL = "com.docker.compose.container-number"
@@ -43,7 +44,7 @@ def address_of(row: dict[str, Any], port: int, protocol: str) -> str:
     published = [each for each in row["Publishers"] if each["PublishedPort"]]
     for each in published:
         if (each["TargetPort"], each["Protocol"]) == (port, protocol):
-            return f"{listing.bracketed(each['URL'])}:{each['PublishedPort']}"
+            return f"{phrases.bracketed(each['URL'])}:{each['PublishedPort']}"
     there = ", ".join(f"{each['TargetPort']}/{each['Protocol']}" for each in published)
     raise errors.NotFound(
         f"no port of this machine reaches {port}/{protocol} of {row['Name']}", hint=f"published: {there or 'none'}"

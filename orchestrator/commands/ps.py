@@ -13,7 +13,8 @@ corral ps -q web           only the ids of the service web
 import argparse
 from typing import Any
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 COLUMNS = {
     "NAME": "Name",
@@ -50,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import templates
+    from orchestrator.command_line import templates
 
     states = states_of(arguments)
     answer = called.ask("GET", f"/v1/projects/{called.project_name()}/containers")
@@ -115,7 +116,8 @@ def tell_unhealthy(rows: list[Row], called: invocation.Invocation) -> None:
     """Why what is unhealthy is: beside the table, which is for programs, too."""
     for row in rows:
         if row["Health"] == "unhealthy":
-            from orchestrator import listing, output
+            from orchestrator import phrases
+            from orchestrator.command_line import output
 
-            words = output.clean(f"{row['Name']} is unhealthy: {listing.probe_words(row['LastProbe'])}")
+            words = output.clean(f"{row['Name']} is unhealthy: {phrases.probe_words(row['LastProbe'])}")
             called.err.write(f"corral: {words}\n")

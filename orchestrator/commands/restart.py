@@ -2,7 +2,7 @@
 
 import argparse
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 from orchestrator.commands import stop
 
 

@@ -10,7 +10,8 @@ A service goes as a whole: where one of its containers still runs, all of them s
 import argparse
 import sys
 
-from orchestrator import encoding, errors, invocation, protocol
+from orchestrator import encoding, errors, protocol
+from orchestrator.command_line import invocation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     url = f"/v1/projects/{called.project_name()}"
     request = protocol.Rm(tuple(arguments.services), arguments.stop, arguments.volumes)

@@ -15,7 +15,8 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
     from orchestrator import client, protocol
@@ -26,7 +27,7 @@ FAILED = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from orchestrator import project_flags
+    from orchestrator.command_line import project_flags
 
     parser.usage = "corral run [OPTIONS] SERVICE [COMMAND] [ARGS…]"
     add = parser.add_argument
@@ -68,7 +69,8 @@ def configure_container(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import one_off, project_flags, protocol, providers
+    from orchestrator import protocol
+    from orchestrator.command_line import one_off, project_flags, providers
 
     project_flags.refuse_pairs(arguments, "corral run", (("--build", "--no-build"), ("--tty", "--no-tty")))
     tty = wants_terminal(arguments)
@@ -192,7 +194,8 @@ def forget(called: invocation.Invocation, url: str, name: str) -> None:
 
 def attached(called: invocation.Invocation, events: "client.Events", url: str, request: "protocol.Run") -> int:
     """Make it, attach to it, start it, in this order: nothing that it writes is missed."""
-    from orchestrator import attaching, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import attaching
 
     name = request.name
     try:
@@ -217,7 +220,8 @@ def attached(called: invocation.Invocation, events: "client.Events", url: str, r
 def made(called: invocation.Invocation, events: "client.Events", url: str, name: str) -> "int | protocol.Settled":
     """A descriptor attached to it, as soon as it is made; how it ended where it could not be. What else of the project is under
     way goes on."""
-    from orchestrator import progress, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import progress
 
     display = called.display("run")
     try:

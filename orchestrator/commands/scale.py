@@ -7,7 +7,8 @@ The first container stays as it is; those beyond the number are stopped and remo
 
 import argparse
 
-from orchestrator import errors, invocation, project_flags
+from orchestrator import errors
+from orchestrator.command_line import invocation, project_flags
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

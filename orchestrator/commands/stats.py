@@ -12,7 +12,8 @@ import argparse
 import time
 from typing import Any, TextIO
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 TABLE = {
     "CONTAINER ID": "ID",
@@ -48,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     before = read(called, arguments.services)
     is_drawn = not arguments.no_stream and arguments.format == "table" and output.is_terminal(called.out)
@@ -84,7 +85,7 @@ def draw(out: TextIO, table: str) -> None:
 
 
 def table_of(rows: list[dict[str, str]]) -> str:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     cells = [[*(row[key] for key in TABLE.values()), pressures_of(row)] for row in rows]
     return output.table((*TABLE, PRESSURE), cells)
@@ -95,7 +96,7 @@ def pressures_of(row: dict[str, str]) -> str:
 
 
 def lines_of(form: str, rows: list[dict[str, str]]) -> str:
-    from orchestrator import templates
+    from orchestrator.command_line import templates
 
     return templates.shown(form, rows, TABLE)
 

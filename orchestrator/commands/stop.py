@@ -6,7 +6,8 @@ otherwise) SIGKILL.
 
 import argparse
 
-from orchestrator import errors, invocation, providers
+from orchestrator import errors
+from orchestrator.command_line import invocation, providers
 from orchestrator.commands import up
 
 

@@ -8,7 +8,7 @@ import argparse
 import time
 from typing import Any
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 HEADS = ("SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")  # docker compose top, ps -ef
 DAY_S = 86400
@@ -19,7 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import output
 
     request = protocol.Chosen(tuple(arguments.services))
     answer = called.ask("POST", f"/v1/projects/{called.project_name()}/top", request)

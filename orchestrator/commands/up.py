@@ -14,10 +14,12 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import errors, invocation, project_flags, providers
+from orchestrator import errors
+from orchestrator.command_line import invocation, project_flags, providers
 
 if TYPE_CHECKING:
-    from orchestrator import client, following
+    from orchestrator import client
+    from orchestrator.command_line import following
     from specs import loader
 
 
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     events = begin(arguments, called, loaded, attach=attach)
     try:
         if attach:
-            from orchestrator import attached
+            from orchestrator.command_line import attached
 
             url, shown = url_of(loaded), shown_of(loaded.canonical, arguments)
             return attached.run(called, events, url, arguments=arguments, shown=shown, since=since)
@@ -150,7 +152,7 @@ def watch(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     """`up` at every save, until Ctrl-C, which stops the project where its output is shown."""
     import time
 
-    from orchestrator import attached, watched
+    from orchestrator.command_line import attached, watched
 
     since, named = time.time(), tuple(arguments.services)
 

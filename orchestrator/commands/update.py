@@ -10,7 +10,8 @@ It counts for all containers of the services, also new ones and after a reboot, 
 import argparse
 from typing import Any
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 NO_SWAP_LIMIT = -1
 
@@ -42,7 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import machine_limits, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import machine_limits
 
     changes = changes_of(arguments)
     if not changes:

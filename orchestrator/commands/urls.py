@@ -12,7 +12,8 @@ import argparse
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from orchestrator import errors, invocation, output
+from orchestrator import errors
+from orchestrator.command_line import invocation, output
 
 COLUMNS = ("Replica", "Title", "URL")
 HEADS = ("SERVICE", "TITLE", "URL")

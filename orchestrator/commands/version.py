@@ -2,8 +2,9 @@
 
 import argparse
 
-from orchestrator import errors, invocation
+from orchestrator import errors
 from orchestrator import version as this
+from orchestrator.command_line import invocation
 
 LIKE = "2.40.3"
 """The docker compose that corral is held against."""

@@ -12,8 +12,9 @@
 import argparse
 import secrets
 
-from orchestrator import errors, invocation, shared_words
-from orchestrator.shared_words import Row
+from orchestrator import errors
+from orchestrator.command_line import invocation, shared_words
+from orchestrator.command_line.shared_words import Row
 
 HEADS = ("DRIVER", "VOLUME NAME", "PROJECT")
 FILTERS = {

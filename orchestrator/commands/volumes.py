@@ -10,7 +10,7 @@ corral volumes --format json one JSON object a line, for programs; a template li
 import argparse
 from typing import Any
 
-from orchestrator import invocation
+from orchestrator.command_line import invocation
 
 COLUMNS = {"DRIVER": "Driver", "VOLUME NAME": "Name"}
 UNKNOWN = "N/A"
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import templates
+    from orchestrator.command_line import templates
 
     name = called.project_name()
     rows = [row for row in called.ask("GET", "/v1/volumes")["volumes"] if row["Project"] == name]
@@ -46,7 +46,7 @@ def names_of(called: invocation.Invocation, project: str, services: list[str]) -
 
 def line_of(row: dict[str, Any]) -> dict[str, str]:
     """With the keys of docker compose."""
-    from orchestrator import shared_words
+    from orchestrator.command_line import shared_words
 
     nobody_knows = ("Availability", "Group", "Links", "Size", "Status")
     return {

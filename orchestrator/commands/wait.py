@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator import errors, invocation
+from orchestrator import errors
+from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
     from orchestrator import client, protocol
@@ -27,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    from orchestrator import output, protocol
+    from orchestrator import protocol
+    from orchestrator.command_line import output
 
     url = f"/v1/projects/{called.project_name()}"
     events = called.follow(f"{url}/logs/follow", {})

@@ -6,7 +6,7 @@ python -m tests.conformance.commands_table      write it
 import argparse
 import pathlib
 
-from orchestrator import cli, unsupported
+from orchestrator.command_line import cli, unsupported
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "commands.md"
 BEGIN, END = "<!-- commands: begin -->\n", "<!-- commands: end -->\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator import cli, unsupported
+from orchestrator.command_line import cli, unsupported
 from tests.conformance import commands_table, flags
 
 GROUPS = {"bridge"}

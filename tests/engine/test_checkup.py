@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 from engine.network import iptables
-from orchestrator import checkup
-from orchestrator.checkup import Finding, Verdict
+from orchestrator.command_line import checkup
+from orchestrator.command_line.checkup import Finding, Verdict
 from tests.engine.host_namespace import Host
 
 pytestmark = pytest.mark.root

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fake_lab import Lab
 
-from orchestrator import launch
+from orchestrator.command_line import launch
 
 
 @pytest.fixture(autouse=True)

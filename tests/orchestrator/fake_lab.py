@@ -14,7 +14,9 @@ import anyio.from_thread
 import pytest
 
 from engine.api import Engine
-from orchestrator import cli, daemon, launch, settings
+from orchestrator import client, settings
+from orchestrator.command_line import cli
+from orchestrator.daemon import daemon
 from reconciler.fake import FakeEngine
 
 
@@ -62,7 +64,7 @@ class Lab:
         self._done = self._portal.start_task_soon(
             daemon.live, self._open_engine, self.places, settings.Access(), self._ending
         )
-        eventually(lambda: self._done.done() or launch.answers(self.places))
+        eventually(lambda: self._done.done() or client.answers(self.places.socket))
 
     def stop(self) -> None:
         """End it as `corral daemon stop` does."""

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from orchestrator import cli, labs
+from orchestrator.command_line import cli, labs
 
 TOP = labs.HOME.parent.parent
 EVERY_LAB = pytest.mark.parametrize("name", sorted(labs.all_of_them()))

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from orchestrator import bind_sources
+from orchestrator.command_line import bind_sources
 
 
 def document(source: pathlib.Path, *, may_make: bool) -> dict[str, object]:

@@ -6,7 +6,7 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types.infos import ContainerInfo, State
-from orchestrator import boots, systemd
+from orchestrator.daemon import boots, systemd
 
 
 def test_a_boot_is_told_from_another_start(tmp_path: pathlib.Path) -> None:

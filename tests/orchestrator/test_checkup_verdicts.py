@@ -7,8 +7,8 @@ import platform
 import pytest
 
 from engine.cgroups import layout
-from orchestrator import checkup
-from orchestrator.checkup import Verdict
+from orchestrator.command_line import checkup
+from orchestrator.command_line.checkup import Verdict
 
 
 def test_who_is_not_root_hears_that_only_root_can_try(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

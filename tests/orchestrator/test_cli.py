@@ -9,7 +9,8 @@ import tomllib
 
 import pytest
 
-from orchestrator import cli, errors, unsupported, version
+from orchestrator import errors, version
+from orchestrator.command_line import cli, unsupported
 from orchestrator.commands import up
 
 TOP = pathlib.Path(__file__).parent.parent.parent
@@ -123,7 +124,7 @@ def test_the_version_is_that_of_the_package() -> None:
 @pytest.mark.parametrize("command", ["ps", "up", "down", "exec"])
 def test_a_command_starts_without_what_is_slow_to_import(command: str) -> None:
     code = (
-        f"import sys, orchestrator.cli as cli; cli.module_of({command!r})\n"
+        f"import sys, orchestrator.command_line.cli as cli; cli.module_of({command!r})\n"
         "print([name for name in ('anyio', 'pydantic', 'yaml', 'dataclasses', 'inspect', 'subprocess', 'http', 'logging',"
         " 'asyncio', 'networkx', 'pyroute2') if name in sys.modules])"
     )
@@ -132,7 +133,7 @@ def test_a_command_starts_without_what_is_slow_to_import(command: str) -> None:
 
 
 def test_errors_are_printed_with_their_hint_and_without_control_characters() -> None:
-    from orchestrator import output
+    from orchestrator.command_line import output
 
     err = io.StringIO()
     output.complain(err, errors.DaemonError("no \x1b[31msuch\nthing", hint="try\x07 this"))

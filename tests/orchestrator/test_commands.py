@@ -7,7 +7,7 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types.infos import ContainerInfo
-from orchestrator import keeper
+from orchestrator.daemon import keeper
 from reconciler import plan
 from reconciler.desired import DesiredState
 from reconciler.resource import Plan, Step, Verb

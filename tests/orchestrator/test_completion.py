@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from orchestrator import cli
+from orchestrator.command_line import cli
 
-TOP = pathlib.Path(cli.__file__).parents[1]
+TOP = pathlib.Path(cli.__file__).parents[2]
 PROJECT = """
 services:
   web: {image: host, profiles: [extra]}

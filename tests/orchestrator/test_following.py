@@ -12,7 +12,8 @@ from fake_lab import Lab, eventually
 
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
-from orchestrator import cli, errors, following
+from orchestrator import errors
+from orchestrator.command_line import cli, following
 from orchestrator.protocol import Container
 from reconciler.resource import Verb
 

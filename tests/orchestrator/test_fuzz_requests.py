@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.types.infos import Damage
-from orchestrator import chronicle, errors, health, records, routes, server, shared, version
+from orchestrator import errors, version
+from orchestrator.daemon import chronicle, health, records, routes, server, shared
 from reconciler.stored import Stored
 from tests import fuzzing
 

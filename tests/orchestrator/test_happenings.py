@@ -11,7 +11,8 @@ from test_readings import Waiting, uid_of
 
 from engine.types.configs import ContainerConfig, EndpointConfig
 from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
-from orchestrator import chronicle, feeds, happenings, protocol
+from orchestrator import protocol
+from orchestrator.daemon import chronicle, feeds, happenings
 
 CONFIG = ContainerConfig(
     "demo-web-1",

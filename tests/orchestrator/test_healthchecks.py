@@ -15,8 +15,9 @@ from engine.errors import EngineError, Paused
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Healthcheck
-from orchestrator import health, listing
-from orchestrator.health import HEALTHY, STARTING, UNHEALTHY, Record
+from orchestrator import phrases
+from orchestrator.daemon import health, listing
+from orchestrator.daemon.health import HEALTHY, STARTING, UNHEALTHY, Record
 
 CHECK = Healthcheck(("CMD", "ask"), interval_s=10, timeout_s=2, retries=3, start_period_s=0, start_interval_s=1)
 
@@ -238,7 +239,7 @@ def test_a_table_of_before_codes_were_kept_is_read(tmp_path: pathlib.Path) -> No
     old = {"project": "p", "started_at": 1.0, "status": "unhealthy", "failures": 3, "probed_at": 2.0, "output": "said"}
     (tmp_path / "health.json").write_text(json.dumps({"one": old}))
     record = health.read(str(tmp_path / "health.json"))["one"]
-    assert listing.probe_words(listing.probe_of(record)) == "its healthcheck: said"
+    assert phrases.probe_words(listing.probe_of(record)) == "its healthcheck: said"
 
 
 def test_a_table_that_nobody_can_read_is_an_empty_one(tmp_path: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from orchestrator import cli, labs
+from orchestrator.command_line import cli, labs
 from specs import units
 
 HADOOP = labs.HOME / "hadoop"

@@ -17,7 +17,9 @@ from fake_lab import Lab, eventually
 
 from engine.api import Engine
 from engine.errors import EngineError
-from orchestrator import client, daemon, errors, launch, settings
+from orchestrator import client, errors, settings
+from orchestrator.command_line import launch
+from orchestrator.daemon import daemon
 
 
 @pytest.fixture

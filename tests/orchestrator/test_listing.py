@@ -7,8 +7,9 @@ import pytest
 from engine.types.configs import ContainerConfig, EndpointConfig
 from engine.types.infos import ContainerInfo, EndpointInfo, Look, State
 from engine.types.parts import BindMount, PortMap, VolumeMount
-from orchestrator import listing
-from orchestrator.health import Record
+from orchestrator import phrases
+from orchestrator.daemon import listing
+from orchestrator.daemon.health import Record
 
 COMPOSE_KEYS = {
     "Command",
@@ -157,7 +158,7 @@ def test_the_last_probe_is_told_in_the_words_of_docker_inspect() -> None:
         "FailingStreak": 4,
         "Output": "no\nway\n",
     }
-    assert listing.probe_words(row["LastProbe"]) == "its healthcheck exited 7: no way"
+    assert phrases.probe_words(row["LastProbe"]) == "its healthcheck exited 7: no way"
     assert listing.row_of(replace(RUNNING, state=State.EXITED), [], record=record, now=NOW)["LastProbe"] == {}
     assert listing.row_of(RUNNING, [], record=Record("demo", 1060.0), now=NOW)["LastProbe"] == {}
 
@@ -167,7 +168,7 @@ def test_the_last_probe_is_told_in_the_words_of_docker_inspect() -> None:
     [(1, "", "its healthcheck exited 1"), (-1, "it took longer than 2 s", "its healthcheck: it took longer than 2 s")],
 )
 def test_why_a_probe_failed(code: int, output: str, words: str) -> None:
-    assert listing.probe_words({"ExitCode": code, "Output": output}) == words
+    assert phrases.probe_words({"ExitCode": code, "Output": output}) == words
 
 
 @pytest.mark.parametrize(

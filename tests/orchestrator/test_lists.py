@@ -6,7 +6,8 @@ import pytest
 from fake_lab import TWO, Lab, eventually
 
 from engine.types.infos import ContainerInfo
-from orchestrator import errors, following, protocol, templates
+from orchestrator import errors, protocol
+from orchestrator.command_line import following, templates
 
 MOUNTING = TWO + "    volumes: [data:/data]\nvolumes: {data: {}, other: {}}\n"
 

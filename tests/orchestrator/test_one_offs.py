@@ -8,8 +8,9 @@ import pytest
 from fake_lab import TWO, Lab, eventually
 
 from engine.types.infos import ContainerInfo, EndpointInfo, VolumeInfo
-from orchestrator import cli, keeper, one_off
+from orchestrator.command_line import cli, one_off
 from orchestrator.commands import run
+from orchestrator.daemon import keeper
 from reconciler.resource import Verb
 
 LAB = """

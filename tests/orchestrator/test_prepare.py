@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import labs
+from orchestrator.command_line import labs
 
 DATA = bytes(range(256)) * 20_000
 DIGEST = hashlib.sha256(DATA).hexdigest()

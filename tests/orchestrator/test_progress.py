@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from orchestrator import output, progress
+from orchestrator.command_line import output, progress
 from orchestrator.protocol import Begun, Change, Containers, Ended, Note, Planned, Said, Settled, Waiting
 
 

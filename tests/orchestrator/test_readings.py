@@ -10,7 +10,8 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types.infos import ContainerInfo, Usage
-from orchestrator import cli, output, protocol
+from orchestrator import protocol
+from orchestrator.command_line import cli, output
 from orchestrator.commands import ls, stats, top, wait
 
 TWICE = """

@@ -11,7 +11,8 @@ import pytest
 from fake_lab import TWO, Lab, eventually, rows
 
 from engine.types.infos import ContainerInfo, State
-from orchestrator import errors, keeper, records
+from orchestrator import errors
+from orchestrator.daemon import keeper, records
 from reconciler import declaration
 from reconciler.resource import Verb
 from reconciler.stored import Stored

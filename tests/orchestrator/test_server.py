@@ -14,7 +14,8 @@ import anyio.from_thread
 import pytest
 from fake_lab import eventually
 
-from orchestrator import client, errors, protocol, server, version
+from orchestrator import client, errors, protocol, version
+from orchestrator.daemon import server
 
 
 class Source:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.process import frames, wire
-from orchestrator import errors, session
+from orchestrator import errors
+from orchestrator.command_line import session
 
 
 class Shim:

@@ -7,7 +7,9 @@ import socket
 
 import pytest
 
-from orchestrator import settings, systemd, units
+from orchestrator import settings
+from orchestrator.command_line import units
+from orchestrator.daemon import systemd
 
 
 def test_it_tells_what_it_has_to_tell_in_one_datagram(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +63,6 @@ def test_the_default_places_have_the_unit_that_is_installed_and_others_one_of_th
 
 
 def test_a_transient_unit_has_the_properties_of_the_packaged_one() -> None:
-    text = pathlib.Path(units.__file__).parent.parent.joinpath("packaging/corral.service").read_text()
+    text = pathlib.Path(units.__file__).parents[2].joinpath("packaging/corral.service").read_text()
     service = text.partition("[Service]")[2].partition("[Install]")[0].split()
     assert set(service) >= set(units.PROPERTIES)

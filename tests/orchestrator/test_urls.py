@@ -8,7 +8,7 @@ from fake_lab import Lab
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkMode, SandboxConfig
 from engine.types.infos import ContainerInfo, EndpointInfo, Look, SandboxInfo, State
 from engine.types.parts import PortMap
-from orchestrator import urls
+from orchestrator.daemon import urls
 
 
 def endpoint(key: str, address: str, *, primary: bool = False, address6: str = "") -> EndpointInfo:

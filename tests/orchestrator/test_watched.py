@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import watchfiles
 
-from orchestrator import errors, saves, watched
+from orchestrator import errors
+from orchestrator.command_line import saves, watched
 from specs import local_files
 
 WAIT_S = 20.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import written_name
+from orchestrator.command_line import written_name
 from specs import errors, loader
 
 SERVICES = "services: {web: {image: host}}\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import labs
+from orchestrator.command_line import labs
 from tests import slowness
 from tests.e2e.lab import eventually
 from tests.e2e.labs import cluster as clusters

@@ -1,0 +1,1 @@
+"""The command line: what runs with the rights of who types it."""

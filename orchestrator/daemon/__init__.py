@@ -1,0 +1,1 @@
+"""The daemon: what keeps projects as declared, and answers the command line."""
