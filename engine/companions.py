@@ -21,9 +21,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 
-from engine import channel, errors, shim_records, store, trusted
+from engine import channel, errors
 from engine.process import identity
 from engine.process.wire import Identity
+from engine.records import shim_records, store, trusted
 
 log = logging.getLogger(__name__)
 

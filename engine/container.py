@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from engine import store
 from engine.process import wire
+from engine.records import store
 from engine.types.configs import ContainerConfig
 from engine.types.infos import State
 from engine.types.parts import Limits, Restart

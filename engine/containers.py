@@ -19,26 +19,17 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from engine import (
-    confinement,
-    container_records,
-    damage,
-    errors,
-    log_sending,
-    nodes,
-    sharing,
-    soundness,
-    starting,
-    store,
-    trees,
-)
+from engine import errors, sharing, starting, trees
 from engine.cgroups import devices
 from engine.cgroups.census import Inhabited
 from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
 from engine.container import Container
-from engine.container_records import Running
 from engine.images.store import ImageStore
+from engine.logs import sending
 from engine.process import wire
+from engine.records import container_records, damage, soundness, store
+from engine.records.container_records import Running
+from engine.rights import confinement, nodes
 from engine.sandboxes import Sandbox
 from engine.types.configs import ContainerConfig
 from engine.types.infos import ContainerInfo, Damage, State
@@ -270,7 +261,7 @@ class Containers:
         if image is None:
             raise errors.EngineError(f"cannot create container {config.name}: image {config.image} is not there")
         confinement.check(config)
-        log_sending.check(config)
+        sending.check(config)
         rules = nodes.rules(config)
         layers = self._images.layers(config.image)
         record = store.ContainerRecord(config, store.new_uid(), image.uid, layers, created_at=time.time())

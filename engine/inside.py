@@ -9,9 +9,9 @@ from collections.abc import Callable
 import anyio
 import anyio.to_thread
 
-from engine import shim_records
 from engine.channel import ShimGone
 from engine.process import identity, syscalls
+from engine.records import shim_records
 
 NETWORK, NAMES = syscalls.CLONE_NEWNET, syscalls.CLONE_NEWUTS
 AT_ONCE = 2

@@ -21,14 +21,12 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine import background, damage, errors, metering, probes, processes, trees
+from engine import background, errors, metering, probes, processes, trees
 from engine.api import Command, Copying, Ended, Said, Updatable, nobody
 from engine.batch import Batch, together
 from engine.cgroups import capacity, census
 from engine.container import Container
-from engine.container_records import Running
 from engine.containers import Containers
-from engine.id_ranges import IdRanges
 from engine.images import host
 from engine.images.store import ImageStore
 from engine.lives import Lives
@@ -36,6 +34,9 @@ from engine.machine import Machine
 from engine.network import hints
 from engine.networks import Networks
 from engine.process import identity
+from engine.records import damage
+from engine.records.container_records import Running
+from engine.rights.id_ranges import IdRanges
 from engine.sandboxes import Sandboxes, is_private
 from engine.session import Session
 from engine.types.configs import (

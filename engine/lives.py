@@ -14,8 +14,8 @@ from engine.api import Command, Copying, Said
 from engine.container import Container
 from engine.containers import Containers
 from engine.copies import Copies
-from engine.forwarding import Forwarding
 from engine.hooks import Hooks
+from engine.logs.forwarding import Forwarding
 from engine.process import wire
 from engine.sandboxes import Sandbox, Sandboxes, is_private
 from engine.session import Session

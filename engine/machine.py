@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from engine import errors, seccomp, store
+from engine import errors
 from engine.cgroups import layout, scope
 from engine.cgroups.driver import Driver
-from engine.confinement import DefaultFilter
 from engine.network import bridges
 from engine.process.wire import DOCKER_CAPABILITIES
+from engine.records import store
+from engine.rights import seccomp
+from engine.rights.confinement import DefaultFilter
 from engine.zygote import Zygote
 
 SECCOMP_FILE = "seccomp.bpf"

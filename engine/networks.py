@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from engine import damage, errors, inside, soundness, store
+from engine import errors, inside
 from engine.batch import Batch
 from engine.network import bridges, conntrack, interfaces, links, routes
 from engine.network.portmap import Member
+from engine.records import damage, soundness, store
 from engine.sandboxes import Sandbox
 from engine.types.configs import EndpointConfig, NetworkConfig
 from engine.types.infos import Damage, EndpointInfo, NetworkInfo

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 
 import anyio.abc
 
-from engine import damage, errors, inside, shim_records, shims, soundness, store, trees
+from engine import errors, inside, shims, trees
 from engine.process import namespaces, wire
+from engine.records import damage, shim_records, soundness, store
 from engine.types.configs import NetworkMode, SandboxConfig
 from engine.types.infos import Damage, SandboxInfo
 from engine.zygote import Zygote

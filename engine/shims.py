@@ -20,9 +20,10 @@ from typing import Any, Self
 
 import anyio
 
-from engine import channel, errors, shim_records
+from engine import channel, errors
 from engine.channel import ShimGone
 from engine.process import birth, frames, identity, killing, wire
+from engine.records import shim_records
 from engine.session import Session
 
 log = logging.getLogger(__name__)

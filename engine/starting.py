@@ -4,12 +4,14 @@ import base64
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine import confinement, errors, nodes, store
+from engine import errors
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
 from engine.process import wire
+from engine.records import store
+from engine.records.store import ContainerRecord
+from engine.rights import confinement, nodes
 from engine.sandboxes import FILES, Sandbox
-from engine.store import ContainerRecord
 from engine.types.configs import ContainerConfig
 from engine.types.parts import BindMount, GivenFile, IdRange, Mount, Scope, TmpfsMount, VolumeMount
 from engine.volumes import Content

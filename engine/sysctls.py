@@ -13,8 +13,9 @@ import logging
 import os
 import re
 
-from engine import errors, store, trusted
+from engine import errors
 from engine.process import durable
+from engine.records import store, trusted
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import anyio.to_thread
 
-from engine import backings, damage, errors, store
+from engine import backings, errors
 from engine.process import syscalls, wire
+from engine.records import damage, store
 from engine.types.configs import VolumeConfig
 from engine.types.infos import Damage, VolumeInfo
 from engine.types.parts import Mount, VolumeMount

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 import anyio
 
-from engine import errors, store, trusted
+from engine import errors
 from engine.companions import Companion
+from engine.records import store, trusted
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine import errors, store, trusted
+from engine import errors
 from engine.network import iptables, nftables, portmap, rulesets
 from engine.network.iptables import Flavour, Iptables
 from engine.network.portmap import Jump
 from engine.network.rulesets import Saved
+from engine.records import store, trusted
 
 log = logging.getLogger(__name__)
 

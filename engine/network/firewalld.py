@@ -15,8 +15,9 @@ from collections.abc import Collection
 
 import anyio
 
-from engine import errors, store
+from engine import errors
 from engine.network import nftables
+from engine.records import store
 
 log = logging.getLogger(__name__)
 

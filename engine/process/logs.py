@@ -1,4 +1,4 @@
-"""The log of a container: what it is, and its writer. `engine.log_reading` reads it.
+"""The log of a container: what it is, and its writer. `engine.logs.reading` reads it.
 
 One record is one line, as in Kubernetes' CRI logs:
 

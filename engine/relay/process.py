@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection
 
 import anyio
 
-from engine import errors, store
+from engine import errors
 from engine.companions import Companion
 from engine.network.portmap import RELAYED, Published
+from engine.records import store
 
 HOSTS = (RELAYED, "::")
 PROTOCOLS = ("tcp", "udp")

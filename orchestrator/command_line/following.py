@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TextIO
 
-from engine.log_reading import Reader, Record, time_text
+from engine.logs.reading import Reader, Record, time_text
 from orchestrator import client, encoding, errors, protocol
 from orchestrator.command_line import invocation, output
 

@@ -6,8 +6,8 @@ A daemon that is merely replaced leaves what was stopped by hand alone. After a 
 `always`, and stays where that is `unless-stopped`, as with Docker.
 """
 
-from engine import store
 from engine.process import identity
+from engine.records import store
 from engine.types.infos import ContainerInfo
 from engine.types.parts import Restart
 from reconciler.stored import Stored

@@ -15,8 +15,8 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 
-from engine import store, trusted
 from engine.errors import RecordError
+from engine.records import store, trusted
 from engine.types.infos import Look
 from orchestrator import encoding, errors
 from orchestrator.daemon import feeds, happenings

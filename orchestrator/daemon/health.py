@@ -20,8 +20,8 @@ import anyio.abc
 import pydantic
 
 from engine import errors as engine_errors
-from engine import store, trusted
 from engine.api import Command, Ended
+from engine.records import store, trusted
 from engine.types.infos import ContainerInfo, State
 from engine.types.parts import Healthcheck
 

@@ -1,7 +1,7 @@
 """The last words of a container: what it wrote before it failed, for who is told that it did."""
 
 from engine.errors import EngineError
-from engine.log_reading import Reader
+from engine.logs.reading import Reader
 
 LINES = 20
 CHARACTERS = 500

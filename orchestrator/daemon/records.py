@@ -1,6 +1,6 @@
 """What is stored of each project, on disk.
 
-    <root>/projects/NAME.json    {"format": 1, "project": reconciler.stored.Stored as JSON, "seal": engine.trusted}
+    <root>/projects/NAME.json    {"format": 1, "project": reconciler.stored.Stored as JSON, "seal": engine.records.trusted}
 
 Written durably (temp, fsync, rename, fsync of the directory) before anybody is told that it is wanted.
 """
@@ -12,8 +12,8 @@ import re
 import pydantic
 
 from engine import errors as engine_errors
-from engine import store, trusted
 from engine.process import durable
+from engine.records import store, trusted
 from orchestrator import errors
 from orchestrator.daemon import record_shape
 from reconciler.stored import Stored

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import anyio
 import anyio.abc
 
-from engine import trusted
+from engine.records import trusted
 from orchestrator import encoding, errors, protocol, version
 
 log = logging.getLogger(__name__)

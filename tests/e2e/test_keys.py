@@ -273,7 +273,7 @@ def test_a_seccomp_profile_of_ones_own(lab: Lab, more: str) -> None:
 
 
 def test_the_default_profile_as_a_file_is_the_default(lab: Lab) -> None:
-    lab.write((TOP / "engine/seccomp_default.json").read_text(), "profile.json")
+    lab.write((TOP / "engine/rights/seccomp_default.json").read_text(), "profile.json")
     lab.up(one("security_opt: [seccomp=profile.json]", "cap_add: [SYS_ADMIN]"))
     assert machine.status(lab.pid("a"))["Seccomp"] == "2"
     lab.exec("a", "mount", "-t", "tmpfs", "mine", "/tmp")

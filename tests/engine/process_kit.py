@@ -14,8 +14,10 @@ from typing import Any
 import anyio
 import pytest
 
-from engine import log_reading, shim_records, shims
+from engine import shims
+from engine.logs import reading
 from engine.process import wire
+from engine.records import shim_records
 from engine.zygote import Zygote
 from tests import slowness
 
@@ -160,8 +162,8 @@ class Lab:
         )
         return spec._replace(**changes)
 
-    def log(self, container: str = "c1") -> list[log_reading.Record]:
-        reader = log_reading.Reader(str(self.directory / container / "log"))
+    def log(self, container: str = "c1") -> list[reading.Record]:
+        reader = reading.Reader(str(self.directory / container / "log"))
         try:
             return [record for records in iter(reader.read, []) for record in records]
         finally:

@@ -8,8 +8,9 @@ import signal
 
 import pytest
 
-from engine import shim_records, shims
+from engine import shims
 from engine.process import identity, syscalls, wire
+from engine.records import shim_records
 from tests.engine import process_kit
 from tests.engine.process_kit import Lab
 

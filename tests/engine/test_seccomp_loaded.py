@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import seccomp
+from engine.rights import seccomp
 
 pytestmark = pytest.mark.root
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import seccomp
+from engine.rights import seccomp
 from tests.e2e import machine
 from tests.e2e.attacks import inside
 from tests.e2e.conftest import Corrals

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine import container_records, errors, shim_records, soundness, store, trusted
+from engine import errors
 from engine.images.layout import Layer
 from engine.process import frames, wire
+from engine.records import container_records, shim_records, soundness, store, trusted
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 from engine.types.parts import BindMount, PortMap, TmpfsMount, VolumeMount
 from tests import fuzzing

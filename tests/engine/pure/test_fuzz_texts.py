@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from engine import seccomp, shim_records
 from engine.dns import packets, tables
 from engine.errors import TerminalEngineError
 from engine.network import rulesets
 from engine.process import frames, wire
+from engine.records import shim_records
+from engine.rights import seccomp
 from tests import fuzzing
 
 IDENTITY = wire.Identity(1, 2, 3, "boot")

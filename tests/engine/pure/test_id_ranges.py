@@ -2,7 +2,7 @@
 
 import pathlib
 
-from engine.id_ranges import IdRanges
+from engine.rights.id_ranges import IdRanges
 from engine.types.parts import IdRange
 
 

@@ -4,18 +4,18 @@ import dataclasses
 
 import pytest
 
-from engine import log_reading, log_records
+from engine.logs import messages, reading
 from engine.types.configs import ContainerConfig
 from engine.types.parts import Forward, Logging
 
 UID = "0123456789abcdef" * 4
-LINE = log_reading.Record("2025-03-04T12:00:00.123456789Z", "stderr", True, b"some text")
+LINE = reading.Record("2025-03-04T12:00:00.123456789Z", "stderr", True, b"some text")
 
 
-def source(**fields: object) -> log_records.Source:
+def source(**fields: object) -> messages.Source:
     forward = dataclasses.replace(Forward("syslog"), **fields)  # type: ignore[arg-type]
     config = ContainerConfig("p-a-1", "p", "a", 1, "a", "a", "host", logging=Logging(forward=forward))
-    return log_records.source_of(UID, config, "machine", 42)
+    return messages.source_of(UID, config, "machine", 42)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def source(**fields: object) -> log_records.Source:
 )
 def test_each_format_of_syslog(form: str, expected: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
-    assert log_records.syslog_of(LINE, source(format=form)) == expected
+    assert messages.syslog_of(LINE, source(format=form)) == expected
 
 
 def test_a_tag_is_filled_in() -> None:
@@ -37,8 +37,8 @@ def test_a_tag_is_filled_in() -> None:
 
 
 def test_the_journal_takes_any_bytes_and_knows_a_part_of_a_line() -> None:
-    part = log_reading.Record(LINE.time, "stdout", False, b"two\nlines")
-    found = log_records.journal_of(part, source(driver="journald", attributes=(("1_a-b", "v"), ("...", "x"))))
+    part = reading.Record(LINE.time, "stdout", False, b"two\nlines")
+    found = messages.journal_of(part, source(driver="journald", attributes=(("1_a-b", "v"), ("...", "x"))))
     assert b"MESSAGE\n\x09\0\0\0\0\0\0\0two\nlines\n" in found
     assert b"CONTAINER_PARTIAL_MESSAGE=true\n" in found
     assert found.startswith(b"A_B=v\nMESSAGE")

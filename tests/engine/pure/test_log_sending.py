@@ -6,21 +6,21 @@ import socket
 import anyio
 import pytest
 
-from engine import log_sending
+from engine.logs import sending
 from engine.types.parts import Forward
 
 
-async def send(sender: log_sending.Sender, *messages: bytes) -> None:
+async def send(sender: sending.Sender, *messages: bytes) -> None:
     for message in messages:
         await sender.send(message)
 
 
 def test_the_machines_own_syslog_by_datagrams(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(tmp_path / "log")
-    monkeypatch.setattr(log_sending, "OWN_SYSLOGS", ("/no/such/log", path))
+    monkeypatch.setattr(sending, "OWN_SYSLOGS", ("/no/such/log", path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(path)
-        sender = log_sending.Sender(Forward("syslog"))
+        sender = sending.Sender(Forward("syslog"))
         anyio.run(send, sender, b"one", b"two")
         assert (server.recv(99), server.recv(99)) == (b"one", b"two")
         sender.close()
@@ -31,7 +31,7 @@ def test_one_that_listens_for_connections(tmp_path: pathlib.Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(path)
         server.listen()
-        sender = log_sending.Sender(Forward("syslog", f"unix://{path}"))
+        sender = sending.Sender(Forward("syslog", f"unix://{path}"))
         anyio.run(send, sender, b"one", b"two")
         sender.close()
         connection, _ = server.accept()
@@ -42,9 +42,9 @@ def test_one_that_listens_for_connections(tmp_path: pathlib.Path) -> None:
 def test_one_that_is_not_there_and_one_that_is_stuck_are_errors(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_sending, "SEND_S", 0.2)
+    monkeypatch.setattr(sending, "SEND_S", 0.2)
     path = str(tmp_path / "log")
-    sender = log_sending.Sender(Forward("syslog", f"unix://{path}"))
+    sender = sending.Sender(Forward("syslog", f"unix://{path}"))
     with pytest.raises(FileNotFoundError):
         anyio.run(send, sender, b"one")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import log_reading
+from engine.logs import reading
 from engine.process import logs
 
 
-def records(path: pathlib.Path, **where: float) -> list[log_reading.Record]:
-    reader = log_reading.Reader(str(path), **where)  # type: ignore[arg-type]
+def records(path: pathlib.Path, **where: float) -> list[reading.Record]:
+    reader = reading.Reader(str(path), **where)  # type: ignore[arg-type]
     try:
         return [record for block in iter(reader.read, []) for record in block]
     finally:
         reader.close()
 
 
-def text(found: list[log_reading.Record], stream: str = "stdout") -> bytes:
+def text(found: list[reading.Record], stream: str = "stdout") -> bytes:
     return b"".join(record.text + b"\n" * record.is_end for record in found if record.stream == stream)
 
 
@@ -58,7 +58,7 @@ def test_a_line_of_the_file_is_for_grep_and_sorts_by_time(tmp_path: pathlib.Path
     writer.close()
     line = (tmp_path / "log").read_bytes()
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z stderr F hello w\xff\n", line)
-    assert log_reading.time_text(time.time() - 60) < line[:30].decode() < log_reading.time_text(time.time() + 60)
+    assert reading.time_text(time.time() - 60) < line[:30].decode() < reading.time_text(time.time() + 60)
 
 
 @given(st.data())
@@ -102,7 +102,7 @@ def test_since_finds_its_place_in_a_large_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
         for number in range(20_000):
-            stamp = log_reading.time_text(1_700_000_000 + number)
+            stamp = reading.time_text(1_700_000_000 + number)
             file.write(b"%b stdout F line %d %b\n" % (stamp.encode(), number, b"x" * (number % 50)))
     for since in (0, 1_700_000_000, 1_700_000_777, 1_700_012_345, 1_700_019_999):
         expected = max(0, since - 1_700_000_000)
@@ -131,7 +131,7 @@ def test_tail_and_since_reach_into_the_file_before(tmp_path: pathlib.Path) -> No
 
 def test_a_reader_follows_over_rotations_and_misses_nothing(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "log"
-    reader = log_reading.Reader(str(path))
+    reader = reading.Reader(str(path))
     assert reader.read() == []  # there is no file yet
     writer = logs.Writer(str(path), limit_bytes=2000)
     found = []
@@ -166,7 +166,7 @@ def test_a_reader_that_is_some_files_behind_misses_none_of_them(tmp_path: pathli
     path = tmp_path / "log"
     writer = logs.Writer(str(path), limit_bytes=1000, files=6)
     writer.write("stdout", b"line 0\n")
-    reader = log_reading.Reader(str(path))
+    reader = reading.Reader(str(path))
     for number in range(1, 90):
         writer.write("stdout", b"line %d\n" % number)
     assert (tmp_path / "log.3").exists()
@@ -182,7 +182,7 @@ def test_a_reader_that_is_some_files_behind_misses_none_of_them(tmp_path: pathli
 def test_a_reader_waits_for_the_rest_of_a_record(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"2025-01-01T00:00:00.000000000Z stdout F one\n2025-01-01T00:00:00.00000")
-    reader = log_reading.Reader(str(path))
+    reader = reading.Reader(str(path))
     assert [record.text for record in reader.read()] == [b"one"]
     assert reader.read() == []
     with path.open("ab") as file:
@@ -207,18 +207,18 @@ def test_a_reader_goes_on_where_another_was_and_says_when_it_cannot(tmp_path: pa
     path = str(tmp_path / "log")
     writer = logs.Writer(path, 200, 2)
     writer.write("stdout", b"one\ntwo\n")
-    first = log_reading.Reader(path)
+    first = reading.Reader(path)
     assert [record.text for record in first.read()] == [b"one", b"two"]
     place = first.position
     first.close()
     writer.write("stdout", b"three\n" + b"x" * 150 + b"\n")
-    second = log_reading.Reader(path, after=place)
+    second = reading.Reader(path, after=place)
     assert [record.text[:5] for record in [*second.read(), *second.read()]] == [b"three", b"xxxxx"]
     assert not second.has_lost
     second.close()
     for number in range(9):
         writer.write("stdout", b"%d" % number * 120 + b"\n")
-    third = log_reading.Reader(path, after=place)
+    third = reading.Reader(path, after=place)
     assert third.has_lost
     assert third.read()[0].text[:1] == b"7"
     third.close()

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from engine import errors, store
+from engine import errors
+from engine.records import store
 from engine.types.configs import ContainerConfig, NetworkConfig
 from engine.types.parts import BindMount, PortMap, TmpfsMount, VolumeMount
 

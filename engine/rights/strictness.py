@@ -9,8 +9,8 @@ gives to nobody at all."""
 
 import copy
 
-from engine import seccomp
-from engine.seccomp import Json
+from engine.rights import seccomp
+from engine.rights.seccomp import Json
 
 WITHOUT = frozenset(
     (

@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from engine import errors, trusted
+from engine import errors
+from engine.records import trusted
 from engine.types.infos import Damage
 
 _PROJECT = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")

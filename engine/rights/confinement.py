@@ -9,9 +9,11 @@ import os
 import platform
 from dataclasses import dataclass
 
-from engine import errors, seccomp, store, strictness, trusted
+from engine import errors
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
+from engine.records import store, trusted
+from engine.rights import seccomp, strictness
 from engine.types.configs import ContainerConfig
 from engine.types.parts import DEFAULT_CAPABILITIES
 

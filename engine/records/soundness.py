@@ -7,7 +7,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from engine import errors, store
+from engine import errors
+from engine.records import store
 from engine.types.configs import ContainerConfig
 from engine.types.parts import VolumeMount
 

@@ -10,8 +10,9 @@ import typing
 from functools import cache
 from typing import Any, TypeVar
 
-from engine import errors, trusted
+from engine import errors
 from engine.process import frames, wire
+from engine.records import trusted
 
 Record = TypeVar("Record")
 

@@ -8,7 +8,7 @@ import re
 import struct
 from typing import NamedTuple
 
-from engine.log_reading import Record
+from engine.logs.reading import Record
 from engine.types.configs import ContainerConfig
 from engine.types.parts import Pairs
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine import errors, shim_records, soundness, store
+from engine import errors
 from engine.process import wire
+from engine.records import shim_records, soundness, store
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
     <run>/endpoints/<uid>.json
 
 A record is written before the first side effect and removed after the last one, so a killed daemon leaves nothing
-that no record names. Writing is temp, fsync, rename, fsync of the directory. Records are sealed (`engine.trusted`), and what
+that no record names. Writing is temp, fsync, rename, fsync of the directory. Records are sealed (`trusted`), and what
 is read is validated: an edited or half-written file raises `RecordError` and is never acted upon.
 """
 
@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from engine import errors, trusted
+from engine import errors
 from engine.images.layout import Layer
 from engine.process.durable import sync_directory
+from engine.records import trusted
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 from engine.types.infos import Joined
 

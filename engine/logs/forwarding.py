@@ -13,10 +13,10 @@ import platform
 import anyio
 import anyio.abc
 
-from engine import log_records, log_sending
 from engine.container import Container
 from engine.containers import Containers
-from engine.log_reading import Reader, Record
+from engine.logs import messages, sending
+from engine.logs.reading import Reader, Record
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ class _Post:
         forward = container.config.logging.forward
         assert forward is not None
         self._container, self._mark = container, os.path.join(directory, "sent")
-        self._source = log_records.source_of(container.record.uid, container.config, platform.node(), os.getpid())
-        self._encode = log_records.journal_of if forward.driver == "journald" else log_records.syslog_of
-        self._sender = log_sending.Sender(forward)
+        self._source = messages.source_of(container.record.uid, container.config, platform.node(), os.getpid())
+        self._encode = messages.journal_of if forward.driver == "journald" else messages.syslog_of
+        self._sender = sending.Sender(forward)
         self._reader = Reader(os.path.join(directory, "log"), after=_marked(self._mark))
         self._complained = False
 

@@ -1,0 +1,1 @@
+"""What containers write: read again, and sent on."""

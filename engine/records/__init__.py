@@ -1,0 +1,1 @@
+"""What is written down, and what of it is believed when it is read again."""
