@@ -26,6 +26,16 @@ WHAT = ("daemon", "all")
 OPEN = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read())"
 
 
+class ByAddress(urllib.request.HTTPRedirectHandler):
+    """Goes where a page leads by address, as the page of a ResourceManager that stands by does not: without `corral hosts` this
+    machine has no names of nodes."""
+
+    def redirect_request(self, request: Any, body: Any, code: int, message: str, headers: Any, url: str) -> Any:
+        if re.match(r"http://[\d.]+:", url):
+            return super().redirect_request(request, body, code, message, headers, url)
+        return urllib.request.Request("data:,")
+
+
 class Cluster:
     """`node` is a SERVICE, or SERVICE-N."""
 
@@ -113,8 +123,8 @@ class Cluster:
         return [event for event in found if "pre_start" not in event["attributes"]["name"]]
 
     def _fetch(self, url: str) -> bytes:
-        """What this machine is answered. Raises OSError, also where the answer is no success."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        """What this machine is answered. Raises OSError, also where the answer is no success, nor leads to a node by its name."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), ByAddress)
         request = urllib.request.Request(url, headers={"Accept": "application/json, text/html"})
         with self.lab.machine.inside(), opener.open(request, timeout=10) as answer:
             return bytes(answer.read())
