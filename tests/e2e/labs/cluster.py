@@ -225,11 +225,13 @@ def fetch(name: str, parts: str) -> None:
 
 
 @contextlib.contextmanager
-def brought_up(corrals: Any, words: Sequence[str], kind: type[Cluster] = Cluster) -> Iterator[Cluster]:
+def brought_up(
+    corrals: Any, words: Sequence[str], kind: type[Cluster] = Cluster, project: str = "books"
+) -> Iterator[Cluster]:
     """The lab that `corral init` makes with these words."""
     name, parts = words[0], os.environ.get("CORRAL_LABS", PARTS)
     fetch(name, parts)
-    with corrals.get().lab("books") as lab:
+    with corrals.get().lab(project) as lab:
         lab.environment["CORRAL_LABS"] = parts
         lab.corral("init", name, ".", *words[1:], timeout=1800)
         found = kind(lab)

@@ -46,7 +46,7 @@ PAGES = {
 
 @pytest.fixture(scope="module", params=sorted(labs.all_of_them()))
 def cluster(corrals: Any, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with clusters.brought_up(corrals, (request.param,)) as found:
+    with clusters.brought_up(corrals, (request.param,), project=request.param) as found:
         yield found
 
 
