@@ -98,7 +98,10 @@ rm -f etc/hosts etc/hostname etc/resolv.conf
 cp {cluster}/hosts etc/hosts
 echo {name} >etc/hostname
 : >etc/resolv.conf
-bound() {{ mkdir -p ".$2"; mount --bind $3 "$1" ".$2"; }}
+bound() {{ # of a file the place is a file, which may be there
+    if [ -d "$1" ]; then mkdir -p ".$2"; elif [ ! -e ".$2" ]; then mkdir -p ".${{2%/*}}"; : >".$2"; fi
+    mount --bind $3 "$1" ".$2"
+}}
 """
 PROGRAM = """\
 mkdir run/old run/ready
