@@ -162,7 +162,7 @@ def test_a_daemon_that_dies_comes_back_alone(cluster: Cluster) -> None:
 def test_the_blocks_of_a_dead_datanode_are_copied(cluster: Cluster) -> None:
     cluster.run("hdfs --daemon stop datanode", node="worker-3")
     eventually(lambda: cluster.live_datanodes() == THREE - {"worker-3.books"}, 60)
-    eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "unhealthy", 60)
+    eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "unhealthy", 90)
     eventually(lambda: "Under-replicated blocks:\t0" in cluster.run("hdfs fsck /"), 60)
     cluster.run("hdfs --daemon start datanode", node="worker-3")
     eventually(lambda: cluster.live_datanodes() == THREE, 60)
