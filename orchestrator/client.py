@@ -31,6 +31,10 @@ class NoDaemon(errors.DaemonError):
     """Nobody listens on the socket."""
 
 
+class Reset(errors.DaemonError):
+    """The daemon ended, or hung up, with some of what was sent to it unread."""
+
+
 class OtherVersion(errors.DaemonError):
     """The daemon is of another version than this client."""
 
@@ -84,6 +88,8 @@ class Answer:
             raise errors.DaemonError(
                 "the daemon does not answer", hint="see its log: daemon.log in the run folder"
             ) from None
+        except ConnectionResetError as error:
+            raise Reset("the daemon hung up: it has not read all of the request") from error
         except OSError as error:
             raise errors.DaemonError(f"the daemon hung up: {error.strerror}") from error
         for level, kind, value in ancillary:
@@ -94,7 +100,12 @@ class Answer:
     def _head(self) -> tuple[bytes, bytes]:
         data = b""
         while b"\r\n\r\n" not in data:
-            chunk = self._receive()
+            try:
+                chunk = self._receive()
+            except Reset as error:
+                if data:
+                    raise
+                raise NoDaemon("the daemon ended before it read the request") from error  # af_unix: or it would be no reset
             if not chunk:
                 raise errors.DaemonError("the daemon hung up before it answered")
             data += chunk
