@@ -28,11 +28,7 @@ CHUNK_BYTES = 1 << 16
 
 
 class NoDaemon(errors.DaemonError):
-    """Nobody listens on the socket."""
-
-
-class Reset(errors.DaemonError):
-    """The daemon ended, or hung up, with some of what was sent to it unread."""
+    """Nobody listens on the socket, or who did has ended before the request was read."""
 
 
 class OtherVersion(errors.DaemonError):
@@ -81,16 +77,18 @@ class Answer:
         pairs = (line.partition(":") for line in lines[1:])
         self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
 
-    def _receive(self) -> bytes:
+    def _receive(self, *, is_first: bool = False) -> bytes:
+        """A Unix socket is reset where its other end went with something unread. So a request whose answer begins with that was
+        not carried out."""
         try:
             data, ancillary, _, _ = self.connection.recvmsg(CHUNK_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
         except TimeoutError:
             raise errors.DaemonError(
                 "the daemon does not answer", hint="see its log: daemon.log in the run folder"
             ) from None
-        except ConnectionResetError as error:
-            raise Reset("the daemon hung up: it has not read all of the request") from error
         except OSError as error:
+            if is_first and isinstance(error, ConnectionResetError):
+                raise NoDaemon("the daemon ended before it read the request") from error
             raise errors.DaemonError(f"the daemon hung up: {error.strerror}") from error
         for level, kind, value in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -100,12 +98,7 @@ class Answer:
     def _head(self) -> tuple[bytes, bytes]:
         data = b""
         while b"\r\n\r\n" not in data:
-            try:
-                chunk = self._receive()
-            except Reset as error:
-                if data:
-                    raise
-                raise NoDaemon("the daemon ended before it read the request") from error  # af_unix: or it would be no reset
+            chunk = self._receive(is_first=not data)
             if not chunk:
                 raise errors.DaemonError("the daemon hung up before it answered")
             data += chunk

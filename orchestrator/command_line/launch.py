@@ -71,7 +71,7 @@ def environment_of(environ: dict[str, str]) -> dict[str, str]:
     """What the daemon inherits: nothing of the user's shell but where programs are and what settings.py reads."""
     kept = {key: value for key, value in environ.items() if key in KEPT}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    top = os.path.abspath(os.path.join(os.path.dirname(__file__), *2 * (os.path.pardir,)))
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return {**kept, "LANG": "C.UTF-8", "HOME": "/root", "PYTHONPATH": top}
 
 

@@ -1,12 +1,12 @@
 """The simple shapes that the tables of keys are made of, and what a word of the specification must be like."""
 
-import re
 from collections.abc import Callable
 
+from specs import patterns
 from specs.keys.shapes import INTEGER, TEXT, TEXTS, Either, Items, Single, to_integer
 from specs.node import Scalar
 
-NAME = re.compile(r"[a-zA-Z0-9._-]+")  # patternProperties of services, networks and volumes
+NAME = patterns.pattern(r"[a-zA-Z0-9._-]+")  # patternProperties of services, networks and volumes
 
 
 def one_of(*words: str) -> Callable[[Scalar], None]:
@@ -22,8 +22,10 @@ def one_of(*words: str) -> Callable[[Scalar], None]:
 def like(pattern: str, words: str) -> Callable[[Scalar], None]:
     """What the schema's pattern is somewhere in."""
 
+    somewhere = patterns.pattern(pattern)
+
     def check(value: Scalar) -> None:
-        if not re.search(pattern, str(value)):  # compiled with the first, and kept by `re`
+        if not somewhere.search(str(value)):
             raise ValueError(f"'{value}' is not {words}")
 
     return check
