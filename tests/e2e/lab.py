@@ -235,10 +235,15 @@ class Lab:
         return str(found[0]["addr_info"][0]["local"])
 
     def process(self, title: str) -> int:
-        """The one process of this corral whose command line begins so."""
-        found = [pid for pid, line in self.owner.own_processes().items() if line.startswith(title)]
-        assert len(found) == 1, f"{title}: {found} of {self.owner.own_processes()}"
-        return found[0]
+        """The one process of this corral whose command line begins so: a child that is about to become a program has it, too, for an instant."""
+
+        def the_one() -> int:
+            lines = self.owner.own_processes()
+            found = [pid for pid, line in lines.items() if line.startswith(title)]
+            assert len(found) == 1, f"{title}: {found} of {lines}"
+            return found[0]
+
+        return int(eventually(the_one))
 
     def kill(self, title: str) -> int:
         """kill -9 one of corral's own processes, and see it gone. Its pid."""
