@@ -2,6 +2,9 @@
 
 Cgroups alone have no such room. Those of docker, of podman and of what is started by hand lie below one name each, and are removed
 here; corral takes its own away, where it is not killed before.
+
+The room forwards packets from the start: a dockerd that has to switch that on drops for ever what is not its own, podman's connections
+from outside among them.
 """
 
 import contextlib
@@ -14,7 +17,7 @@ from collections.abc import Iterable, Iterator
 CGROUP_PARENT = "corral-benchmark"
 PODMAN_CGROUP_PARENT = "libpod_parent"
 SETUP = """
-mount -t tmpfs tmpfs /run && ip link set lo up &&
+mount -t tmpfs tmpfs /run && ip link set lo up && echo 1 >/proc/sys/net/ipv4/ip_forward &&
 mkdir /run/etc /run/etc/upper /run/etc/work &&
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc &&
 "$@"; exit $?
