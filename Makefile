@@ -14,6 +14,7 @@ install: .venv/installed ## make .venv with .venv/bin/corral, and install the sy
 	@./tools/system-packages python3-venv iproute2 iptables
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e .
+	@$(BIN)/python -m pip uninstall --quiet --yes setuptools # of whose own every command would import a module, 1 ms
 	@touch $@
 
 .venv/dev: .venv/installed

@@ -10,7 +10,8 @@ OrchestratorError            a sentence for the user, perhaps with a hint; the c
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from engine.process.records import NamedTuple
 
 
 class Problem(NamedTuple):

@@ -14,8 +14,8 @@ Whoever is in `group` may use the socket, and is thereby equivalent to root.
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from engine.process.records import NamedTuple
 from orchestrator import errors
 
 DEFAULT_ROOT = "/var/lib/corral"

@@ -19,6 +19,8 @@ from typing import NoReturn, TextIO
 from orchestrator import errors
 from orchestrator.command_line import invocation, unsupported
 
+argparse._ = str  # type: ignore[attr-defined]  # its words stay English, as ours are: to look for others takes a command 2 ms
+
 COMMANDS: dict[str, str] = {
     "up": "Make what runs equal to the compose file: create, change, start",
     "create": "Make containers without starting them",
@@ -258,7 +260,10 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
     has_order = command in ORDERED
     rest = switches(parser, rest, until_word=has_order)
     try:
-        parse = parser.parse_known_args if has_order else parser.parse_known_intermixed_args
+        is_mixed = not has_order and any(not word.startswith("-") for word in rest)
+        parse = (
+            parser.parse_known_intermixed_args if is_mixed else parser.parse_known_args
+        )  # the former writes its help
         arguments, extra = parse(list(rest))
     except errors.UsageError:
         for word in rest:  # a flag we refuse explains more than the arguments it confused

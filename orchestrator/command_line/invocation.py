@@ -3,10 +3,11 @@
 import argparse
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from engine.process.records import NamedTuple
 from orchestrator import client, errors, settings
-from orchestrator.command_line import launch, written_name
+from orchestrator.command_line import launch
 
 if TYPE_CHECKING:
     from orchestrator import protocol
@@ -88,6 +89,7 @@ class Invocation(NamedTuple):
         given: str = self.options.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
         if given:
             return given
+        from orchestrator.command_line import written_name
         from specs import errors as spec_errors
         from specs.files import surroundings
 

@@ -8,8 +8,9 @@ something is done, `Lines` passes the events on as JSON, `Quiet` says nothing.
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, TextIO
+from typing import Protocol, TextIO
 
+from engine.process.records import NamedTuple
 from orchestrator import encoding, protocol
 from orchestrator.command_line import output
 
