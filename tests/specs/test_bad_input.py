@@ -967,6 +967,13 @@ def test_the_daemon_trusts_nothing_it_is_sent(canonical: Any) -> None:
         validate.project(canonical)
 
 
+def test_what_was_right_before_lets_nothing_pass_that_only_equals_it() -> None:
+    """The last document is remembered: in Python 1 and true are the same, in a document they are not."""
+    validate.project({"name": "p", "services": {"a": {"image": "host", "init": True}}})
+    with pytest.raises(errors.SpecErrors):
+        validate.project({"name": "p", "services": {"a": {"image": "host", "init": 1}}})
+
+
 def test_paths_that_were_not_written_are_placed_at_their_nearest_parent(folder: Any) -> None:
     loaded = folder.load("services:\n  a:\n    image: host\n")
     assert loaded.locate(("services", "a", "ports", 3)) == ("compose.yaml", 2, 3)
