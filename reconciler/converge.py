@@ -3,7 +3,7 @@
 At most one step at a time is under way on one resource. What a step did is looked at before its resource stops
 being busy; everything else may be seen late. Wakes coalesce: any number of them while the loop works is one more
 look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor. Where many
-steps are under way, it goes on to rest until half of them have ended, but no more than three times as long in all. A
+steps are under way, it goes on to rest until half of them have ended, but no more than six times as long in all. A
 slow look comes in any case.
 
 An error of the engine is an attempt, never the end of the loop. Cancelling `run` cancels the steps under way; what
@@ -160,7 +160,7 @@ class Loop:
                 with anyio.move_on_after(self._patience_s()):
                     await self._woken.wait()
                 if len(self.busy) >= MANY:
-                    await self._gather(max(GATHER_S, 2 * rest_s))
+                    await self._gather(max(GATHER_S, 5 * rest_s))
 
     async def _gather(self, longest_s: float) -> None:
         """Return when half of what is under way has ended."""
