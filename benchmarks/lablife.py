@@ -21,6 +21,15 @@ SETTLE_S = 10.0
 """After it is usable, until memory is read: daemons go on loading for a while."""
 ORDERLY = (0, 143)  # ended by itself, or by SIGTERM
 READ_BYTES = 1 << 22
+WARM_UP = """\
+services:
+  warm:
+    image: host
+    command: [sleep, "1000"]
+    init: true
+    healthcheck: {test: [CMD, "true"], start_interval: 250ms, start_period: 10s}
+"""
+"""What only the first command of all pays for, and what has come then to stay."""
 
 
 @dataclass
@@ -58,6 +67,7 @@ def measure(lab: Lab, corral: rivals.Corral, place: pathlib.Path, rounds: int, i
         found.load.append(os.getloadavg()[0])
         for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
             if way == corral.name:
+                _begin_anew(corral, place / "warm")
                 _by_corral(found, lab, corral, idle_s)
             elif way not in found.failures:
                 _by_hand(found, lab, place / f"{way.replace(' ', '-')}-{number}", way)
@@ -87,9 +97,20 @@ def _by_hand(found: Found, lab: Lab, place: pathlib.Path, manner: str) -> None:
     _say(f"{lab.name} by hand, {manner}", found, manner)
 
 
+def _begin_anew(corral: rivals.Corral, folder: pathlib.Path) -> None:
+    """With a daemon that has kept nothing of labs before."""
+    corral.stop()
+    corral.start()
+    folder.mkdir(exist_ok=True)
+    (folder / "compose.yaml").write_text(WARM_UP)
+    rivals.run(corral, folder, "up", "-d", "--wait")
+    rivals.run(corral, folder, "down")
+
+
 def _by_corral(found: Found, lab: Lab, corral: rivals.Corral, idle_s: float) -> None:
     try:
         rest.come()
+        _note_shares(found, "at rest", processes.pss_kb())
         before = processes.times()
         found.note("usable", corral.name, _timed(lab, corral, "up", "-d", "--wait"))
         _note_shares(found, "coming up", processes.taken_s(before, processes.times()))

@@ -36,8 +36,16 @@ def _lines(found: Found) -> Iterator[Line]:
     hand = fastest(found)
     mine, theirs = found.values["usable", CORRAL], found.values["usable", hand]
     yield ("usable, from nothing", spread(mine, "s"), spread(theirs, "s"), *_within(mine, theirs, SLOWER_MOST))
-    mine, theirs = _mb(found, "memory", CORRAL), _mb(found, "memory", hand)
-    yield ("memory, in processes", spread(mine, "MB"), spread(theirs, "MB"), *_within(mine, theirs, LARGER_MOST))
+    mine, theirs, rest = _mb(found, "memory", CORRAL), _mb(found, "memory", hand), _mb(found, "at rest", CORRAL)
+    added = [taken - before for taken, before in zip(mine, rest, strict=True)]
+    yield ("memory that comes with it", spread(added, "MB"), spread(theirs, "MB"), *_within(added, theirs, LARGER_MOST))
+    yield (
+        "and corral at rest, once for all",
+        spread(rest, "MB"),
+        "",
+        f"{median(mine) / median(theirs):.2f} in all",
+        "",
+    )
     busy = found.values["busy", CORRAL]
     yield (
         "processors, idle",
@@ -151,8 +159,8 @@ min / median / max of its rounds; "times" says how much more corral takes. Where
 - Usable: the healthcheck of every node has succeeded. By hand, each is asked every 250 ms by a loop within its node, which ends with the first success.
   Corral: the time of `up -d --wait`, a whole command; its daemon runs before.
 - Programs are read into memory before the first start, and each start and `down` begins when the processors are at rest.
-- Memory is the sum of proportional set sizes (PSS), {settle_s:g} s after the lab is usable. Corral's is all: what runs in its containers and its own
-  processes, those that all labs share too.
+- Memory is the sum of proportional set sizes (PSS), {settle_s:g} s after the lab is usable. What comes with a lab is what runs in its containers, and by
+  how much corral's own processes have grown. At rest, before, there are those that all projects of the machine share; "in all" counts them, too.
 - Processors: user and system time of corral's own processes but the command, and of all that their children took: "shims' children" are
   the healthchecks, and while it comes up the formatting. What a daemon of the lab takes to answer a healthcheck is not in it.
 - Then `down`, while `events` is listened to for the exit codes, and `up -d --wait` again with the volumes as they are.

@@ -76,6 +76,8 @@ def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
             order = present[number % len(present) :] + present[: number % len(present)]
             for size in plan.sizes:
                 for each in order:
+                    rest.forget()
+                    _warm_up(each, folders[each.name][1])
                     _measure_one(found, each, folders[each.name][size], size, heals=size == plan.sizes[0])
             for each in order:
                 _measure_reading(found, each, folders[each.name])

@@ -1,8 +1,10 @@
 """The machine at rest: what somebody's last command left to do (the kernel takes namespaces away long after their last process) is
 not in the time of the next one's."""
 
+import os
 import time
 
+DROP_CACHES = "/proc/sys/vm/drop_caches"
 IDLE_LEAST = 0.95
 LOOK_S = 1.0
 PATIENCE_S = 20.0
@@ -17,6 +19,14 @@ def come() -> None:
         idle, total = (now - then for now, then in zip(_jiffies(), before, strict=True))
         if idle >= IDLE_LEAST * total:
             return
+
+
+def forget() -> None:
+    """Let the kernel let go of what containers before have left in its caches: a memory cgroup stays for as long as a page in there was
+    its own, and hundreds of such slow each process that comes, whosever it is. Programs are to be read in anew afterwards."""
+    os.sync()
+    with open(DROP_CACHES, "w", encoding="ascii") as file:
+        file.write("3")
 
 
 def _jiffies() -> tuple[int, int]:

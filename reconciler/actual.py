@@ -3,10 +3,19 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.types.infos import Look
+from engine.types.infos import Look, Taken
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
 from reconciler.resource import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What somebody beside the loop has looked at. `looks`: how many looks the loop had made before."""
+
+    look: Look
+    taken: Taken
+    looks: int
 
 
 @dataclass(frozen=True)

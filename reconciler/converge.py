@@ -3,7 +3,7 @@
 At most one step at a time is under way on one resource. What a step did is looked at before its resource stops
 being busy; everything else may be seen late. Wakes coalesce: any number of them while the loop works is one more
 look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor. Where many
-steps are under way, it goes on to rest until half of them have ended, but no more than three times as long in all. A
+steps are under way, it goes on to rest until half of them have ended, but no more than six times as long in all. A
 slow look comes in any case.
 
 An error of the engine is an attempt, never the end of the loop. Cancelling `run` cancels the steps under way; what
@@ -23,7 +23,7 @@ from engine.errors import EngineError, RecordError, Superseded, TerminalEngineEr
 from engine.types.configs import NetworkConfig
 from engine.types.infos import Look, Taken
 from reconciler import attempts, claims, events, forecast, plan
-from reconciler.actual import ActualState
+from reconciler.actual import ActualState, Seen
 from reconciler.desired import DesiredState
 from reconciler.errors import DeclareError
 from reconciler.resource import Blocked, Plan, Step
@@ -95,12 +95,15 @@ class Loop:
         self._changed = anyio.Event()  # set at each new plan, for those who wait for the outcome
         self._elsewhere = claims.Index()
         self._foreign: frozenset[NetworkConfig] | None = None  # None: not looked since the last wish
+        self.looks = 0
+        self._seen: Seen | None = None
 
     # ------------------------------------------------------------------------------------------ what others say
 
-    def want(self, desired: DesiredState, *, forgive: bool = True) -> int:
+    def want(self, desired: DesiredState, *, forgive: bool = True, seen: Seen | None = None) -> int:
         """From now on `desired` is wanted. Returns the number of this wish, for `settled(since=…)`. `forgive`: what
-        failed before is tried again at once (a new `up`)."""
+        failed before is tried again at once (a new `up`). `seen`: what it was declared from, which is not looked at again where
+        nothing was done or heard of since."""
         self.desired = desired
         self._foreign = None
         self._keep_who_need_not_leave()
@@ -108,6 +111,7 @@ class Loop:
             self._attempts.forgive()
         self._wish_number += 1
         self.wake()
+        self._seen = seen
         return self._wish_number
 
     def _keep_who_need_not_leave(self) -> None:
@@ -124,6 +128,7 @@ class Loop:
 
     def wake(self) -> None:
         """Something may have changed: look again soon."""
+        self._seen = None
         self._woken.set()
 
     async def settled(self, *, wait: bool = False, since: int | None = None) -> Outcome:
@@ -160,7 +165,7 @@ class Loop:
                 with anyio.move_on_after(self._patience_s()):
                     await self._woken.wait()
                 if len(self.busy) >= MANY:
-                    await self._gather(max(GATHER_S, 2 * rest_s))
+                    await self._gather(max(GATHER_S, 5 * rest_s))
 
     async def _gather(self, longest_s: float) -> None:
         """Return when half of what is under way has ended."""
@@ -176,8 +181,7 @@ class Loop:
         """See what there is, and only then let go of what had ended before."""
         ended = frozenset(self._ended)
         try:
-            look = await self.engine.look(self.project)
-            taken = await self.engine.taken(self.project)
+            look, taken = await self._observe()
             if look.damage:  # what is not seen may be there all the same: nothing is done beside it
                 raise RecordError("; ".join(each.words for each in look.damage))
         except EngineError as error:
@@ -191,6 +195,14 @@ class Loop:
             self.busy.pop(resource_id, None)
         self._ended -= ended
         return True
+
+    async def _observe(self) -> tuple[Look, Taken]:
+        seen, self._seen = self._seen, None
+        is_new = seen is not None and seen.looks == self.looks and not self.busy
+        self.looks += 1
+        if seen is not None and is_new:
+            return seen.look, seen.taken
+        return await self.engine.look(self.project), await self.engine.taken(self.project)
 
     def _follow_others(self, look: Look, taken: Taken) -> None:
         """Declare anew when a network of somebody else, which this project may join, came, went, or became another."""

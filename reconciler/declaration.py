@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from engine.types.configs import ContainerConfig
 from engine.types.infos import Look, Taken
 from reconciler import leases, one_offs, slots
-from reconciler.actual import ActualState
+from reconciler.actual import ActualState, Seen
 from reconciler.desired import DesiredState
 from reconciler.kinds import catalogue
 from reconciler.resource import Edge
@@ -22,11 +22,12 @@ from specs.model.project import Project
 @dataclass(frozen=True)
 class Declaration:
     """`stored`: to be kept from now on (with the leases just made); `desired`: for the loop; `project`: as
-    validated."""
+    validated; `seen`: what it was declared from, for the loop not to look at it again at once."""
 
     stored: Stored
     desired: DesiredState
     project: Project
+    seen: Seen | None = None
 
 
 def declare(stored: Stored, look: Look, taken: Taken, *, refuse_taken: bool = False) -> Declaration:

@@ -7,6 +7,7 @@ Runs in the zygote: the listed stdlib modules only.
 """
 
 import fcntl
+import functools
 import os
 import select
 import struct
@@ -69,6 +70,7 @@ def code_of(wait_status: int) -> int:
     return 128 - code if code < 0 else code
 
 
+@functools.cache
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()

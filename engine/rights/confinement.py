@@ -3,6 +3,7 @@
 A machine may have given corral less than root usually has: no capability and no limit comes from nowhere, so what is asked for
 beyond it is refused before anything is made."""
 
+import functools
 import json
 import logging
 import os
@@ -45,13 +46,18 @@ class DefaultFilter:
 
 def check(config: ContainerConfig) -> None:
     """Raise TerminalEngineError for what cannot be given to the container's processes, naming it."""
-    ours = capabilities.ours()
+    ours = _ours()
     if config.ids is None:
         _check_capabilities(config, ours)
     if config.security.seccomp not in ("", UNCONFINED):
         _program(config)
     if not ours & capabilities.mask(("SYS_RESOURCE",)):
         _check_ulimits(config)
+
+
+@functools.cache
+def _ours() -> int:
+    return capabilities.ours()
 
 
 def of(config: ContainerConfig, seccomp_path: str) -> wire.Confinement:

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import anyio
 
@@ -18,6 +19,7 @@ from orchestrator import errors, phrases, protocol
 from orchestrator.daemon import chronicle, feeds, happenings, health, last_words, listing, watch
 from reconciler import converge, declaration, events, one_offs, restart
 from reconciler import errors as reconciler_errors
+from reconciler.actual import Seen
 from reconciler.desired import DesiredState
 from reconciler.one_offs import OneOff
 from reconciler.resource import Blocked, Verb
@@ -91,15 +93,17 @@ class Keeper:
 
     async def declare(self, stored: Stored, *, refuse_taken: bool = False) -> declaration.Declaration:
         """What `stored` comes to, now. Changes nothing. Raises errors.Invalid with all that is wrong."""
-        look, taken = await self.engine.look(self.name), await self.watch.taken(self.name)
+        looks = self.loop.looks
+        look, taken = await self.watch.look(self.name), await self.watch.taken(self.name)
         refuse_damage(self.name, look)
         with refusals():
-            return declaration.declare(stored, look, taken, refuse_taken=refuse_taken)
+            declared = declaration.declare(stored, look, taken, refuse_taken=refuse_taken)
+        return replace(declared, seen=Seen(look, taken, looks))
 
     def want(self, declared: declaration.Declaration, *, forgive: bool = True) -> int:
         """Want it of the loop; the wish's number. Whoever promised it to somebody has saved it before."""
         self.stored = declared.stored
-        self.wish = self.loop.want(declared.desired, forgive=forgive)
+        self.wish = self.loop.want(declared.desired, forgive=forgive, seen=declared.seen)
         self._wished()
         return self.wish
 

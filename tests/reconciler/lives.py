@@ -13,6 +13,7 @@ import random_projects
 from engine.types.infos import ContainerInfo, EndpointInfo, Info, SandboxInfo, State, VolumeInfo
 from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
+from reconciler.actual import Seen
 from reconciler.converge import Loop, Outcome
 from reconciler.desired import DesiredState
 from reconciler.kinds import init_steps
@@ -107,7 +108,8 @@ class World:
 
     async def say(self, stored: Stored) -> None:
         self.stored = stored
-        self.loop.want(self.declare(await self.engine.look("p"), await self.engine.taken("p")))
+        seen = Seen(looks=self.loop.looks, look=await self.engine.look("p"), taken=await self.engine.taken("p"))
+        self.loop.want(self.declare(seen.look, seen.taken), seen=seen)
 
     async def up(self, project: Any, files: tuple[str, ...] = FILES, **options: Any) -> None:
         document = random_projects.document(project)

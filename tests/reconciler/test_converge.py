@@ -16,6 +16,7 @@ from engine.types.configs import NetworkConfig
 from engine.types.infos import NetworkInfo, State, Taken
 from engine.types.parts import PortMap
 from reconciler import converge, declaration, events, fake
+from reconciler.actual import Seen
 from reconciler.converge import Loop
 from reconciler.desired import DesiredState
 from reconciler.resource import Verb
@@ -47,7 +48,8 @@ class Stage:
 
     async def say(self, stored: Stored) -> int:
         self.stored = stored
-        return self.loop.want(self.declare(await self.engine.look("p"), await self.engine.taken("p")))
+        seen = Seen(looks=self.loop.looks, look=await self.engine.look("p"), taken=await self.engine.taken("p"))
+        return self.loop.want(self.declare(seen.look, seen.taken), seen=seen)
 
     async def up(self, services: dict[str, Any], **more: Any) -> int:
         return await self.say(self.stored.up(scenes.FILES, project(services, **more), anyio.current_time()))
@@ -472,6 +474,33 @@ async def test_wakes_while_it_looks_are_one_more_look(stage: Stage) -> None:
     await anyio.sleep(5)
     assert len(looks) == 2
     assert looks[1] - looks[0] == pytest.approx(2), "it rests as long as the look took"
+
+
+@played
+async def test_what_a_wish_was_declared_from_is_not_looked_at_again(stage: Stage) -> None:
+    assert (await stage.loop.settled(since=await stage.up({"a": service()}))).ok
+    await anyio.sleep(1.0)
+    looks: list[float] = []
+    look = stage.engine.look
+
+    async def counted(name: str) -> Any:
+        looks.append(anyio.current_time())
+        return await look(name)
+
+    stage.engine.look = counted  # type: ignore[method-assign]
+    assert (await stage.loop.settled(since=await stage.up({"a": service()}))).ok
+    assert len(looks) == 1
+
+    seen = Seen(looks=stage.loop.looks, look=await look("p"), taken=await stage.engine.taken("p"))
+    assert (await stage.loop.settled(since=stage.loop.want(stage.loop.desired, seen=seen))).ok
+    assert len(looks) == 1
+    number = stage.loop.want(stage.loop.desired, seen=replace(seen, looks=stage.loop.looks))
+    stage.loop.wake()  # somebody has heard of something since
+    assert (await stage.loop.settled(since=number)).ok
+    assert len(looks) == 2
+    number = stage.loop.want(stage.loop.desired, seen=seen)  # the loop has looked since, and may have done something
+    assert (await stage.loop.settled(since=number)).ok
+    assert len(looks) == 3
 
 
 @played
