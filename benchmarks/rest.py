@@ -22,11 +22,12 @@ def come() -> None:
 
 
 def forget() -> None:
-    """Let the kernel let go of what containers before have left in its caches: a memory cgroup stays for as long as a page in there was
-    its own, and hundreds of such slow each process that comes, whosever it is. Programs are to be read in anew afterwards."""
+    """Let the kernel let go of the pages that containers before have left in its cache: a memory cgroup stays for as long as
+    one of them was its own, and hundreds of such slow each process that comes, whosever it is. Programs are to be read in
+    anew afterwards."""
     os.sync()
     with open(DROP_CACHES, "w", encoding="ascii") as file:
-        file.write("3")
+        file.write("1")
 
 
 def _jiffies() -> tuple[int, int]:
