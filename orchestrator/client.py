@@ -1,14 +1,14 @@
 """The client's half of the protocol: HTTP/1.1 over the daemon's socket, by hand.
 
-`http.client` would cost every command 20 ms of imports. One request a connection: `ask` returns a JSON answer, `follow`
-a stream of events, `receive_descriptor` an answer that brings an open file. Other failures than a daemon's No are
-DaemonError; `launch` knows what to do about the ones that starting a daemon would cure.
+`http.client` would cost every command 20 ms of imports, and `socket` 2 for what `_socket` has already. One request a
+connection: `ask` returns a JSON answer, `follow` a stream of events, `receive_descriptor` an answer that brings an open file.
+Other failures than a daemon's No are DaemonError; `launch` knows what to do about the ones that starting a daemon would cure.
 """
 
+import _socket
 import json
 import os
 import select
-import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -42,9 +42,9 @@ class OtherVersion(errors.DaemonError):
         self.theirs = theirs
 
 
-def connect(path: str) -> socket.socket:
+def connect(path: str) -> _socket.socket:
     """A connection to the socket at `path`. Raises NoDaemon, or DaemonError that says what the user may do."""
-    connection = socket.socket(socket.AF_UNIX)
+    connection = _socket.socket(_socket.AF_UNIX)
     try:
         connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -65,7 +65,7 @@ def connect(path: str) -> socket.socket:
 class Answer:
     """An answer whose head was read. The rest is read from it; close it after use."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: _socket.socket) -> None:
         self.connection = connection
         self.descriptors: list[int] = []
         head, self.rest = self._head()
@@ -81,7 +81,9 @@ class Answer:
         """A Unix socket is reset where its other end went with something unread. So a request whose answer begins with that was
         not carried out."""
         try:
-            data, ancillary, _, _ = self.connection.recvmsg(CHUNK_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.connection.recvmsg(
+                CHUNK_BYTES, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
+            )
         except TimeoutError:
             raise errors.DaemonError(
                 "the daemon does not answer", hint="see its log: daemon.log in the run folder"
@@ -91,7 +93,7 @@ class Answer:
                 raise NoDaemon("the daemon ended before it read the request") from error
             raise errors.DaemonError(f"the daemon hung up: {error.strerror}") from error
         for level, kind, value in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 self.descriptors += struct.unpack(f"{len(value) // 4}i", value[: len(value) // 4 * 4])
         return data
 

@@ -6,10 +6,10 @@ it answers, watches that it lives, and shows the end of the log if it does not. 
 there: one daemon wins the lock of the root, the other leaves with `client.OTHER_HOLDS_THE_ROOT`.
 """
 
+import _socket
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import time
@@ -149,7 +149,7 @@ def end(places: settings.Places) -> dict[str, Any]:
     One that does not go is killed: it is made to survive that.
     """
     connection = client.connect(places.socket)
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize("3i"))
     connection.close()
     pid = struct.unpack("3i", credentials)[0]
     try:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from specs import errors, scalars
+from specs.files.yaml_import import yaml
 from specs.node import Node, Place
 
 MAX_ALIASED_NODES = 100_000  # compose-go loader/reset.go: an alias bomb is refused beyond this many visited nodes

@@ -229,7 +229,7 @@ def test_nobody_listening_and_not_allowed_are_told_apart(
         def connect(self, address: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(client.socket, "socket", Forbidden)
+    monkeypatch.setattr(client._socket, "socket", Forbidden)
     with pytest.raises(errors.DaemonError, match="belongs to root") as caught:
         client.ask(path, "GET", "/")
     assert "CORRAL_GROUP" in caught.value.hint

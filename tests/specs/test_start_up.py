@@ -22,6 +22,22 @@ def test_the_loader_brings_nothing_slow(slow: str) -> None:
     assert slow not in modules
 
 
+def test_what_yaml_compiles_late_works_as_ever() -> None:
+    """Without libyaml its own reader, resolver and constructor are used, and need their expressions."""
+    lines = """
+import re, specs.loader, yaml
+assert type(yaml.reader.Reader.NON_PRINTABLE) is not re.Pattern and type(re.compile("a")) is re.Pattern
+assert yaml.load("{a: 2001-12-14, b: 1.5, c: 0x10}", yaml.SafeLoader)["c"] == 16
+assert yaml.dump({"a": "1.5"}) == "a: '1.5'" + chr(10)
+try:
+    yaml.load("a: " + chr(1), yaml.SafeLoader)
+except yaml.reader.ReaderError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+
+
 def project_of(count: int) -> str:
     """Each service with what most services have."""
     service = {
