@@ -225,7 +225,7 @@ def test_nobody_listening_and_not_allowed_are_told_apart(
     with pytest.raises(client.NoDaemon):
         client.ask(path, "GET", "/")
 
-    class Forbidden(socket.socket):
+    class Forbidden(client._socket.socket):
         def connect(self, address: object) -> None:
             raise PermissionError(13, "Permission denied")
 
