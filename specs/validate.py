@@ -19,9 +19,9 @@ def project(canonical: dict[str, Any]) -> Project:
     return _project(json.dumps(canonical))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _project(text: str) -> Project:
-    """Most often what was asked for last is asked for again: that saves 0.1 ms a service."""
+    """Most often what was asked for last, and what it came to beside others, is asked for again: 0.1 ms a service."""
     try:
         found = Project.model_validate_json(text)
     except pydantic.ValidationError as error:

@@ -1,5 +1,6 @@
 """Whatever a client sends: an answer with words, never a fault of the daemon, which goes on and keeps nothing of it."""
 
+import copy
 import json
 import os
 import pathlib
@@ -126,6 +127,23 @@ def test_one_leaf_of_a_request(kept: Lab, verb: str) -> None:
     leaf()
     assert_fine(asked(kept.places.socket, b"GET /v1/daemon HTTP/1.1\r\n\r\n"), "status")
     eventually(lambda: descriptors() <= before + 2)
+
+
+@pytest.mark.parametrize("verb", ["up", "plan", "run"])
+@pytest.mark.parametrize(
+    "path",
+    [("networks",), ("volumes",), ("services",), ("services", "web"), ("services", "web", "depends_on"), ("x-corral",)],
+)
+def test_a_document_that_is_none_is_refused_before_it_is_put_together(
+    kept: Lab, verb: str, path: tuple[str, ...]
+) -> None:
+    body = copy.deepcopy(BODIES[verb])
+    document = body["document"]
+    for key in path[:-1]:
+        document = document[key]
+    document[path[-1]] = None
+    answer = asked(kept.places.socket, request(f"/v1/projects/demo/{verb}", json.dumps(body).encode()))
+    assert status_of(answer) == 400, answer
 
 
 SHARED: dict[str, Any] = {
