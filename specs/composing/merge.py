@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from specs import node as nodes
 from specs import scalars
+from specs.composing import mounts, short_lists
 from specs.errors import Path
 from specs.node import Node
 
@@ -159,6 +160,12 @@ def _target(item: Node) -> Hashable:
     return nodes.text_of(item, "target")
 
 
+def _mount_target(item: Node) -> Hashable:
+    """As Compose sees it, also where that is not what was meant: `x:/a` is one of a drive."""
+    short = item.get(short_lists.AS_COMPOSE) if isinstance(item.value, dict) else None
+    return _target(item) if short is None else mounts.parse(str(short.value), with_drives=True).target
+
+
 def _content_key(folder: str) -> Key:
     """Where a config or a secret is in the container."""
     return lambda item: nodes.text_of(item, "target") or f"{folder}/{nodes.text_of(item, 'source')}"
@@ -210,5 +217,5 @@ _UNIQUE: tuple[tuple[Pattern, Key], ...] = (
     (("services", "*", "profiles"), _before_equals),
     (("services", "*", "secrets"), _content_key("/run/secrets")),
     (("services", "*", "tmpfs"), _before_equals),
-    (("services", "*", "volumes"), _target),
+    (("services", "*", "volumes"), _mount_target),
 )

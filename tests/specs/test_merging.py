@@ -111,6 +111,12 @@ def test_a_mount_replaces_the_one_at_its_target(folder: Any) -> None:
     ]
 
 
+def test_what_compose_takes_for_a_drive_is_merged_as_such(folder: Any) -> None:
+    """To Compose the first is a mount at `x:/a`, which the second does not replace; to us, who could, both are at /a."""
+    text = "services:\n  base: {image: host, volumes: ['x:/a']}\n  a: {extends: base, volumes: [/a]}\nvolumes: {x: }\n"
+    assert "services.a.volumes[1]: /a is mounted already, by volumes[0]" in folder.complaint(text)
+
+
 def test_dependencies_are_merged_by_name_whatever_their_form(folder: Any) -> None:
     found = merged(
         folder, with_fields("depends_on: {b: {restart: true}, c: {condition: service_completed_successfully}}")
