@@ -29,7 +29,7 @@ services:
     init: true
     healthcheck: {test: [CMD, "true"], start_interval: 250ms, start_period: 10s}
 """
-"""What only the first command of all pays for, and what has come then to stay."""
+"""A project of one: what the daemon imports and keeps from its first on is not the lab's."""
 
 
 @dataclass

@@ -197,10 +197,10 @@ class Loop:
         return True
 
     async def _observe(self) -> tuple[Look, Taken]:
+        """What the wish was declared from, where it is not older than the last look and nothing is under way."""
         seen, self._seen = self._seen, None
-        is_new = seen is not None and seen.looks == self.looks and not self.busy
-        self.looks += 1
-        if seen is not None and is_new:
+        looks, self.looks = self.looks, self.looks + 1
+        if seen is not None and seen.looks == looks and not self.busy:
             return seen.look, seen.taken
         return await self.engine.look(self.project), await self.engine.taken(self.project)
 

@@ -20,9 +20,8 @@ def up(kept: keeper.Keeper, request: protocol.Up) -> Stored:
     """The machine's own default is kept with the project: another one counts from the next `up` on."""
     refuse_other(kept, request.document)
     with keeper.refusals():
-        validate.project(
-            {**request.document, "name": kept.name}
-        )  # it is put together with others before that is validated
+        # alone: what it is put together with below may hide what is wrong with it
+        validate.project({**request.document, "name": kept.name})
         return kept.stored.up(
             request.files,
             user_namespace.filled_in(request.document, kept.userns),

@@ -235,7 +235,8 @@ class Lab:
         return str(found[0]["addr_info"][0]["local"])
 
     def process(self, title: str) -> int:
-        """The one process of this corral whose command line begins so: a child that is about to become a program has it, too, for an instant."""
+        """The one process of this corral whose command line begins so. A child that is about to become a program has it, too,
+        for an instant."""
 
         def the_one() -> int:
             lines = self.owner.own_processes()
