@@ -5,8 +5,8 @@ import re
 import time
 
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-SETTLE_S = 2.0
-"""The kernel frees namespaces, caches and dead processes a little later."""
+SETTLE_S = 6.0
+"""The kernel frees namespaces, caches and dead processes a little later; corral's shims give memory back after three seconds."""
 
 
 def settle() -> None:

@@ -9,11 +9,15 @@ from collections.abc import Callable
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
+REST_S = 3.0
 LONGEST_S = 3600.0  # epoll_wait(2) counts milliseconds in an int: 24 days are its end
 
 
 class Loop:
-    def __init__(self) -> None:
+    """`rest` is called some seconds after something has happened, once for all that has happened by then."""
+
+    def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
+        self._rest, self._is_to_rest = rest, False
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._deadlines: dict[object, tuple[float, Callable[[], None]]] = {}
@@ -47,15 +51,23 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for something to happen, and call back."""
-        for descriptor, events in self._epoll.poll(self._timeout()):
+        happened = self._epoll.poll(self._timeout())
+        for descriptor, events in happened:
             callback = self._callbacks.get(descriptor)
             if callback is not None:  # forgotten by an earlier callback of this round
                 callback(events)
+        if happened and not self._is_to_rest:
+            self._is_to_rest = True
+            self.after(REST_S, self._come_to_rest)
         if self._deadlines:
             self._expire(time.monotonic())
 
     def close(self) -> None:
         self._epoll.close()
+
+    def _come_to_rest(self) -> None:
+        self._is_to_rest = False
+        self._rest()
 
     def _timeout(self) -> float | None:
         if not self._deadlines:

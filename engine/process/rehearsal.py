@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from engine import errors
@@ -26,11 +27,11 @@ NOWHERE = os.devnull  # no directory: what is written below it fails
 SPEC = wire.SandboxSpec("s", "rehearsal", "", NOWHERE, NOWHERE, mode="host")
 
 
-def rehearse(area: title.Area) -> None:
+def rehearse(area: title.Area, rest: Callable[[], object]) -> None:
     """Leaves nothing behind but another title. Needs children that can be waited for."""
     for _ in range(TIMES):
         _be_born(area)
-        _live()
+        _live(rest)
 
 
 def _be_born(area: title.Area) -> None:
@@ -39,8 +40,8 @@ def _be_born(area: title.Area) -> None:
     syscalls.unshare(0)
 
 
-def _live() -> None:
-    loop = Loop()
+def _live(rest: Callable[[], object]) -> None:
+    loop = Loop(rest)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with ours:
@@ -62,6 +63,7 @@ def _live() -> None:
         client.ask(wire.Stop("c", signal.SIGTERM, 2.0))
         client.ask(wire.Release(("c 0.0.0.0:80/tcp",)))
         loop.cancel(loop.after(1.0, client.hear))
+        loop._come_to_rest()
         shim.close()
     os.close(reading)
     os.close(writing)

@@ -8,6 +8,7 @@ Runs in the zygote: the listed stdlib modules only.
 """
 
 import os
+from collections.abc import Callable
 from typing import NoReturn
 
 from engine import errors
@@ -29,7 +30,7 @@ from engine.process.running import Jobs, Running
 DONE = frames.encode(wire.Done())
 
 
-def main(data: bytes, first: Socket, listening: Socket, area: title.Area) -> NoReturn:
+def main(data: bytes, first: Socket, listening: Socket, area: title.Area, rest: Callable[[], object]) -> NoReturn:
     """Be the shim that `data` (`frames.join_fork`) asks for, serving `first` and whoever connects to `listening` later. Called
     once, after a fork.
 
@@ -46,7 +47,7 @@ def main(data: bytes, first: Socket, listening: Socket, area: title.Area) -> NoR
             namespaces.enter(has_network)
         jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns, home))
         frames.send_raw(first, frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid()))
-        Shim(Loop(), first, listening, jobs).run()
+        Shim(Loop(rest), first, listening, jobs).run()
     except (OSError, errors.EngineError) as error:
         frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot make a sandbox: {error}")))
     finally:

@@ -9,7 +9,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 FEATURES = (
     "pidfs",
@@ -20,10 +20,12 @@ FEATURES = (
     "cgroup-kill",
     "small-init",
     "idmap",
+    "shared-pages",
 )
 """What can be done without: the inode of a pidfd (Linux 6.9), the exit code of who is reaped (6.15), overlay's layers one by one
 (6.7), copies of and places in mounts that are attached nowhere (6.15), CLONE_INTO_CGROUP (5.7; no v2 tree), cgroup.kill (5.14),
-our own init in machine code (x86-64), file systems shown under other owners. Whatever else is here, Linux 6.1 has."""
+our own init in machine code (x86-64), file systems shown under other owners, pages given back in machine code (x86-64). Whatever
+else is here, Linux 6.1 has."""
 
 missing: set[str] = {name for name in os.environ.get("CORRAL_WITHOUT", "").split(",") if name}
 """Those of FEATURES that this kernel is to be taken not to have; for tests."""
@@ -213,6 +215,35 @@ def load_seccomp(program: bytes) -> None:
 def poke(address: int, content: bytes) -> None:
     """Overwrite this process's own memory."""
     ctypes.memmove(address, content, len(content))
+
+
+Function = Callable[[bytes, int, int], int]
+"""Of machine code: an array and its length, and a descriptor."""
+
+PROT_READ, PROT_EXEC, MAP_PRIVATE = 1, 4, 2  # asm-generic/mman.h
+_PROTOTYPE = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_char_p, ctypes.c_long, ctypes.c_int)
+
+
+def functions(code: bytes, starts: Sequence[int]) -> list[Function]:
+    """Machine code, made executable: the functions that begin at these places of it, for as long as this process and its forks
+    are there."""
+    file = os.memfd_create("corral-code", os.MFD_CLOEXEC)
+    try:
+        os.write(file, code)
+        _libc.mmap.restype = ctypes.c_ssize_t
+        length = ctypes.c_size_t(len(code))
+        address = _libc.mmap(None, length, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, ctypes.c_long(0))
+        _checked(min(address, 0), "mmap")
+    finally:
+        os.close(file)
+    return [_PROTOTYPE(address + start) for start in starts]
+
+
+def thread_area() -> int:
+    """An address in what the C library and the kernel keep for this thread."""
+    find = _libc["__errno_location"]
+    find.restype = ctypes.c_ssize_t
+    return int(find())
 
 
 # --------------------------------------------------------------------------------------------------------------- mounts

@@ -16,9 +16,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from engine.process import dispositions, frames, rehearsal, shim, syscalls, title
+from engine.process import dispositions, frames, pages, rehearsal, shim, syscalls, title
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -28,15 +29,25 @@ def main(arguments: list[str]) -> NoReturn:
     daemon = socket.socket(fileno=int(descriptor))
     daemon.setblocking(True)
     area = title.area()
-    _settle_down(daemon, area)
+    _settle_down(daemon)
+    shared = pages.prepare()
+    rest = shared.give_back if shared is not None else _do_nothing
+    rehearsal.rehearse(area, rest)
+    _shut()
     title.show(area, b"corral zygote " + os.fsencode(run_directory))
+    if shared is not None:
+        shared.share()
     try:
-        _serve(daemon, area)
+        _serve(daemon, area, rest)
     finally:
         os._exit(0)
 
 
-def _settle_down(daemon: socket.socket, area: title.Area) -> None:
+def _do_nothing() -> None:
+    pass
+
+
+def _settle_down(daemon: socket.socket) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.close_all_but({0, 1, 2, daemon.fileno()})
     os.set_inheritable(daemon.fileno(), False)
@@ -52,7 +63,9 @@ def _settle_down(daemon: socket.socket, area: title.Area) -> None:
     for name in ("ascii", "utf-8", "latin-1"):
         codecs.lookup(name)
     time.strftime("%Y", time.gmtime())
-    rehearsal.rehearse(area)
+
+
+def _shut() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
     sys.meta_path.clear()
     sys.path_hooks.clear()
@@ -61,7 +74,7 @@ def _settle_down(daemon: socket.socket, area: title.Area) -> None:
     gc.freeze()
 
 
-def _serve(daemon: socket.socket, area: title.Area) -> None:
+def _serve(daemon: socket.socket, area: title.Area, rest: Callable[[], object]) -> None:
     """Receive, fork, close, and nothing else: each page that is written to here between two forks is one more that the shims
     do not share."""
     receive, fork, close = daemon.recvmsg, os.fork, os.close
@@ -76,18 +89,18 @@ def _serve(daemon: socket.socket, area: title.Area) -> None:
             _refuse(received, error)
             continue
         if is_shim:
-            _become(daemon, received, area)
+            _become(daemon, received, area, rest)
         for _, _, content in received[1]:
             for descriptor in memoryview(content).cast("i"):
                 close(descriptor)
 
 
-def _become(daemon: socket.socket, received: Any, area: title.Area) -> NoReturn:
+def _become(daemon: socket.socket, received: Any, area: title.Area, rest: Callable[[], object]) -> NoReturn:
     daemon.close()
     _signal.signal(int(signal.SIGCHLD), 0)  # what signal.signal calls: its enums are a dozen pages of each shim
     data, descriptors = frames.unpack(received) or (b"", [])
     first, listening = descriptors
-    shim.main(data, frames.Socket(fileno=first), frames.Socket(fileno=listening), area)
+    shim.main(data, frames.Socket(fileno=first), frames.Socket(fileno=listening), area, rest)
 
 
 def _refuse(received: Any, error: OSError) -> None:
