@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import fetched
 import measuring
+import memory
 import traffic
 from measuring import Found, Plan, median
 
@@ -177,6 +178,7 @@ def document(found: Found, plan: Plan) -> str:
         gap=plan.sizes[-1] - plan.sizes[0],
         compose=fetched.COMPOSE,
         podman_compose=fetched.PODMAN_COMPOSE,
+        settle_s=memory.SETTLE_S,
         traffic_seconds=traffic.SECONDS,
     )
 
@@ -226,7 +228,7 @@ Each round does this with each of them, and they take turns in beginning:
     --help                # {reads} times, and `config` of files with 5 and with 300 services; no engine is asked. What reading the
                           # file takes of that, without the start of Python, is measured inside
 
-Times are those of a whole command, as a user waits for it. Memory is read 2 s after a command. "One more" is the difference
+Times are those of a whole command, as a user waits for it. Memory is read {settle_s:g} s after a command. "One more" is the difference
 between {last} and {first} services, divided by {gap}: of MemAvailable with the free pages that processors keep at hand (all counts,
 the kernel's part too, and whatever else the machine does meanwhile), and of the proportional set sizes (PSS) of all processes that came with the project: shims, proxies and
 the growth of the daemons as well as the containers' own. "Of the first, beyond that" is what a project takes that does not grow with it; "at rest" are the
