@@ -53,19 +53,26 @@ class Shared:
 
     def give_back(self) -> int:
         """Of a fork of who has shared it. Returns how many of its pages were copies, and are the zygote's again."""
-        pages: list[int] = []
         try:
-            pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+            pages = self._copies()
         except OSError:
             return 0
-        for address, length, place in self._regions:
-            kinds = os.pread(pagemap, length // PAGE * 8, address // PAGE * 8)[7::8]
-            number = kinds.find(OWN)
-            while number >= 0:
-                pages += (address + number * PAGE, place + number * PAGE)
-                number = kinds.find(OWN, number + 1)
-        os.close(pagemap)
         return self._return_same(struct.pack(f"={len(pages)}Q", *pages), len(pages) // 2, self._file)
+
+    def _copies(self) -> list[int]:
+        """Of each, the address and the place in the file."""
+        pages: list[int] = []
+        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for address, length, place in self._regions:
+                kinds = os.pread(pagemap, length // PAGE * 8, address // PAGE * 8)[7::8]
+                number = kinds.find(OWN)
+                while number >= 0:
+                    pages += (address + number * PAGE, place + number * PAGE)
+                    number = kinds.find(OWN, number + 1)
+        finally:
+            os.close(pagemap)
+        return pages
 
 
 def prepare() -> Shared | None:

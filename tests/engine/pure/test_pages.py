@@ -103,6 +103,15 @@ def test_memory_that_is_no_longer_the_files_is_not_lost() -> None:
     """)
 
 
+def test_a_shim_that_cannot_know_its_copies_keeps_them() -> None:
+    run("""
+        def refuse(*_):
+            raise FileNotFoundError
+        os.open = refuse
+        assert shared.give_back() == 0
+    """)
+
+
 def test_the_file_cannot_be_written_to() -> None:
     run("""
         names = {os.readlink(f"/proc/self/fd/{number}"): int(number) for number in os.listdir("/proc/self/fd") if int(number) > 2
