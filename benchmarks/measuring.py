@@ -21,7 +21,7 @@ import traffic
 from fetched import Places
 
 RIVALS = ("corral", "compose", "podman-compose")
-NOOPS, EXECS, KILLS = 3, 5, 5
+NOOPS, EXECS, KILLS = 6, 5, 5
 READ_SIZES, READS = (5, 300), 5
 RESTFUL_LIFE_S = 10.0
 """They restart a container at once only if it lived so long before."""
