@@ -405,9 +405,8 @@ class LinuxEngine:
         mending = Batch(self._mend_when_told, gather_s=0.0)
         async with hints.listening() as told:
             async for hint in told:
-                if (
-                    hint is hints.Hint.FIREWALL
-                ):  # which takes a while: an address or a route must not go unseen meanwhile
+                if hint is hints.Hint.FIREWALL:
+                    # takes a while: an address or a route must not go unseen meanwhile
                     self._tasks.start_soon(background.quietly, mending.do(None))
                 else:
                     self.networks.doubt()

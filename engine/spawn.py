@@ -81,9 +81,8 @@ def seal(path: str) -> int:
         try:
             return _sealed(path)
         except OSError as error:
-            if (
-                error.errno != errno.EBUSY
-            ):  # the kernel has waited 150 ms for one who looks at a page of it, whoever that is
+            # busy: the kernel has waited 150 ms for one who looks at a page of it, whoever that is
+            if error.errno != errno.EBUSY:
                 raise
     return _sealed(path)
 

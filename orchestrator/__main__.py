@@ -8,9 +8,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line and end the process, without the interpreter's own clearing up (3 ms of every command)."""
-    gc.set_threshold(
-        50_000, 10, 10
-    )  # what is imported stays: to look at it again and again costs 7 ms of every command
+    # what is imported stays: to look at it again and again costs 7 ms of every command
+    gc.set_threshold(50_000, 10, 10)
     if "_ARGCOMPLETE" in os.environ:
         from orchestrator.command_line import completion
 

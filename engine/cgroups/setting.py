@@ -33,9 +33,8 @@ class Setting:
 
 def read(path: str) -> str:
     """What the file says, without the newline. Raises OSError."""
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_CLOEXEC
-    )  # a third of what `open` takes; ten files a container and look
+    # a third of what `open` takes; ten files a container and look
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(descriptor, 1 << 16):

@@ -65,8 +65,7 @@ def _value(descriptor: int, name: str) -> bytes:
         value = os.getxattr(descriptor, name)
     except OSError:
         return b""  # it has gone meanwhile, or is of another user namespace
-    if name == CAPABILITY and value[3:4] == bytes(
-        [_REVISION_3]
-    ):  # moby/go-archive: whose root it is means nothing elsewhere
+    if name == CAPABILITY and value[3:4] == bytes([_REVISION_3]):
+        # moby/go-archive: whose root it is means nothing elsewhere
         return value[:3] + bytes([_REVISION_2]) + value[4:_BYTES_2]
     return value

@@ -83,9 +83,8 @@ class Chains:
             await tool.restore(text)
         end(rulesets.others(saved, self._instance))
         if tool.flavour is Flavour.NFT:
-            before = [
-                str(table) for table in self._recorded().get("tables", portmap.TABLES)
-            ]  # none is removed in doubt
+            # none is removed in doubt
+            before = [str(table) for table in self._recorded().get("tables", portmap.TABLES)]
             nftables.delete_empty([table for table in portmap.TABLES if table not in before], ipv6=self._ipv6)
         try:
             os.unlink(self._record)

@@ -19,10 +19,8 @@ def area() -> Area:
     """Find the argument area of this process."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    start, end = (
-        int(fields[45]),
-        int(fields[46]),
-    )  # proc(5), arg_start and arg_end: fields 48 and 49; the name is field 2
+    # proc(5), arg_start and arg_end: fields 48 and 49; the name is field 2
+    start, end = int(fields[45]), int(fields[46])
     return Area(start, end - start)
 
 

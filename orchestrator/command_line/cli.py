@@ -261,9 +261,8 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
     rest = switches(parser, rest, until_word=has_order)
     try:
         is_mixed = not has_order and any(not word.startswith("-") for word in rest)
-        parse = (
-            parser.parse_known_intermixed_args if is_mixed else parser.parse_known_args
-        )  # the former writes its help
+        # the former writes its help, which takes a while
+        parse = parser.parse_known_intermixed_args if is_mixed else parser.parse_known_args
         arguments, extra = parse(list(rest))
     except errors.UsageError:
         for word in rest:  # a flag we refuse explains more than the arguments it confused

@@ -17,9 +17,8 @@ from orchestrator.command_line import invocation
 def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("services", nargs="*", metavar="SERVICE", help="only these services, or one-offs by their names (default: all)")
-    add(
-        "-a", "--all", action="store_true", help=argparse.SUPPRESS
-    )  # docker compose takes it, and it means nothing there
+    # docker compose takes it, and it means nothing there
+    add("-a", "--all", action="store_true", help=argparse.SUPPRESS)
     add("-f", "--force", action="store_true", help="do not ask")
     add("-s", "--stop", action="store_true", help="stop those that run, and remove them, too")
     add("-v", "--volumes", action="store_true", help="remove their anonymous volumes too, WITH THEIR DATA")

@@ -39,9 +39,8 @@ class Project(strict.Model):
     configs: dict[str, Content] = pydantic.Field(default_factory=dict)
     secrets: dict[str, Content] = pydantic.Field(default_factory=dict)
     all_resources: bool = False
-    x_corral: OnlyOurs = pydantic.Field(
-        default_factory=OnlyOurs, alias="x-corral"
-    )  # a default would be copied deeply, each time
+    # a default would be copied deeply, each time
+    x_corral: OnlyOurs = pydantic.Field(default_factory=OnlyOurs, alias="x-corral")
 
     def bodies(self) -> Iterator[Body]:
         """Every service; one whose replicas differ once for each of these, in place of itself."""

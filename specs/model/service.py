@@ -299,9 +299,8 @@ class Service(strict.Model):
     dns_search: tuple[str, ...] = ()
     dns_opt: tuple[str, ...] = ()
     replicas: dict[str, "Service"] = pydantic.Field(default_factory=dict)
-    x_corral: OnlyOurs = pydantic.Field(
-        default_factory=OnlyOurs, alias="x-corral"
-    )  # a default would be copied deeply, each time
+    # a default would be copied deeply, each time
+    x_corral: OnlyOurs = pydantic.Field(default_factory=OnlyOurs, alias="x-corral")
 
     @pydantic.model_validator(mode="after")
     def _has_all_replicas(self) -> Self:

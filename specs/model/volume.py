@@ -22,9 +22,8 @@ class Volume(strict.Model):
     driver_opts: dict[str, str] = pydantic.Field(default_factory=dict)
     external: bool = False
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
-    x_corral: OnlyOurs = pydantic.Field(
-        default_factory=OnlyOurs, alias="x-corral"
-    )  # a default would be copied deeply, each time
+    # a default would be copied deeply, each time
+    x_corral: OnlyOurs = pydantic.Field(default_factory=OnlyOurs, alias="x-corral")
 
     @property
     def of_each_replica(self) -> bool:

@@ -200,9 +200,8 @@ class Machine(Place):
         self.lan.sh(
             f"ip addr add {LAN}/24 dev l0; ip addr add {LAN6}/64 dev l0 nodad; ip link set l0 up; ip route del default 2>/dev/null || :"
         )
-        self.sh(
-            "until ip -6 route show table local | grep -q 'local fe80.*ext0'; do :; done"
-        )  # it comes by itself, later
+        # it comes by itself, later
+        self.sh("until ip -6 route show table local | grep -q 'local fe80.*ext0'; do :; done")
 
     def enter(self, folder: str) -> Callable[[], None]:
         """What a child does before it executes: it lives on this machine, in `folder`."""

@@ -184,10 +184,8 @@ class Lab:
             eventually(lambda: not processes(str(self.run_directory)))
             eventually(lambda: not self.cgroups.pids())
         finally:
-            for pid in {
-                *processes(str(self.run_directory)),
-                *self.cgroups.pids(),
-            }:  # a failed test leaves nothing either
+            # a failed test leaves nothing either
+            for pid in {*processes(str(self.run_directory)), *self.cgroups.pids()}:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.cgroups.remove()

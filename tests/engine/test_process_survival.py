@@ -306,9 +306,8 @@ async def test_a_shim_is_roots_alone_and_its_path_may_be_long(lab: Lab) -> None:
             tasks.start_soon(shim.run)
             assert (await sandbox.run("true")).code == 0
             with anyio.fail_after(process_kit.DEADLINE_S):
-                assert [found.code async for found in first(shim.exits())] == [
-                    0
-                ]  # everybody who subscribed hears of it
+                # everybody who subscribed hears of it
+                assert [found.code async for found in first(shim.exits())] == [0]
             tasks.cancel_scope.cancel()
 
 

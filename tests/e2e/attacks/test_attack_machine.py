@@ -274,9 +274,8 @@ def test_calls_behind_which_kernel_bugs_were_found_are_not_to_be_had(cluster: La
     found = json.loads(inside.python(cluster, "bad", CALLS, asked))
     assert found.pop("getpid") == "ok"
     reached = {name: answer for name, answer in found.items() if answer not in ("EPERM", "ENOSYS")}
-    assert set(reached) <= {"process_vm_readv", "kcmp"}, (
-        reached
-    )  # moby allows them: they reach one's own processes only
+    # moby allows these two: they reach one's own processes only
+    assert set(reached) <= {"process_vm_readv", "kcmp"}, reached
 
 
 def test_users_of_the_machine_find_no_set_uid_program_in_our_folders(cluster: Lab) -> None:
