@@ -49,7 +49,7 @@ from engine.types.configs import (
     VolumeConfig,
 )
 from engine.types.infos import Damage, Look, MachineNames, ProcessInfo, Taken, Usage
-from engine.types.parts import IdRange, Leave, PortMap, VolumeMount
+from engine.types.parts import IdRange, Leave, PortMap
 from engine.volumes import Volumes
 from engine.wiring import Wiring
 
@@ -183,12 +183,9 @@ class LinuxEngine:
 
     async def _damaged(self) -> tuple[Damage, ...]:
         await self.networks.miss()
-        mounted = {
-            each.config.project: [m.volume for m in each.config.mounts if isinstance(m, VolumeMount)]
-            for each in self.containers
-        }
+        configs = [each.config for each in self.containers]
         volumes = (
-            replace(each, projects=damage.of(damage.holders(mounted, name) or damage.claimed_by(each.path)))
+            replace(each, projects=damage.of(damage.holders(configs, name) or damage.claimed_by(each.path)))
             for name, each in self.volumes.damaged.items()
         )
         found = (*volumes, *self.networks.damage(), *self.sandboxes.damaged.values(), *self.containers.damaged.values())

@@ -5,11 +5,13 @@ A guess may hold up one project too many. It never has anything done: that needs
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from engine import errors
 from engine.records import trusted
+from engine.types.configs import ContainerConfig
 from engine.types.infos import Damage
+from engine.types.parts import VolumeMount
 
 _PROJECT = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 CLAIM_BYTES_MAX = 1 << 20
@@ -42,6 +44,10 @@ def words(found: Iterable[Damage]) -> str:
     return "; ".join(f"{each.words} ({each.way_out})" if each.way_out else each.words for each in found)
 
 
-def holders(mounted: Mapping[str, Iterable[str]], volume: str) -> set[str]:
-    """The projects that use a volume, of a mapping from projects to the volumes of their containers."""
-    return {project for project, volumes in mounted.items() if volume in set(volumes)}
+def holders(containers: Iterable[ContainerConfig], volume: str) -> set[str]:
+    """The projects that have a container with the volume."""
+    return {
+        config.project
+        for config in containers
+        if any(isinstance(mount, VolumeMount) and mount.volume == volume for mount in config.mounts)
+    }
