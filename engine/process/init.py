@@ -75,7 +75,7 @@ def _become_small(child: int, called: bytes) -> None:
     try:
         program = os.memfd_create("corral-init", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(program, image)
-        fcntl.fcntl(program, fcntl.F_ADD_SEALS, init_program.SEALS)
+        fcntl.fcntl(program, fcntl.F_ADD_SEALS, syscalls.SEALS)
         os.execve(program, [called], {})
     except OSError:
         if program >= 0:

@@ -63,7 +63,6 @@ ADDRESS = 0x400000
 ELF = struct.Struct("<4sBBBB8xHHIQQQIHHHHHH")  # elf(5), Elf64_Ehdr
 SEGMENT = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
 PT_LOAD, PT_GNU_STACK, READ, WRITE, EXECUTE = 1, 0x6474E551, 4, 2, 1
-SEALS = 0x000F  # linux/fcntl.h: F_SEAL_SEAL, SHRINK, GROW, WRITE
 
 
 def code(child: int) -> bytes:

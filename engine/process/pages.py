@@ -21,7 +21,6 @@ from typing import NamedTuple
 from engine.process import page_program, syscalls
 
 PAGE = 4096  # of the processors of `page_program`
-SEALS = 0x000F  # linux/fcntl.h: F_SEAL_SEAL, SHRINK, GROW, WRITE
 OWN = 0x81
 """The first byte of what /proc/PID/pagemap says of a page that is present, and nobody's but this process's: neither of a file nor
 shared with the parent."""
@@ -49,7 +48,7 @@ class Shared:
         packed = b"".join(struct.pack("=3Q", *region) for region in self._regions)
         self._share(packed, len(self._regions), self._file)
         with contextlib.suppress(OSError):  # one who looks at a page of it just now
-            fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, SEALS)
+            fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, syscalls.SEALS)
 
     def give_back(self) -> int:
         """Of a fork of who has shared it. Returns how many of its pages were copies, and are the zygote's again."""

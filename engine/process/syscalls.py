@@ -69,6 +69,7 @@ KEYCTL_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 SECCOMP_SET_MODE_FILTER = 1  # linux/seccomp.h
 CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFS_MAGIC, DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC = 0x50494446, 0x1CD1, 0x9FA0  # linux/magic.h
+SEALS = 0x000F  # linux/fcntl.h: F_SEAL_SEAL, SHRINK, GROW, WRITE
 CLOSE_RANGE_CLOEXEC = 4  # linux/close_range.h
 POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK = 0x4, 0x8  # spawn.h, of glibc and musl
 SIGSET_BYTES, SPAWNATTR_BYTES = 128, 512  # sigset_t of both; posix_spawnattr_t has 336 bytes at the most
