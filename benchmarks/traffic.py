@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import rivals
 
-SECONDS = 3
-STREAMS = 4
-"""Of one and the same road: which core its ends run on, and so its speed, differs from stream to stream."""
+SECONDS = 2
+STREAMS = 8
+"""Of one and the same road: which core its ends run on, and so its speed, differs from stream to stream by a third."""
 BUSY_TRIES, BUSY_S = 20, 0.25
 PUBLISHED = 25201
 ROOM_ADDRESS, OUTSIDE_ADDRESS = "198.51.100.1", "198.51.100.2"  # RFC 5737
