@@ -7,10 +7,16 @@ http() { # VERB HOST PORT PATH: writes the answer
 } 2>/dev/null
 
 has() { # REGEX WHAT-IS-WRONG-WITHOUT HOST PORT PATH: whether the answer to GET has it; else says what is wrong, and ends the script
-    local answer
-    ask GET "${@:3}" 2>/dev/null && answer="$(exec cat <&3)" && [[ "$answer" =~ $1 ]] && return
+    answers "$1" "${@:3}" && return
     echo "$2" && exit 1
 }
+
+answers() { # REGEX HOST PORT PATH: whether the answer to GET has it
+    local answer
+    ask GET "${@:2}" || return
+    read -r -N 1000000 answer <&3 || : # no fork, and with -N not character by character
+    [[ "$answer" =~ $1 ]]
+} 2>/dev/null
 
 ask() { # VERB HOST PORT PATH: the answer is to be read from 3
     exec 3<>"/dev/tcp/$2/$3" || return 1
