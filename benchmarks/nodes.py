@@ -21,6 +21,9 @@ KNOWN = frozenset(
 
 KNOWN_OF_OURS = frozenset({"leave", "pages", "replica"})
 KNOWN_OF_REPLICA = frozenset({"environment", "hostname"})
+HEALTHY, STARTED = "service_healthy", "service_started"
+"""What a node waits for before it starts; of the second nothing, since by hand all names are there from the beginning."""
+
 NETWORK = "10.79.0"
 
 
@@ -93,7 +96,12 @@ def _node(model: dict[str, Any], service: str, number: int, names: dict[str, lis
         mounts=[_mount(model, each, number) for each in body.get("volumes", [])],
         formatting=[step["command"] for step in body.get("pre_start", [])],
         probe=_probe(body.get("healthcheck")),
-        waits_for=[name for needed in body.get("depends_on", {}) for name in names[needed]],
+        waits_for=[
+            name
+            for needed, how in body.get("depends_on", {}).items()
+            if how["condition"] == HEALTHY
+            for name in names[needed]
+        ],
         memory_bytes=int(body.get("mem_limit", 0)),
         cpus=float(body.get("cpus", 0)),
     )
@@ -104,7 +112,7 @@ def _refuse(service: str, body: Service) -> None:
     said = {key for key, value in body.items() if value is not None}
     unknown = (said - KNOWN) | (ours.keys() - KNOWN_OF_OURS) | (ours.get("replica", {}).keys() - KNOWN_OF_REPLICA)
     unknown |= {key for step in body.get("pre_start", []) for key in step.keys() - {"command"}}
-    unknown |= {each["condition"] for each in body.get("depends_on", {}).values()} - {"service_healthy"}
+    unknown |= {each["condition"] for each in body.get("depends_on", {}).values()} - {HEALTHY, STARTED}
     if body.get("image") != "host":
         unknown.add(f"image: {body.get('image')}")
     if list(body.get("networks", {})) != ["default"] or body["networks"]["default"]:
