@@ -60,9 +60,19 @@ class Corral:
         return path.read_text().strip() if path.exists() else "no corral has this name"
 
     def own_processes(self) -> dict[int, str]:
-        """Daemon, zygote, dns, shims: all that name this run folder, and no client."""
-        found = machine.processes(str(self.run_folder))
-        return {pid: line for pid, line in found.items() if line.startswith("corral ")}
+        """Daemon, zygote, dns, shims: all that name this run folder, and no client. A program that the daemon starts has the
+        daemon's command line until its exec: that moment is waited for, and one that never ends is a failure.
+        """
+
+        def found() -> list[dict[int, str]]:
+            lines = machine.processes(str(self.run_folder))
+            ours = {pid: line for pid, line in lines.items() if line.startswith("corral ")}
+            daemons = {pid for pid, line in ours.items() if line.startswith("corral daemon ")}
+            unborn = {pid for pid in daemons if machine.parent_of(pid) in daemons}
+            assert not unborn, f"children of the daemon that have not become what they are to be: {unborn}"
+            return [ours]
+
+        return eventually(found)[0]  # type: ignore[no-any-return]
 
     def snapshot(self) -> dict[str, object]:
         """All that a project could leave."""

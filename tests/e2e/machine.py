@@ -296,6 +296,14 @@ def processes(having: str) -> dict[int, str]:
     return {pid: line for pid, line in lines.items() if having in line}
 
 
+def parent_of(pid: int) -> int:
+    """0 for a process that is gone."""
+    try:
+        return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def is_alive(pid: int) -> bool:
     """Neither gone nor a zombie."""
     try:
