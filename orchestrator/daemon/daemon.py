@@ -36,6 +36,10 @@ THREADS_WAIT_S = 0.0005
 """So long a thread that is back from the kernel waits for the event loop to let it go on. Python's own 5 ms add up where one
 system call follows the other."""
 
+COLLECTING = 2_000, 5, 2
+"""The collector's thresholds, once modules are left out. What a request makes has cycles (tasks, exceptions), and is garbage until
+this many objects more have come: with the command line's 50,000 that was 5 MB, and pages of it stayed in use for good."""
+
 LAST_WORDS_S = 0.05
 """So long the answers under way have to go out."""
 
@@ -139,6 +143,7 @@ async def live(factory: Factory, places: settings.Places, access: settings.Acces
     async with factory(places, access) as engine:
         gc.collect()
         gc.freeze()  # all modules live as long as we do: to look through them again would stop everything for 50 ms at a time
+        gc.set_threshold(*COLLECTING)
         has_projects = await serve(engine, places, access, ending)
     if not has_projects:
         leave_nothing(places)
