@@ -6,7 +6,6 @@ Runs in the zygote: the listed stdlib modules only.
 import _socket
 import errno
 import os
-import select
 import signal
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
@@ -17,6 +16,7 @@ from engine.process.frames import Socket
 
 PREPARED = frames.encode(wire.Frame(0, wire.Prepared()))
 GO = frames.encode(wire.Frame(0, wire.Go()))
+DIED = "it died while it was being set up (out of memory, perhaps)"
 TOO_OLD = (errno.EINVAL, errno.ENOSYS, errno.E2BIG)
 
 
@@ -59,6 +59,19 @@ def clone(flags: int, cgroup_v2: str, keep: tuple[int, ...], body: Callable[[Soc
     return Child(pid, pidfd, ours, entered)
 
 
+def clone_into(pidfd: int, cgroup_v2: str, body: Callable[[Socket, bool], NoReturn]) -> Child:
+    """As `clone`, into the pid namespace of this process, whose pidfd the child keeps; we stay in ours, and so do our next."""
+    home = os.pidfd_open(os.getpid())
+    try:
+        syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
+        try:
+            return clone(0, cgroup_v2, (pidfd,), body)
+        finally:
+            syscalls.setns(home, syscalls.CLONE_NEWPID)
+    finally:
+        os.close(home)
+
+
 def _clone(flags: int, group: int) -> tuple[int, int, bool]:
     """Give (pid, pidfd, whether it is in the cgroup)."""
     if group >= 0:
@@ -70,11 +83,8 @@ def _clone(flags: int, group: int) -> tuple[int, int, bool]:
     return *syscalls.clone3(flags), False
 
 
-def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
+def await_execve(child: Child) -> tuple[int, ...]:
     """Allow the execve and wait for it; gives the descriptors that the child sent (a pty's master). Closes the channel.
-
-    `caller`: the connection of who wants it. When that hangs up, the child is killed: it may never get there, since root in a
-    container may stop whoever comes in.
 
     Raises `EngineError` in the child's words, `BornDeadError`; the child has ended or will at once.
     """
@@ -82,7 +92,7 @@ def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
     prepared = spoke = False
     try:
         allow(child)
-        while (received := _next_message(child, caller)) is not None:
+        while (received := frames.receive(child.channel)) is not None:
             spoke = True
             descriptors += received[1]
             match received[0].body:
@@ -93,23 +103,13 @@ def await_execve(child: Child, caller: int = -1) -> tuple[int, ...]:
         if child.entered and not spoke:
             raise BornDeadError
         if not prepared:
-            raise errors.EngineError("it died while it was being set up (out of memory, perhaps)")
+            raise errors.EngineError(DIED)
     except BaseException:
         frames.close_all(descriptors)
         raise
     finally:
         child.channel.close()
     return tuple(descriptors)
-
-
-def _next_message(child: Child, caller: int) -> tuple[wire.Frame, list[int]] | None:
-    if caller >= 0:
-        watch = select.poll()
-        watch.register(child.channel, select.POLLIN)
-        watch.register(caller, 0)
-        if caller in (descriptor for descriptor, _ in watch.poll()):
-            send_signal(child.pidfd, signal.SIGKILL)
-    return frames.receive(child.channel)
 
 
 def allow(child: Child) -> None:

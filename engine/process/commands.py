@@ -1,8 +1,8 @@
-"""A command in a running container, as a worker of the shim serves it: from the request to its exit code.
+"""A command in a running container, as its shim serves it: from the request to its exit code.
 
-The worker has the client's connection to itself, and ends with the command. When the client goes away before, the command does
-too, unless it was asked to be detached: a pty hangs up by itself, since the client had its only master; without one, its
-process group is killed. (Docker lets it run on, with nobody to read it.)
+The command ends with its client: when that goes away first, a pty hangs up by itself, since the client had its only master;
+without one, the command's process group is killed. (Docker lets it run on, with nobody to read it.) One that was asked to be
+detached goes on.
 
 Runs in the zygote: the listed stdlib modules only.
 """
@@ -10,110 +10,108 @@ Runs in the zygote: the listed stdlib modules only.
 import functools
 import os
 import signal
+from collections.abc import Callable
+from typing import NoReturn
 
 from engine import errors
-from engine.process import birth, capabilities, children, frames, launch, program, syscalls, wire
+from engine.process import birth, capabilities, children, frames, launch, program, wire
+from engine.process.connections import Connection
 from engine.process.frames import Socket
 from engine.process.loop import Loop
+from engine.process.newborns import Newborn
 
-DISCARD_BYTES = 64 * 1024
-
-
-def serve(report: Socket, connection: Socket, *, data: bytes, pidfd: int, start: bytes, entered: bool) -> None:
-    """Do what the Exec in `data` asks, in the container whose first process `pidfd` is and which was started by `start`."""
-    syscalls.close_all_but({0, 1, 2, report.fileno(), connection.fileno(), pidfd})
-    connection.setblocking(True)
-    frame = frames.decode(data)
-    try:
-        command = Command(frame.body.spec, pidfd, frames.decode(start).body.spec, entered, caller=connection.fileno())
-    except errors.EngineError as error:
-        _send(connection, frame.number, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
-        return
-    except OSError as error:
-        _send(connection, frame.number, wire.Failed(f"cannot run {frame.body.spec.argv[0]}: {error}"))
-        return
-    kept = command.outputs() if frame.body.spec.detached else ()
-    _send(connection, frame.number, wire.ExecStarted(command.pid, frame.body.spec.tty), command.ends)
-    frames.close_all(command.ends)
-    _Service(connection, frame.number, command, frame.body.spec, kept).run()
+DISCARD_BYTES = 16 * 1024
+TTY, DETACHED = b"t", b"d"
 
 
 class Command:
-    """A command that has been executed. `ends` are the client's ends of its streams. `caller`: the client's connection, without
-    which there is no command. Raises `EngineError`, `OSError`."""
+    """What the Exec in a message asks for, number `number` of `connection`. `bear(cgroup_v2)` clones a child that becomes it by
+    `join`, and raises `OSError`. `cgroup_v2`: the container's, where it can be entered by clone."""
 
     def __init__(
-        self, spec: wire.ExecSpec, pidfd: int, container: wire.StartSpec, entered: bool, *, caller: int
+        self,
+        loop: Loop,
+        connection: Connection,
+        number: int,
+        bear: Callable[[str], children.Child],
+        cgroup_v2: str,
     ) -> None:
-        if not spec.argv:
-            raise errors.TerminalEngineError("cannot run nothing: there is no command")
-        self._spec, self._pidfd, self._container, self._caller = spec, pidfd, container, caller
-        self._become = _program(spec, birth.program_of(container))
-        syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
-        try:
-            self._begin(container.cgroups.v2 if entered else "")
-        except children.BornDeadError:
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-            self._begin("")
+        self._loop, self._connection, self._number, self._bear = loop, connection, number, bear
+        self._is_executed = self._is_left = False
+        self._ends_with_client = True
+        self._kept: tuple[int, ...] = ()
+        self._begin(cgroup_v2)
+        connection.on_close.append(self._leave)
 
     def signal(self, number: int) -> None:
         """To its process group. It leads one of its own, and is ours to reap, so the id is not somebody else's."""
-        try:
-            os.killpg(self.pid, number)
-        except (OSError, TypeError, OverflowError):  # it is gone, or that is no signal
-            pass
+        if self._is_executed and self._pidfd >= 0:
+            try:
+                os.killpg(self._newborn.pid, number)
+            except (OSError, TypeError, OverflowError):  # it is gone, or that is no signal
+                pass
 
-    def outputs(self) -> tuple[int, ...]:
-        """Copies of the ends that its output comes out of."""
-        return tuple(os.dup(each) for each in self.ends[0 if self._spec.tty else 1 :])
+    # ---------------------------------------------------------------------------------------------------------- inside
 
     def _begin(self, cgroup_v2: str) -> None:
-        streams, self.ends = _streams(self._spec.tty)
-        child = children.clone(
-            0,
-            cgroup_v2,
-            (self._pidfd, *(streams or ())),
-            lambda channel, entered: launch.joining(
-                self._container, self._pidfd, self._become, streams=streams, enter_v2=not entered, channel=channel
-            ),
-        )
-        frames.close_all(streams or ())
-        self.pid, self.pidfd = child.pid, child.pidfd
-        self.ends += children.await_execve(child, self._caller)
+        self._newborn = Newborn(self._loop, self._bear(cgroup_v2), self._is_born)
+        self._pidfd = self._newborn.pidfd
 
+    def _is_born(self) -> None:
+        born = self._newborn
+        if born.is_executed:
+            self._execute(born)
+            return
+        frames.close_all(born.ends)
+        children.send_signal(
+            born.pidfd, signal.SIGKILL
+        )  # it ends by itself, unless root in the container has stopped it
+        self._reap()
+        if born.failure:
+            self._connection.send(self._number, frames.body(born.failure))
+        elif self._is_left or not born.entered or born.said:
+            self._connection.send(self._number, frames.encode_failed(f"cannot run a command: {children.DIED}"))
+        else:
+            self._be_reborn()
 
-class _Service:
-    """What a client may still do, and what it is told. `kept`: what is read to its end once the client is gone, and thrown away,
-    so that nobody writes to nobody."""
-
-    def __init__(
-        self, connection: Socket, number: int, command: Command, spec: wire.ExecSpec, kept: tuple[int, ...]
-    ) -> None:
-        self._loop = Loop()
-        self._kept = kept
-        self._connection, self._number, self._command, self._spec = connection, number, command, spec
-
-    def run(self) -> None:
-        """Until the command has ended; then the process ends."""
-        self._loop.watch(self._command.pidfd, self._ended)
-        self._loop.watch(self._connection.fileno(), self._heard)
-        self._loop.run()
-
-    def _heard(self, _events: int) -> None:
+    def _be_reborn(self) -> None:
+        """After `children.BornDeadError`."""
         try:
-            received = frames.receive(self._connection)
-        except (OSError, frames.WireError):
-            received = None
-        if received is None:
-            self._loop.forget(self._connection.fileno())
-            if not self._spec.tty and not self._spec.detached:
-                self._command.signal(signal.SIGKILL)
-            for each in self._kept:
-                self._loop.watch(each, functools.partial(self._throw_away, each))
-        elif isinstance(received[0].body, wire.ExecSignal):
-            self._command.signal(received[0].body.number)
+            self._begin("")
+        except OSError as error:
+            self._connection.send(self._number, frames.encode_failed(f"cannot run a command: {error}"))
+
+    def _execute(self, born: Newborn) -> None:
+        tty, detached = TTY in born.said, DETACHED in born.said
+        self._is_executed, self._ends_with_client = True, not tty and not detached
+        if detached:
+            self._kept = tuple(os.dup(each) for each in born.ends[0 if tty else 1 :])
+        self._loop.watch(self._pidfd, self._end)
+        started = b'{"is":"ExecStarted","pid":%d,"tty":%b}' % (born.pid, b"true" if tty else b"false")
+        self._connection.send(self._number, started, tuple(born.ends))
+        if self._is_left:
+            self._leave()
+
+    def _end(self, _events: int) -> None:
+        self._loop.forget(self._pidfd)
+        self._connection.send(self._number, b'{"is":"ExecEnded","code":%d}' % self._reap())
+
+    def _reap(self) -> int:
+        pidfd, self._pidfd = self._pidfd, -1
+        return children.reap(pidfd)
+
+    def _leave(self) -> None:
+        """The client is gone. What is not executed yet may never be: root in the container may stop whoever comes in."""
+        self._is_left = True
+        if not self._is_executed and self._pidfd >= 0:
+            children.send_signal(self._pidfd, signal.SIGKILL)
+        elif self._ends_with_client:
+            self.signal(signal.SIGKILL)
+        for each in self._kept:
+            self._loop.watch(each, functools.partial(self._throw_away, each))
 
     def _throw_away(self, descriptor: int, _events: int) -> None:
+        """So that nobody writes to nobody."""
         try:
             data = os.read(descriptor, DISCARD_BYTES)
         except OSError:  # EIO: nobody has the terminal open
@@ -122,22 +120,27 @@ class _Service:
             self._loop.forget(descriptor)
             os.close(descriptor)
 
-    def _ended(self, _events: int) -> None:
-        self._loop.forget(self._command.pidfd)
-        _send(self._connection, self._number, wire.ExecEnded(children.reap(self._command.pidfd)))
-        os._exit(0)
 
-
-def _send(
-    connection: Socket,
-    number: int,
-    body: wire.Failed | wire.ExecStarted | wire.ExecEnded,
-    descriptors: tuple[int, ...] = (),
-) -> None:
+def join(channel: Socket, data: bytes, start: bytes, pidfd: int, entered: bool) -> NoReturn:
+    """Be the command that the Exec in `data` asks for, as a child of the shim's, cloned into the container whose first process
+    `pidfd` is and which was started by `start`. Says its flags, with the client's ends of its streams, then Prepared, with the
+    pty's master, and nothing more once it is executed; or Failed."""
+    spec: wire.ExecSpec = frames.decode(data).body.spec
     try:
-        frames.send(connection, wire.Frame(number, body), descriptors)
-    except OSError:
-        pass  # the client is gone, which is noticed where it matters
+        if not spec.argv:
+            raise errors.TerminalEngineError("cannot run nothing: there is no command")
+        container: wire.StartSpec = frames.decode(start).body.spec
+        become = _program(spec, birth.program_of(container))
+        streams, ends = _streams(spec.tty)
+        frames.send_raw(channel, b"-" + TTY * spec.tty + DETACHED * spec.detached, ends)
+        frames.close_all(ends)
+        launch.joining(container, pidfd, become, streams=streams, enter_v2=not entered, channel=channel)
+    except errors.EngineError as error:
+        launch.fail(channel, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
+    except OSError as error:
+        launch.fail(channel, wire.Failed(f"cannot run {spec.argv[0]}: {error}"))
+    finally:
+        os._exit(127)
 
 
 def _streams(tty: bool) -> tuple[launch.Streams | None, tuple[int, ...]]:

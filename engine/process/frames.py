@@ -121,9 +121,20 @@ def born_in(data: bytes) -> str | None:
     return rest.partition(b'"')[0].decode("ascii") if found else None
 
 
+def cgroup_of(data: bytes) -> str:
+    """Give the v2 cgroup of the container that a Start is about ("": none)."""
+    _, found, rest = data.partition(b'"cgroups":{"is":"Cgroups","v2":')
+    return str(_SCANNER.raw_decode(rest.partition(b',"v1":')[0].decode("ascii"))[0]) if found else ""
+
+
 def answer(number: int, body: bytes) -> bytes:
     """Give the frame of a body that is encoded already."""
     return b"%b%d%b%b}" % (_BEGIN, number, b',"body":', body)
+
+
+def body(data: bytes) -> bytes:
+    """Give the body of a frame as it is encoded."""
+    return data[data.index(b',"body":') + 8 : -1]
 
 
 def encode_failed(message: str, terminal: bool = False) -> bytes:
@@ -190,10 +201,11 @@ def _send_with(connection: Socket, data: bytes, descriptors: tuple[int, ...]) ->
 
 def receive_raw(connection: Socket) -> tuple[bytes, list[int]] | None:
     try:
-        received = connection.recvmsg(DATAGRAM_BYTES, ANCILLARY_BYTES, CLOEXEC)
-    except ConnectionResetError:
-        return None
-    return unpack(received)
+        return unpack(connection.recvmsg(DATAGRAM_BYTES, ANCILLARY_BYTES, CLOEXEC))
+    except (
+        ConnectionResetError
+    ):  # said once, when the other side has ended before it read all: what it sent is still to be read
+        return unpack(connection.recvmsg(DATAGRAM_BYTES, ANCILLARY_BYTES, CLOEXEC))
 
 
 def unpack(received: tuple[bytes, list[tuple[int, int, bytes]], int, object]) -> tuple[bytes, list[int]] | None:

@@ -116,16 +116,16 @@ def _run(prepare: Callable[[], None], become: Program, channel: Socket) -> NoRet
             os._exit(1)
         program.become(become, channel)
     except errors.EngineError as error:
-        _fail(channel, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
+        fail(channel, wire.Failed(str(error), isinstance(error, errors.TerminalEngineError)))
     except OSError as error:
-        _fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error}"))
+        fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error}"))
     except Exception as error:
-        _fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error!r}"))
+        fail(channel, wire.Failed(f"cannot start {become.argv[0]}: {error!r}"))
     finally:
         os._exit(127)
 
 
-def _fail(channel: Socket, failed: wire.Failed) -> None:
+def fail(channel: Socket, failed: wire.Failed) -> None:
     frames.send(channel, wire.Frame(0, failed))
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
-REST_S = 3.0
+REST_S, REST_S_MAX = 3.0, 60.0
+"""Each time twice as long as before: who has a probe each second is never at rest for long, and coming to it costs 2 ms."""
+
 LONGEST_S = 3600.0  # epoll_wait(2) counts milliseconds in an int: 24 days are its end
 
 
@@ -17,7 +19,7 @@ class Loop:
     """`rest` is called some seconds after something has happened, once for all that has happened by then."""
 
     def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
-        self._rest, self._is_to_rest = rest, False
+        self._rest, self._is_to_rest, self._rest_s = rest, False, REST_S
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._deadlines: dict[object, tuple[float, Callable[[], None]]] = {}
@@ -58,7 +60,7 @@ class Loop:
                 callback(events)
         if happened and not self._is_to_rest:
             self._is_to_rest = True
-            self.after(REST_S, self._come_to_rest)
+            self.after(self._rest_s, self._come_to_rest)
         if self._deadlines:
             self._expire(time.monotonic())
 
@@ -68,6 +70,7 @@ class Loop:
     def _come_to_rest(self) -> None:
         self._is_to_rest = False
         self._rest()
+        self._rest_s = min(2 * self._rest_s, REST_S_MAX)
 
     def _timeout(self) -> float | None:
         if not self._deadlines:

@@ -51,12 +51,14 @@ def _live(rest: Callable[[], object]) -> None:
         listening.bind(b"")  # the kernel finds a name, in this network namespace only
         client = _Client(loop, ours)
         client.send(wire.Subscribe())
-        shim = Shim(loop, Socket(fileno=theirs.detach()), listening, Jobs(_first, _start))
+        shim = Shim(loop, Socket(fileno=theirs.detach()), listening, Jobs(_first, _start, _join))
         client.hear()
         client.ask(wire.Hold("c 0.0.0.0:80/tcp"), (reading,))
         client.ask(wire.Start("", wire.StartSpec("c", "r", NOWHERE, NOWHERE, NOWHERE, ("true",), ())))
         client.ask(wire.Subscribe())
         client.ask(wire.Signal("c", signal.SIGCONT))
+        client.ask(wire.Exec(wire.ExecSpec("c", ("true",))))
+        client.hear()
         client.send(wire.Signal("c", signal.SIGKILL))
         client.hear()
         client.hear()
@@ -88,10 +90,11 @@ class _Client:
     def hear(self) -> None:
         while True:
             try:
-                frames.receive_raw(self._end)
+                received = frames.receive_raw(self._end)
             except BlockingIOError:
                 self._loop.turn()
             else:
+                frames.close_all(received[1] if received else ())
                 return
 
 
@@ -112,6 +115,16 @@ def _first(channel: Socket, _data: bytes, _entered: bool) -> NoReturn:
         channel.close()
         while True:
             signal.pause()
+    finally:
+        os._exit(0)
+
+
+def _join(channel: Socket, _data: bytes, _start: bytes, _pidfd: int, _entered: bool) -> NoReturn:
+    """Say what a command says."""
+    try:
+        reading, _ = os.pipe2(os.O_CLOEXEC)
+        frames.send_raw(channel, b"-", (reading,) * 3)
+        frames.send_raw(channel, children.PREPARED)
     finally:
         os._exit(0)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 from engine.process import birth, children, death, durable, frames, logs, wire, workers
 from engine.process.frames import Socket
 from engine.process.loop import Loop
+from engine.process.newborns import Newborn
 from engine.process.output import Output
 from engine.process.taps import Tap
 
@@ -21,47 +22,12 @@ First = Callable[[Socket, bytes, bool], NoReturn]
 
 
 class Jobs(NamedTuple):
-    """What forks do for it: be a container's first process (`birth.first`), or start one (`birth.start`)."""
+    """What forks do for a shim: be a container's first process (`birth.first`), start one (`birth.start`), or be a command in one
+    (`commands.join`)."""
 
     first: First
     start: Callable[[Socket, bytes], None]
-
-
-class Newborn:
-    """A clone of the shim that makes itself a container's first process by `first`: the only fork that a start takes, since each
-    costs 4 ms. `over` is called once it has been executed, or has ended. Raises `OSError`."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        first: First,
-        data: bytes,
-        cgroup_v2: str,
-        over: Callable[[], None],
-    ) -> None:
-        child = children.clone(birth.FLAGS, cgroup_v2, (), lambda channel, entered: first(channel, data, entered))
-        self.pidfd = child.pidfd
-        self._started = b""
-        self._ends: list[int] = []
-        self._is_prepared = self._has_failed = False
-        children.allow(child)
-        workers.listen(loop, child.channel, self._told, over)
-
-    def found(self) -> tuple[birth.Started, list[int]] | None:
-        """What it said, and its streams' ends, of one that was executed."""
-        if self._is_prepared and not self._has_failed:
-            return birth.unpack(self._started), self._ends
-        frames.close_all(self._ends)
-        return None
-
-    def _told(self, data: bytes, descriptors: list[int]) -> None:
-        self._ends += descriptors
-        if data.startswith(birth.STARTED):
-            self._started = data
-        elif data == children.PREPARED:
-            self._is_prepared = True
-        else:
-            self._has_failed = True
+    join: Callable[[Socket, bytes, bytes, int, bool], NoReturn]
 
 
 class Running:
@@ -133,20 +99,24 @@ class Running:
     # ---------------------------------------------------------------------------------------------------------- inside
 
     def _bear(self, cgroup_v2: str) -> bool:
+        body = lambda channel, entered: self._jobs.first(channel, self.data, entered)  # noqa: E731
         try:
-            self._newborn = Newborn(self._loop, self._jobs.first, self.data, cgroup_v2, self._is_born)
+            child = children.clone(birth.FLAGS, cgroup_v2, (), body)
         except OSError:
             return False  # a worker finds out why
-        self.pidfd = self._newborn.pidfd
+        self.pidfd = child.pidfd
+        self._newborn = Newborn(self._loop, child, self._is_born)
         return True
 
     def _is_born(self) -> None:
         assert self._newborn is not None
-        found, self._newborn = self._newborn.found(), None
-        if found is not None:
-            self._take(*found)
+        born, self._newborn = self._newborn, None
+        if born.is_executed:
+            self._take(birth.unpack(born.said), born.ends)
             self._begun()
-        elif self._must_die:
+            return
+        frames.close_all(born.ends)
+        if self._must_die:
             forget = lambda _report: birth.forget(self.data)  # noqa: E731
             workers.fork(self._loop, "forget a start", forget, self._told, self._begun)
         else:

@@ -14,14 +14,15 @@ from typing import NoReturn
 from engine import errors
 from engine.process import (
     birth,
+    children,
     commands,
     frames,
     namespaces,
     title,
     user_namespaces,
     wire,
-    workers,
 )
+from engine.process.commands import Command
 from engine.process.connections import Connection, Server
 from engine.process.frames import Socket
 from engine.process.loop import Loop
@@ -45,7 +46,7 @@ def main(data: bytes, first: Socket, listening: Socket, area: title.Area, rest: 
             userns = user_namespaces.enter(ids, has_network)
         else:
             namespaces.enter(has_network)
-        jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns, home))
+        jobs = Jobs(birth.first, lambda report, data: birth.start(report, data, userns, home), commands.join)
         frames.send_raw(first, frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid()))
         Shim(Loop(rest), first, listening, jobs).run()
     except (OSError, errors.EngineError) as error:
@@ -63,6 +64,7 @@ class Shim:
         self._ended: dict[str, bytes] = {}
         self._stopping: dict[str, list[tuple[Connection, int]]] = {}
         self._quitting: list[tuple[Connection, int]] = []
+        self._commands: dict[Connection, Command] = {}
         self._held: dict[str, tuple[int, ...]] = {}
         self._expecting: dict[str, list[tuple[Connection, int]]] = {}
         request = frames.receive_raw(first)
@@ -104,7 +106,10 @@ class Shim:
             case "Start":
                 self._start(connection, number, data)
             case "Exec":
-                self._exec(connection, data)
+                self._exec(connection, number, data)
+            case "ExecSignal":
+                if command := self._commands.get(connection):
+                    command.signal(frames.fields(data)["number"])
             case "Attach":
                 asked = frames.fields(data)
                 self._attach(connection, number, asked["container"], asked.get("to_next") is True)
@@ -205,20 +210,22 @@ class Shim:
             held,
         )
 
-    def _exec(self, connection: Connection, data: bytes) -> None:
-        """The connection is the command's from now on."""
+    def _exec(self, connection: Connection, number: int, data: bytes) -> None:
         running = self._find(frames.container_of(data))
-        kept = running.kept
-        assert kept is not None
-        workers.fork(
-            self._loop,
-            "run a command",
-            lambda report: commands.serve(
-                report, connection.end, data=data, pidfd=running.pidfd, start=running.data, entered=kept.entered
-            ),
-            lambda _answer, _descriptors: None,
-        )
-        connection.close()
+        if connection in self._commands:
+            raise errors.EngineError("cannot run a second command on one connection")
+        assert running.kept is not None
+
+        def bear(cgroup_v2: str) -> children.Child:
+            body = lambda channel, entered: self._jobs.join(channel, data, running.data, running.pidfd, entered)  # noqa: E731
+            return children.clone_into(running.pidfd, cgroup_v2, body)
+
+        def forget() -> None:
+            del self._commands[connection]
+
+        cgroup_v2 = frames.cgroup_of(running.data) if running.kept.entered else ""
+        self._commands[connection] = Command(self._loop, connection, number, bear, cgroup_v2)
+        connection.on_close.append(forget)
 
     def _attach(self, connection: Connection, number: int, container: str, to_next: bool) -> None:
         if not to_next:

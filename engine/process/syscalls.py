@@ -121,8 +121,12 @@ def unshare(flags: int) -> None:
     _checked(_unshare(flags), "unshare")
 
 
+_setns = _libc.setns  # prepared, too: twice for each command
+_setns.argtypes = (ctypes.c_int, ctypes.c_int)
+
+
 def setns(descriptor: int, flags: int) -> None:
-    _checked(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(flags)), "setns")
+    _checked(_setns(descriptor, flags), "setns")
 
 
 def prctl(option: int, *arguments: int | bytes) -> int:

@@ -37,8 +37,8 @@ THREADS_WAIT_S = 0.0005
 system call follows the other."""
 
 COLLECTING = 2_000, 5, 2
-"""The collector's thresholds, once modules are left out. What a request makes has cycles (tasks, exceptions), and is garbage until
-this many objects more have come: with the command line's 50,000 that was 5 MB, and pages of it stayed in use for good."""
+"""The collector's thresholds, once modules are left out. What a request makes has cycles (tasks, exceptions), and is garbage
+until so many objects more have come: with the command line's 50,000 that was 5 MB, and pages of it stayed in use for good."""
 
 LAST_WORDS_S = 0.05
 """So long the answers under way have to go out."""
