@@ -7,6 +7,7 @@ detached goes on.
 Runs in the zygote: the listed stdlib modules only.
 """
 
+import errno
 import functools
 import os
 import signal
@@ -26,7 +27,7 @@ TTY, DETACHED = b"t", b"d"
 
 class Command:
     """What the Exec in a message asks for, number `number` of `connection`. `bear(cgroup_v2)` clones a child that becomes it by
-    `join`, and raises `OSError`. `cgroup_v2`: the container's, where it can be entered by clone."""
+    `join`, and raises `OSError`. `cgroup_v2`: the container's, where it can be entered by clone. Raises `EngineError`."""
 
     def __init__(
         self,
@@ -54,8 +55,12 @@ class Command:
     # ---------------------------------------------------------------------------------------------------------- inside
 
     def _begin(self, cgroup_v2: str) -> None:
-        self._newborn = Newborn(self._loop, self._bear(cgroup_v2), self._is_born)
-        self._pidfd = self._newborn.pidfd
+        try:
+            child = self._bear(cgroup_v2)
+        except OSError as error:
+            why = "its container is ending, or there is no memory" if error.errno == errno.ENOMEM else error.strerror
+            raise errors.EngineError(f"cannot run a command: {why}") from error
+        self._newborn, self._pidfd = Newborn(self._loop, child, self._is_born), child.pidfd
 
     def _is_born(self) -> None:
         born = self._newborn
@@ -78,8 +83,8 @@ class Command:
         """After `children.BornDeadError`."""
         try:
             self._begin("")
-        except OSError as error:
-            self._connection.send(self._number, frames.encode_failed(f"cannot run a command: {error}"))
+        except errors.EngineError as error:
+            self._connection.send(self._number, frames.encode_failed(str(error)))
 
     def _execute(self, born: Newborn) -> None:
         tty, detached = TTY in born.said, DETACHED in born.said

@@ -1,6 +1,7 @@
 """What a shim does when a child that prepares itself, a container's first process or a command, does not get far."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from engine import errors
 from engine.process import birth, children, frames, running, syscalls, wire
 from engine.process.commands import Command
 from engine.process.connections import Connection
@@ -180,6 +182,22 @@ def test_a_command_that_dies_at_birth_twice_is_said() -> None:
     with Asked(lambda _: None, lambda _: None) as asked:
         (failed,) = asked.hear(1)
         assert "died while it was being set up" in str(failed["message"])
+
+
+def test_a_command_in_a_container_that_is_ending_is_refused_in_words() -> None:
+    def bear(_cgroup_v2: str) -> children.Child:
+        raise OSError(
+            errno.ENOMEM, "Cannot allocate memory"
+        )  # what clone says where a pid namespace has lost its first
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    loop = Loop()
+    connection = Connection(loop, Socket(fileno=theirs.detach()), lambda *_: None)
+    with pytest.raises(errors.EngineError, match="its container is ending, or there is no memory"):
+        Command(loop, connection, 7, bear, "")
+    connection.close()
+    ours.close()
+    loop.close()
 
 
 def test_the_last_words_of_a_command_are_heard_though_it_did_not_listen() -> None:
