@@ -34,6 +34,18 @@ def test_jobs_run_on_all_workers(cluster: Cluster) -> None:
         assert int(cluster.run("cat /tmp/work/*/*/stderr | grep -c 'Finished task'", node=f"worker-{number}"))
 
 
+def test_the_shell_of_pyspark_has_the_cluster(cluster: Cluster) -> None:
+    """As students type it: with a terminal, without which it would not be a shell."""
+    typed = (
+        "until grep -qs 'available as .spark' /root/seen; do sleep 0.2; done;"
+        """ echo "print('sum', sc.parallelize(range(10), 3).sum(), sc.master)";"""
+        " until grep -q 'sum [0-9]' /root/seen; do sleep 0.2; done; echo 'exit()'"
+    )
+    seen = cluster.run(f"({typed}) | timeout 120 script -qefc pyspark /root/seen || {{ cat /root/seen; exit 1; }}")
+    assert "sum 45 spark://master:7077" in seen, seen
+    assert cluster.run("python3 -c 'import pyspark; print(pyspark.__version__)'") == "4.3.0\n"
+
+
 def test_daemons_share_one_archive_of_classes(cluster: Cluster) -> None:
     for node in ("master", "worker-1"):
         assert int(cluster.run("cat /proc/$(pgrep -x java)/maps | grep -c classes.jsa", node=node))
