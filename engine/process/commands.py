@@ -68,9 +68,8 @@ class Command:
             self._execute(born)
             return
         frames.close_all(born.ends)
-        children.send_signal(
-            born.pidfd, signal.SIGKILL
-        )  # it ends by itself, unless root in the container has stopped it
+        # it ends by itself, unless root in the container has stopped it
+        children.send_signal(born.pidfd, signal.SIGKILL)
         self._reap()
         if born.failure:
             self._connection.send(self._number, frames.body(born.failure))

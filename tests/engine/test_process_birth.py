@@ -186,9 +186,8 @@ def test_a_command_that_dies_at_birth_twice_is_said() -> None:
 
 def test_a_command_in_a_container_that_is_ending_is_refused_in_words() -> None:
     def bear(_cgroup_v2: str) -> children.Child:
-        raise OSError(
-            errno.ENOMEM, "Cannot allocate memory"
-        )  # what clone says where a pid namespace has lost its first
+        """What clone says where a pid namespace has lost its first process."""
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     loop = Loop()
