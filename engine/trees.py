@@ -9,9 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import anyio
-
-from engine import errors
+from engine import errors, programs
 from engine.batch import Batch
 
 FEW_ENTRIES, FEW_DIRECTORIES = 64, 3
@@ -60,9 +58,9 @@ async def _remove_together(several: Sequence[_Asked]) -> None:
 
 
 async def _rm(directories: Sequence[str]) -> None:
-    done = await anyio.run_process(["rm", "-rf", "--one-file-system", "--", *directories], check=False)
-    if done.returncode:
-        raise errors.EngineError(f"cannot remove: {done.stderr.decode(errors='replace').strip()}")
+    done = await programs.run(["rm", "-rf", "--one-file-system", "--", *directories])
+    if done.code:
+        raise errors.EngineError(f"cannot remove: {done.err.strip()}")
 
 
 def _remove(directory: str, most: int) -> int:

@@ -16,7 +16,7 @@ from ipaddress import ip_network
 
 import anyio
 
-from engine import errors
+from engine import errors, programs
 from engine.dns.forwarding import servers_of
 
 log = logging.getLogger(__name__)
@@ -117,9 +117,8 @@ async def revert(resolvectl: str, bridges: Iterable[str]) -> None:
 async def _run(*command: str) -> None:
     try:
         with anyio.fail_after(ANSWER_S):
-            done = await anyio.run_process(command, check=False)
+            done = await programs.run(command)
     except (OSError, TimeoutError) as error:
         raise errors.EngineError(f"cannot tell systemd-resolved: {error}") from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())
-        raise errors.EngineError(f"cannot tell systemd-resolved: {' '.join(command[1:3])}: {said}")
+    if done.code:
+        raise errors.EngineError(f"cannot tell systemd-resolved: {' '.join(command[1:3])}: {done.words}")

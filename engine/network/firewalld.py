@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 import anyio
 
-from engine import errors
+from engine import errors, programs
 from engine.network import nftables
 from engine.records import store
 
@@ -90,10 +90,9 @@ async def _call(method: str, *arguments: str) -> str:
     command = ["busctl", "--auto-start=no", "--json=short", "call", NAME, PATH, f"{NAME}.zone", method, *arguments]
     try:
         with anyio.fail_after(ANSWER_S):
-            done = await anyio.run_process(command, check=False)
+            done = await programs.run(command)
     except (OSError, TimeoutError) as error:
         raise errors.EngineError(f"cannot talk to firewalld: {method}: {error}") from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())
-        raise errors.EngineError(f"cannot talk to firewalld: {method} {' '.join(arguments[1:])}: {said}")
-    return done.stdout.decode()
+    if done.code:
+        raise errors.EngineError(f"cannot talk to firewalld: {method} {' '.join(arguments[1:])}: {done.words}")
+    return done.out

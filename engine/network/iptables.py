@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import anyio
-
-from engine import errors
+from engine import errors, programs
 from engine.network import nftables, rulesets
 from engine.network.rulesets import Saved
 
@@ -69,13 +67,12 @@ def _flavour_of(path: str) -> Flavour:
 async def _run(command: list[str], text: str) -> str:
     log.debug("%s\n%s", " ".join(command), text)
     try:
-        done = await anyio.run_process(command, input=text.encode(), check=False)
+        done = await programs.run(command, text)
     except OSError as error:
         raise errors.EngineError(f"cannot run {command[0]}: {error.strerror}") from error
-    if done.returncode:
-        words = " ".join(done.stderr.decode(errors="replace").split())
-        raise errors.EngineError(f"cannot set the firewall: {os.path.basename(command[0])}: {words or done.returncode}")
-    return done.stdout.decode(errors="replace")
+    if done.code:
+        raise errors.EngineError(f"cannot set the firewall: {os.path.basename(command[0])}: {done.words or done.code}")
+    return done.out
 
 
 # ------------------------------------------------------------------------------------------------------- the others

@@ -60,14 +60,18 @@ def clone(flags: int, cgroup_v2: str, keep: tuple[int, ...], body: Callable[[Soc
 
 
 def clone_into(pidfd: int, cgroup_v2: str, body: Callable[[Socket, bool], NoReturn]) -> Child:
-    """As `clone`, into the pid namespace of this process, whose pidfd the child keeps; we stay in ours, and so do our next."""
+    """As `clone`, into the pid namespace of this process, whose pidfd the child keeps; we stay in ours, and so do our next. Where
+    we could not come back, we end: our next would be born among the processes of this one."""
     home = os.pidfd_open(os.getpid())
     try:
         syscalls.setns(pidfd, syscalls.CLONE_NEWPID)  # of our children
         try:
             return clone(0, cgroup_v2, (pidfd,), body)
         finally:
-            syscalls.setns(home, syscalls.CLONE_NEWPID)
+            try:
+                syscalls.setns(home, syscalls.CLONE_NEWPID)
+            except OSError:
+                os._exit(1)
     finally:
         os.close(home)
 

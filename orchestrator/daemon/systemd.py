@@ -7,9 +7,10 @@ asks for these, nothing happens.
 import logging
 import os
 import socket
-import subprocess
 
 import anyio
+
+from engine import programs
 
 PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))  # syslog(3)
 DEBUG = 7
@@ -61,7 +62,7 @@ async def is_machine_going_down() -> bool:
     """Whether we end because everything does."""
     try:
         with anyio.fail_after(ANSWER_S):
-            done = await anyio.run_process(["systemctl", "is-system-running"], check=False, stderr=subprocess.DEVNULL)
+            done = await programs.run(["systemctl", "is-system-running"])
     except (OSError, TimeoutError):
         return False
-    return done.stdout.strip() == b"stopping"
+    return done.out.strip() == "stopping"
