@@ -36,9 +36,9 @@ THREADS_WAIT_S = 0.0005
 """So long a thread that is back from the kernel waits for the event loop to let it go on. Python's own 5 ms add up where one
 system call follows the other."""
 
-COLLECTING = 2_000, 5, 2
+COLLECTING = 2_000, 5, 10
 """The collector's thresholds, once modules are left out. What a request makes has cycles (tasks, exceptions), and is garbage
-until so many objects more have come: with the command line's 50,000 that was 5 MB, and pages of it stayed in use for good."""
+until so many objects more have come, or nobody waits: pages in which something is left stay in use for good."""
 
 LAST_WORDS_S = 0.05
 """So long the answers under way have to go out."""
@@ -176,7 +176,7 @@ async def serve(
         await tasks.start(found.serve)
         boots.note(places.boot)
         async with await server.listen(places.socket, access.group) as listener:
-            tasks.start_soon(server.serve, listener, routes.handler_of(found, status, ending.set))
+            tasks.start_soon(server.serve, listener, routes.handler_of(found, status, ending.set), _Tidying())
             tasks.start_soon(systemd.keep_watchdog)
             log.info("corral %s serves %s on %s", version.VERSION, places.root, places.socket)
             systemd.tell("READY=1", f"STATUS=serves {places.root} on {places.socket}")
@@ -191,6 +191,19 @@ async def serve(
     else:
         log.info("ends; containers stay")
     return bool(names)
+
+
+class _Tidying:
+    """Takes garbage away while nobody waits for us, where enough has been made for the collector to have begun by itself."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+
+    def __call__(self) -> None:
+        begun = sum(generation["collections"] for generation in gc.get_stats())
+        if begun != self._begun:
+            gc.collect()
+            self._begun = begun + 1
 
 
 async def _end_on_signal(ending: anyio.Event) -> None:

@@ -94,12 +94,17 @@ async def listen(path: str, group: str = "") -> anyio.abc.SocketListener:
     return listener
 
 
-async def serve(listener: anyio.abc.SocketListener, handler: Handler) -> None:
-    """Answer until cancelled."""
+async def serve(
+    listener: anyio.abc.SocketListener, handler: Handler, at_rest: Callable[[], None] = lambda: None
+) -> None:
+    """Answer until cancelled. `at_rest` is called each time that nobody is left who is being answered."""
     places = anyio.Semaphore(CONNECTIONS_MAX)
     big = anyio.Semaphore(BIG_AT_ONCE)
+    answering = 0
 
     async def one(connection: anyio.abc.SocketStream) -> None:
+        nonlocal answering
+        answering += 1
         try:
             async with connection:
                 await _answer(connection, handler, big)
@@ -109,6 +114,9 @@ async def serve(listener: anyio.abc.SocketListener, handler: Handler) -> None:
             log.exception("a request failed")
         finally:
             places.release()
+            answering -= 1
+            if not answering:
+                at_rest()
 
     async with anyio.create_task_group() as tasks:
         while True:

@@ -3,10 +3,11 @@
 import array
 import os
 import pathlib
+import queue
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -76,11 +77,11 @@ class Echo:
 
 
 @contextmanager
-def serving(path: str, handler: server.Handler) -> Iterator[None]:
+def serving(path: str, handler: server.Handler, at_rest: Callable[[], None] = lambda: None) -> Iterator[None]:
     async def main(*, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with await server.listen(path) as listener:
             task_status.started()
-            await server.serve(listener, handler)
+            await server.serve(listener, handler, at_rest)
 
     with anyio.from_thread.start_blocking_portal("asyncio") as portal:
         future, _ = portal.start_task(main)
@@ -114,6 +115,22 @@ def test_the_socket_is_roots_alone(echo: tuple[str, Echo]) -> None:
 def test_a_request_and_its_answer_survive_the_way(echo: tuple[str, Echo]) -> None:
     body = {"text": "grün\n", "big": "x" * 300_000}
     assert client.ask(echo[0], "POST", "/any", body) == {"path": "/any", "body": body}
+
+
+def test_who_tidies_up_is_called_when_the_last_has_its_answer(tmp_path: pathlib.Path) -> None:
+    rested: queue.SimpleQueue[str] = queue.SimpleQueue()
+    path = str(tmp_path / "corral.sock")
+    with serving(path, Echo(), lambda: rested.put("at rest")):
+        following = client.follow(path, "/endless", {})
+        following.next()
+        for _ in range(3):
+            client.ask(path, "GET", "/any")
+        assert rested.empty()
+        following.close()
+        assert rested.get(timeout=10) == "at rest"
+        client.ask(path, "GET", "/any")
+        assert rested.get(timeout=10) == "at rest"
+    assert rested.empty()
 
 
 def test_refusals_come_with_their_problems_and_faults_as_what_they_are(echo: tuple[str, Echo]) -> None:
