@@ -41,10 +41,15 @@ class Container:
         return self.process is not None
 
     @property
+    def is_starting(self) -> bool:
+        """Its run is written down, and not begun: who looks now must not take that for an end."""
+        return bool(self.run) and not (self.process or self.exit or self.lost_at)
+
+    @property
     def state(self) -> State:
         if self.process:
             return State.RUNNING
-        if self.run is None or (self.exit and self.exit.planned):
+        if self.run is None or self.is_starting or (self.exit and self.exit.planned):
             return State.MADE
         return State.MADE if self.rebooted and self._comes_back() else State.EXITED
 

@@ -96,7 +96,7 @@ class Containers:
             lost=container.is_lost,
             error=container.error or (run.failed if run else ""),
             created_at=container.record.created_at,
-            started_at=run.started_at if run else 0.0,
+            started_at=run.started_at if run and not container.is_starting else 0.0,
             ended_at=container.ended_at,
             restarts=run.restarts if run else 0,
             attempts=run.attempts if run else 0,

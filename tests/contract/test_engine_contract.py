@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from engine.errors import EngineError, Superseded
@@ -71,6 +72,23 @@ def test_a_start_and_a_stop_may_be_repeated(both: Both) -> None:
         await world.engine.stop(uid)
         after = await world.info(uid)
         assert (after.state, after.sandbox_uid) == (State.MADE, "")
+
+    both(act)
+
+
+def test_a_start_under_way_is_not_taken_for_an_end(both: Both) -> None:
+    """`run --rm` would remove what it is about to show, and who follows an `up` would leave."""
+
+    async def act(world: World) -> None:
+        uid = (await world.stand("web"))["web"]
+        seen: list[tuple[State, bool, bool]] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.engine.start, uid)
+            while not seen or seen[-1][0] is not State.RUNNING:
+                info = await world.info(uid)
+                seen.append((info.state, info.started_at > 0, info.lost))
+                await anyio.lowlevel.checkpoint()
+        assert set(seen) == {(State.MADE, False, False), (State.RUNNING, True, False)}
 
     both(act)
 
