@@ -1,12 +1,14 @@
 """From a ContainerConfig to what a shim must know to start it."""
 
 import base64
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine import errors
 from engine.cgroups.driver import Paths
 from engine.images.layout import Defaults, Layer
+from engine.logs import messages
 from engine.process import wire
 from engine.records import store
 from engine.records.store import ContainerRecord
@@ -75,6 +77,14 @@ def etc_files(config: ContainerConfig, directory: str, sandbox: Sandbox) -> Iter
 def write_hostname(config: ContainerConfig, directory: str) -> None:
     if config.namespaces.uts is Scope.HOST:
         store.replace(f"{directory}/hostname", f"{os.uname().nodename}\n".encode(), 0o644, durable=False)
+
+
+def _attributes_of(record: store.ContainerRecord) -> str:
+    """Of each line of its log: what Docker's json-file has as `attrs`."""
+    said = dict(record.config.logging.attributes)
+    if "tag" in said:
+        said["tag"] = messages.filled_in(said["tag"], record.uid, record.config)
+    return json.dumps(said, separators=(",", ":"))
 
 
 def argv_of(config: ContainerConfig, defaults: Defaults) -> tuple[str, ...]:
@@ -147,6 +157,7 @@ def spec_of(
         log_path=os.path.join(directory, "log") if config.logging.is_kept else os.devnull,
         log_bytes=config.logging.file_bytes or 0,
         log_files=config.logging.files,
+        log_attributes=_attributes_of(record) if config.logging.is_json else "",
         argv=argv_of(config, defaults),
         overlays=overlays_of(record, directory),
         environment=environment_of(config, defaults),

@@ -34,6 +34,14 @@ class Source(NamedTuple):
 def source_of(uid: str, config: ContainerConfig, hostname: str, pid: int) -> Source:
     forward = config.logging.forward
     assert forward is not None
+    tag = filled_in(forward.tag, uid, config)
+    return Source(
+        uid, config.name, config.image, tag, forward.attributes, hostname, pid, forward.facility, forward.format
+    )
+
+
+def filled_in(tag: str, uid: str, config: ContainerConfig) -> str:
+    """With what {{.ID}} and the like stand for."""
     fields = {
         "ID": uid[:12],
         "FullID": uid,
@@ -41,12 +49,9 @@ def source_of(uid: str, config: ContainerConfig, hostname: str, pid: int) -> Sou
         "ImageName": config.image,
         "DaemonName": DAEMON_NAME,
     }
-    tag = forward.tag
     for name, value in fields.items():
         tag = tag.replace(f"{{{{.{name}}}}}", value)
-    return Source(
-        uid, config.name, config.image, tag, forward.attributes, hostname, pid, forward.facility, forward.format
-    )
+    return tag
 
 
 # --------------------------------------------------------------------------------------------------------------- syslog

@@ -5,6 +5,7 @@ records only where the writer has thrown their file away before it came to them.
 """
 
 import datetime
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -17,6 +18,7 @@ from engine.process import logs
 BLOCK_BYTES = 64 * 1024
 POLL_S = 0.1
 TIME_BYTES = 30
+JSON_HEAD = b'{"time":"'
 
 
 class Record(NamedTuple):
@@ -30,12 +32,25 @@ class Record(NamedTuple):
 
 def parse(line: bytes) -> Record | None:
     """Give the record of a line without its newline; None for one that was cut off or is not ours."""
+    if line.startswith(JSON_HEAD):
+        return _parse_json(line)
     fields = line.split(b" ", 3)
     if len(fields) != 4 or len(fields[0]) != TIME_BYTES or fields[2] not in (b"F", b"P"):
         return None
     return Record(
         fields[0].decode("ascii", "replace"), fields[1].decode("ascii", "replace"), fields[2] == b"F", fields[3]
     )
+
+
+def _parse_json(line: bytes) -> Record | None:
+    try:
+        found = json.loads(line)
+        time, stream, log = found["time"], found["stream"], found["log"].encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not isinstance(stream, str) or len(time) != TIME_BYTES:
+        return None
+    return Record(time, stream, log.endswith(b"\n"), log.removesuffix(b"\n"))
 
 
 def time_text(seconds: float) -> str:
@@ -192,7 +207,9 @@ def _open(path: str) -> int | None:
 
 
 def _first_time(descriptor: int) -> str:
-    return os.pread(descriptor, TIME_BYTES, 0).decode("ascii", "replace")
+    head = os.pread(descriptor, len(JSON_HEAD) + TIME_BYTES, 0)
+    time = head[len(JSON_HEAD) :] if head.startswith(JSON_HEAD) else head[:TIME_BYTES]
+    return time.decode("ascii", "replace")
 
 
 def _last_lines(descriptor: int, count: int) -> tuple[int, int]:

@@ -45,6 +45,7 @@ class Started(NamedTuple):
     process: bytes  # the encoded record
     run_directory: bytes
     log_path: bytes
+    log_attributes: bytes
     log_bytes: int
     log_files: int
     ooms: int
@@ -57,14 +58,16 @@ class Started(NamedTuple):
         """No part can hold a NUL: paths cannot, and JSON escapes it."""
         flags = (self.entered, self.tty, self.stdin_open, self.alone)
         numbers = b"%d %d %d %d %d %d %d" % (self.log_bytes, self.log_files, self.ooms, *flags)
-        return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, numbers))
+        return b"\0".join((STARTED, self.process, self.run_directory, self.log_path, self.log_attributes, numbers))
 
 
 def unpack(data: bytes) -> Started:
-    _, process, run_directory, log_path, numbers = data.split(b"\0")
+    _, process, run_directory, log_path, attributes, numbers = data.split(b"\0")
     log_bytes, log_files, ooms, *flags = (int(number) for number in numbers.split())
     entered, tty, stdin_open, alone = (bool(flag) for flag in flags)
-    return Started(process, run_directory, log_path, log_bytes, log_files, ooms, entered, tty, stdin_open, alone)
+    return Started(
+        process, run_directory, log_path, attributes, log_bytes, log_files, ooms, entered, tty, stdin_open, alone
+    )
 
 
 def start(report: Socket, data: bytes, userns: int = -1, home: int = -1) -> None:
@@ -209,6 +212,7 @@ def _started(spec: wire.StartSpec, pidfd: int, pid: int, ooms: int, entered: boo
         frames.encode(process),
         os.fsencode(spec.run_directory),
         os.fsencode(spec.log_path),
+        spec.log_attributes.encode(),
         spec.log_bytes,
         spec.log_files,
         ooms,

@@ -5,8 +5,13 @@ One record is one line, as in Kubernetes' CRI logs:
     2025-03-01T12:00:00.123456789Z stdout F the text that the container wrote
     2025-03-01T12:00:00.123456789Z stderr P the first 16 KiB of a very long li
 
-`F` ends a line of the container's, `P` is a part of one that goes on in the next record of the same stream. Times are UTC and
-of one width, so records of a file sort as text. A crash in the middle of a write leaves at most one last record that is cut
+`F` ends a line of the container's, `P` is a part of one that goes on in the next record of the same stream. Where `json-file` is
+asked for by name, a record is a line of JSON with Docker's keys, and the text of one that ends a line ends with a newline:
+
+    {"time":"2025-03-01T12:00:00.123456789Z","stream":"stdout","attrs":{"tag":"web"},"log":"the text\n"}
+
+A line is cut between two characters of UTF-8, so what is no UTF-8 is all that JSON loses. Times are UTC, of one width and in
+one place, so records of a file sort as text. A crash in the middle of a write leaves at most one last record that is cut
 off; the next writer ends it with a newline, and readers pass over what is no record. Nothing is synced: a log is not worth
 the disk's time, and the kernel keeps what was written when we die.
 
@@ -18,6 +23,7 @@ Runs in the zygote: the listed stdlib modules only.
 
 import os
 import time
+from json.encoder import encode_basestring
 
 LINE_BYTES = 16 * 1024  # moby/daemon/logger/copier.go
 RETRY_S = 1.0
@@ -25,11 +31,12 @@ STREAMS = ("stdout", "stderr")
 
 
 class Writer:
-    """`limit_bytes`: of one of `files` files; 0 is none. A full disk loses records and says so, once it is not full any more; it
-    stops nobody."""
+    """`limit_bytes`: of one of `files` files; 0 is none. `attributes`: an object of JSON, and so are the records; empty: text. A
+    full disk loses records and says so, once it is not full any more; it stops nobody."""
 
-    def __init__(self, path: str, limit_bytes: int = 0, files: int = 2) -> None:
+    def __init__(self, path: str, limit_bytes: int = 0, files: int = 2, attributes: bytes = b"") -> None:
         self._path = path
+        self._attributes = attributes
         self._limit_bytes, self._files = limit_bytes, files
         self._rest = dict.fromkeys(STREAMS, b"")
         self._second, self._second_text = -1, ""
@@ -38,17 +45,14 @@ class Writer:
 
     def write(self, stream: str, data: bytes) -> None:
         """Write the lines that are complete, keep the rest for the next call."""
-        now = self._timestamp()
-        lines = (self._rest[stream] + data).split(b"\n")
-        self._rest[stream] = rest = lines.pop()
-        records: list[bytes] = []
+        *lines, rest = (self._rest[stream] + data).split(b"\n")
+        head, records = self._head(stream), []
         for line in lines:
-            _cut(records, now + stream, line)
-        whole = len(rest) - len(rest) % LINE_BYTES
-        if whole:
-            for start in range(0, whole, LINE_BYTES):
-                records.append(b"%b P %b\n" % ((now + stream).encode(), rest[start : start + LINE_BYTES]))
-            self._rest[stream] = rest[whole:]
+            *parts, last = _cut(line)
+            records += [self._record(head, part, False) for part in parts]
+            records.append(self._record(head, last, True))
+        *parts, self._rest[stream] = _cut(rest)
+        records += [self._record(head, part, False) for part in parts]
         if records:
             self._put(records)
 
@@ -56,7 +60,7 @@ class Writer:
         """Write what has no end of line; at the end of a run."""
         for stream in STREAMS:
             if self._rest[stream]:
-                record = b"%b P %b\n" % ((self._timestamp() + stream).encode(), self._rest[stream])
+                record = self._record(self._head(stream), self._rest[stream], False)
                 self._rest[stream] = b""
                 self._put([record])
 
@@ -78,7 +82,8 @@ class Writer:
     def _append(self, data: bytes, count: int) -> None:
         try:
             if self._lost:
-                data = f"{self._timestamp()}stderr F corral: {self._lost} lines are lost: no space\n".encode() + data
+                words = b"corral: %d lines are lost: no space" % self._lost
+                data = self._record(self._head("stderr"), words, True) + data
             while data:
                 written = os.write(self._file, data)
                 self._size += written
@@ -105,11 +110,23 @@ class Writer:
         self._file, self._size = _open(self._path)
         os.close(before)
 
+    def _head(self, stream: str) -> bytes:
+        if not self._attributes:
+            return f"{self._timestamp()} {stream} ".encode()
+        attributes = b"" if self._attributes == b"{}" else b',"attrs":' + self._attributes
+        return b'{"time":"%b","stream":"%b"%b,"log":' % (self._timestamp().encode(), stream.encode(), attributes)
+
+    def _record(self, head: bytes, text: bytes, is_end: bool) -> bytes:
+        if not self._attributes:
+            return b"%b%b %b\n" % (head, b"F" if is_end else b"P", text)
+        whole = text + b"\n" if is_end else text
+        return b"%b%b}\n" % (head, encode_basestring(whole.decode(errors="replace")).encode())
+
     def _timestamp(self) -> str:
         second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
         if second != self._second:
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{rest_ns:09d}Z "
+        return f"{self._second_text}.{rest_ns:09d}Z"
 
 
 def numbered(path: str, number: int) -> str:
@@ -117,12 +134,19 @@ def numbered(path: str, number: int) -> str:
     return f"{path}.{number}" if number else path
 
 
-def _cut(records: list[bytes], head: str, line: bytes) -> None:
-    start = head.encode()
-    while len(line) > LINE_BYTES:
-        records.append(b"%b P %b\n" % (start, line[:LINE_BYTES]))
-        line = line[LINE_BYTES:]
-    records.append(b"%b F %b\n" % (start, line))
+def _cut(line: bytes) -> list[bytes]:
+    """In parts of at most LINE_BYTES, the last of which may be empty; not within a character."""
+    parts, start = [], 0
+    while len(line) - start > LINE_BYTES:
+        end = start + LINE_BYTES
+        for back in range(4):
+            if line[end - back] & 0xC0 != 0x80:  # no byte that continues a character
+                end -= back
+                break
+        parts.append(line[start:end])
+        start = end
+    parts.append(line[start:])
+    return parts
 
 
 def _open(path: str) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def _first(channel: Socket, _data: bytes, _entered: bool) -> NoReturn:
         pidfd = os.pidfd_open(os.getpid())
         process = wire.Process("c", "r", identity.of(pidfd, int(os.readlink("/proc/self"))), time.time())
         started = birth.Started(
-            frames.encode(process), os.fsencode(NOWHERE), os.fsencode(NOWHERE), 0, 1, 0, True, False, False
+            frames.encode(process), os.fsencode(NOWHERE), os.fsencode(NOWHERE), b"", 0, 1, 0, True, False, False
         )
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.write(writing, b"one line\nhalf a li")

@@ -141,7 +141,7 @@ class Running:
             self._failure = data
 
     def _take(self, kept: birth.Started, descriptors: list[int]) -> None:
-        self._log = logs.Writer(os.fsdecode(kept.log_path), kept.log_bytes, kept.log_files)
+        self._log = logs.Writer(os.fsdecode(kept.log_path), kept.log_bytes, kept.log_files, kept.log_attributes)
         self._output = Output(self._loop, self._log)
         for stream, descriptor in zip(logs.STREAMS, descriptors, strict=False):
             self._output.listen(stream, descriptor)

@@ -211,6 +211,7 @@ class StartSpec(NamedTuple):
     `run_directory` exists and is ours alone: `process.json` and `exit.json` are written there, those of an earlier run are
     replaced. `root_path` is an empty directory: the place where the container's root is mounted, in its own mount namespace
     only. `log_path` is appended to; at `log_bytes` (0: never) it becomes `LOG_PATH.1`, and so on up to `log_files` files.
+    `log_attributes`: an object of JSON, and so is each record of the log; "": text.
     `files` are bound over /etc/hosts and the like, after everything else. `sysctls` are those of the ipc namespace. `user` is
     "", "name", "uid", or either with ":group". `ids` are those of the sandbox's user namespace, which the container is in too.
     """
@@ -240,6 +241,7 @@ class StartSpec(NamedTuple):
     stdin_open: bool = False
     log_bytes: int = 0
     log_files: int = 2
+    log_attributes: str = ""
     namespaces: Namespaces = Namespaces()
     ids: IdRange | None = None
 

@@ -250,12 +250,15 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end."""
+    """What is kept of the output: at most `files` files of `file_bytes` each, the last of it. None: no end. `is_json`: as
+    lines of JSON, each with the `attributes`."""
 
     is_kept: bool = True
     file_bytes: int | None = 50_000_000
     files: int = 2
     forward: Forward | None = None
+    is_json: bool = False
+    attributes: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)

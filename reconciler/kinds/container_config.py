@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from engine.types import parts
 from engine.types.configs import ContainerConfig
@@ -163,17 +164,22 @@ def logging_of(service: Service) -> parts.Logging:
     if not said.is_kept:
         return parts.Logging(is_kept=False, file_bytes=None, files=1)
     forward = forward_of(service, said.forward) if said.forward else None
+    usual = parts.Logging(forward=forward, is_json=said.is_json, attributes=attributes_of(service, said.attributes))
     if said.file_bytes == -1:
-        return parts.Logging(file_bytes=None, files=1, forward=forward)
-    usual = parts.Logging()
-    return parts.Logging(True, said.file_bytes or usual.file_bytes, said.files or usual.files, forward)
+        return replace(usual, file_bytes=None, files=1)
+    return replace(usual, file_bytes=said.file_bytes or usual.file_bytes, files=said.files or usual.files)
 
 
 def forward_of(service: Service, said: log_options.Forward) -> parts.Forward:
+    attributes = attributes_of(service, said.attributes)
+    return parts.Forward(said.driver, said.address, said.facility, said.format, said.tag, attributes)
+
+
+def attributes_of(service: Service, said: log_options.Attributes) -> parts.Pairs:
     labels = {name: service.labels[name] for name in said.labels if name in service.labels}
     variables = {name: service.environment[name] for name in said.variables if name in service.environment}
-    attributes = tuple(sorted({**labels, **variables}.items()))
-    return parts.Forward(said.driver, said.address, said.facility, said.format, said.tag, attributes)
+    tag = {"tag": said.tag} if said.tag else {}
+    return tuple(sorted({**tag, **labels, **variables}.items()))
 
 
 def hook_of(said: Hook) -> parts.Hook:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from specs.errors import did_you_mean
 from specs.patterns import pattern
 
+DEFAULT = "json-file"
 DRIVERS = ("json-file", "local", "none", "syslog", "journald")
 LATER = ("awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "splunk")
 _ALWAYS = ("mode", "max-buffer-size")
@@ -44,30 +45,41 @@ _SIZE = pattern(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
+class Attributes(NamedTuple):
+    """`labels`, `variables`: names of those that go along with each line; `tag` too, which may hold {{.ID}} and the like."""
+
+    labels: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    tag: str = ""
+
+
 class Forward(NamedTuple):
     """Where else the output goes. `address`: of syslog, "udp://HOST:PORT", "tcp://HOST:PORT", "unix:///PATH", "" for the
-    machine's own. `tag` may hold {{.ID}} and the like. `labels`, `variables`: names of those that go along."""
+    machine's own. `tag` may hold {{.ID}} and the like."""
 
     driver: str
     address: str = ""
     facility: int = FACILITIES.index("daemon")
     format: str = ""
     tag: str = DEFAULT_TAG
-    labels: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
+    attributes: Attributes = Attributes()
 
 
 class LogOptions(NamedTuple):
-    """`file_bytes`: the size of one file, None where the file says nothing, -1: no end. `files`: how many, None: not said."""
+    """`file_bytes`: the size of one file, None where the file says nothing, -1: no end. `files`: how many, None: not said.
+    `is_json`: as Docker's lines of JSON, with the `attributes`."""
 
     is_kept: bool = True
     file_bytes: int | None = None
     files: int | None = None
     forward: Forward | None = None
+    is_json: bool = False
+    attributes: Attributes = Attributes()
 
 
 def parse(driver: str, options: Mapping[str, str]) -> LogOptions:
-    """Raises ValueError."""
+    """`driver` "": none is named, and that of the engine is taken, with the options of Docker's. Raises ValueError."""
+    is_named, driver = driver != "", driver or DEFAULT
     if driver in LATER:
         raise ValueError(f"the driver {driver} is not supported, nothing here speaks to it: {', '.join(DRIVERS)}")
     if driver not in DRIVERS:
@@ -87,7 +99,12 @@ def parse(driver: str, options: Mapping[str, str]) -> LogOptions:
         raise ValueError(f"mode: '{options['mode']}' is not blocking or non-blocking")
     prefix = "cache-" if driver in ("syslog", "journald") else ""
     file_bytes, files = _size_and_files(options, prefix)
-    return LogOptions(True, file_bytes, files, _forward(driver, options) if prefix else None)
+    if prefix:
+        return LogOptions(True, file_bytes, files, _forward(driver, options))
+    if not is_named or driver != "json-file":
+        return LogOptions(True, file_bytes, files)
+    attributes = _attributes(options)._replace(tag=_tag(options.get("tag", "")))
+    return LogOptions(True, file_bytes, files, is_json=True, attributes=attributes)
 
 
 def _size_and_files(options: Mapping[str, str], prefix: str) -> tuple[int | None, int | None]:
@@ -122,9 +139,12 @@ def _forward(driver: str, options: Mapping[str, str]) -> Forward:
         _facility(options.get("syslog-facility", "daemon")),
         form,
         _tag(options.get("tag") or DEFAULT_TAG),
-        _names(options.get("labels", "")),
-        _names(options.get("env", "")),
+        _attributes(options),
     )
+
+
+def _attributes(options: Mapping[str, str]) -> Attributes:
+    return Attributes(_names(options.get("labels", "")), _names(options.get("env", "")))
 
 
 def _address(text: str) -> str:

@@ -154,9 +154,9 @@ class Ulimit(strict.Model):
 
 
 class Logging(strict.Model):
-    """See `specs.canonical.log_options`."""
+    """See `specs.canonical.log_options`. `driver` "": the engine's."""
 
-    driver: str = "json-file"
+    driver: str = ""
     options: dict[str, str] = pydantic.Field(default_factory=dict)
 
 

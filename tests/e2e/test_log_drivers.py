@@ -1,6 +1,7 @@
 """Where a container's output goes besides its log: syslog and the journal, with a receiver that the test is."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -63,6 +64,24 @@ def test_syslog_gets_each_line_and_the_log_keeps_it(lab: Lab) -> None:
         assert re.fullmatch(rf"<30>{stamp} {uid}\[{pid}\]: out", out.decode()), out
         assert re.fullmatch(rf"<27>{stamp} {uid}\[{pid}\]: err", err.decode()), err
         assert sorted(line.split("| ")[1] for line in lab.out("logs").splitlines()) == ["err", "out"]
+
+
+@pytest.mark.key("services.logging.driver", "services.logging.options", "services.logging.options.tag")
+def test_json_file_by_name_is_dockers_lines_of_json(lab: Lab) -> None:
+    options = "{labels: 'tier,none', env: STAGE, tag: '{{.Name}}', max-size: 1m}"
+    fields = f"labels: {{tier: back}}, environment: {{STAGE: a}}, logging: {{driver: json-file, options: {options}}}"
+    lab.up(f"services: {{a: {{{SAY}, {fields}}}, b: {{{SAY}}}}}\n")
+    eventually(lambda: len(lab.out("logs").splitlines()) == 4)
+    files = [path.read_text().splitlines() for path in lab.owner.root.glob("containers/*/log")]
+    (found,) = ([json.loads(line) for line in lines] for lines in files if lines[0].startswith("{"))
+    attributes = {"tier": "back", "STAGE": "a", "tag": f"{lab.project}-a-1"}
+    assert sorted((line["stream"], line["log"], line["attrs"] == attributes) for line in found) == [
+        ("stderr", "err\n", True),
+        ("stdout", "out\n", True),
+    ]
+    assert sorted(lab.out("logs", "--no-log-prefix", "a").splitlines()) == ["err", "out"]
+    assert lab.out("logs", "-t", "-n", "1", "a").split()[-1] in ("err", "out")
+    assert lab.out("logs", "--since", "1h", "a").count("\n") == 2
 
 
 @pytest.mark.key("services.logging.options.syslog-facility", "services.logging.options.syslog-format")

@@ -167,7 +167,7 @@ SERVICE = (
     Row("services.logging", "what is kept of the output", {"logging": {"driver": "none"}}),
     Row(
         "services.logging.driver",
-        "`json-file` and `local` mean the same here, `none` keeps nothing; `syslog` and `journald` get the output, too: [Logs](#logs)",
+        "`json-file`: lines of JSON as Docker's, `local` and none named: of text; `none` keeps nothing; `syslog` and `journald` get the output, too: [Logs](#logs)",
         {"logging": {"driver": "none"}},
     ),
     Row(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from specs.canonical import log_options
-from specs.canonical.log_options import LogOptions
+from specs.canonical.log_options import Attributes, LogOptions
 
 SIZES = "services:\n  a:\n    image: host\n    logging: {driver: json-file, options: {max-size: 10m, max-file: '3'}}\n"
 
@@ -19,10 +19,17 @@ def test_the_canonical_form_has_texts(folder: Any) -> None:
 @pytest.mark.parametrize(
     ("driver", "options", "expected"),
     [
-        ("json-file", {}, LogOptions()),
-        ("json-file", {"max-size": "10m"}, LogOptions(True, 10_000_000)),
+        ("", {"labels": "a", "tag": "t"}, LogOptions()),
+        ("", {"max-size": "10m"}, LogOptions(True, 10_000_000)),
+        ("json-file", {}, LogOptions(is_json=True)),
+        ("json-file", {"max-size": "10m"}, LogOptions(True, 10_000_000, is_json=True)),
+        (
+            "json-file",
+            {"labels": "a, b", "env": "C", "tag": "x{{ .ID }}"},
+            LogOptions(is_json=True, attributes=Attributes(("a", "b"), ("C",), "x{{.ID}}")),
+        ),
         ("local", {"max-size": "1.5k", "max-file": "4"}, LogOptions(True, 1500, 4)),
-        ("json-file", {"max-size": "-1"}, LogOptions(True, -1)),
+        ("json-file", {"max-size": "-1"}, LogOptions(True, -1, is_json=True)),
         ("none", {}, LogOptions(False)),
     ],
 )

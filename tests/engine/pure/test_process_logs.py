@@ -1,5 +1,6 @@
 """The log: what is written can be read again, from any place, whatever was cut off where."""
 
+import json
 import os
 import pathlib
 import re
@@ -52,6 +53,54 @@ def test_long_lines_are_cut_and_joined_again(tmp_path_factory: pytest.TempPathFa
     assert sum(record.is_end for record in found) == ends
 
 
+@given(st.lists(st.tuples(st.sampled_from(logs.STREAMS), st.text(max_size=60)), max_size=20), st.booleans())
+def test_as_json_each_stream_comes_back_and_every_line_is_dockers(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[str, str]], has_attributes: bool
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log"
+    attributes = {"tag": 'a"b', "é": "\n"} if has_attributes else {}
+    writer = logs.Writer(str(path), attributes=json.dumps(attributes).encode())
+    for stream, data in pieces:
+        for number in range(0, len(data.encode()), 7):  # characters come in pieces
+            writer.write(stream, data.encode()[number : number + 7])
+    writer.close()
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for stream in logs.STREAMS:
+        written = "".join(data for of, data in pieces if of == stream)
+        assert text(records(path), stream).decode() == written
+        assert "".join(line["log"] for line in lines if line["stream"] == stream) == written
+    assert all(line.get("attrs", {}) == attributes for line in lines)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", line["time"]) for line in lines)
+
+
+def test_as_json_long_lines_are_cut_between_characters_and_what_is_no_text_is_marked(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "log"
+    writer = logs.Writer(str(path), attributes=b"{}")
+    long = "x" + "€" * logs.LINE_BYTES
+    writer.write("stdout", f"{long}\n".encode() + b"\xff\0\n")
+    writer.write("stdout", long.encode())
+    writer.close()
+    found = records(path)
+    assert text(found).decode() == f"{long}\n\ufffd\0\n{long}"
+    assert all(len(record.text) <= logs.LINE_BYTES for record in found)
+    assert sum(record.is_end for record in found) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"time":"2025-03-01T12:00:00.123456789Z","stream":"stdout","log":"cut',
+        b'{"time":"yesterday","stream":"stdout","log":"a"}',
+        b'{"time":"2025-03-01T12:00:00.123456789Z","stream":1,"log":"a"}',
+        b'{"time":"2025-03-01T12:00:00.123456789Z","stream":"stdout","log":[]}',
+        b'{"time":' + b"[" * 100_000,
+        b'{"time":"2025-03-01T12:00:00.123456789Z"}',
+    ],
+)
+def test_json_that_is_no_record_is_passed_over(line: bytes) -> None:
+    assert reading.parse(line) is None
+
+
 def test_a_line_of_the_file_is_for_grep_and_sorts_by_time(tmp_path: pathlib.Path) -> None:
     writer = logs.Writer(str(tmp_path / "log"))
     writer.write("stderr", b"hello w\xff\n")
@@ -66,14 +115,15 @@ def test_whatever_a_crash_cuts_off_the_rest_is_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log"
-    writer = logs.Writer(str(path))
+    attributes = data.draw(st.sampled_from((b"", b"{}")))
+    writer = logs.Writer(str(path), attributes=attributes)
     for number in range(10):
         writer.write("stdout", b"before %d\n" % number)
     writer.close()
     whole = path.read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
     path.write_bytes(whole[:cut])
-    again = logs.Writer(str(path))
+    again = logs.Writer(str(path), attributes=attributes)
     again.write("stdout", b"after\n")
     again.close()
     found = records(path)
@@ -112,9 +162,10 @@ def test_since_finds_its_place_in_a_large_file(tmp_path: pathlib.Path) -> None:
     assert records(path, since=1_700_020_000) == []
 
 
-def test_tail_and_since_reach_into_the_file_before(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("attributes", [b"", b"{}", b'{"a":"b"}'])
+def test_tail_and_since_reach_into_the_file_before(tmp_path: pathlib.Path, attributes: bytes) -> None:
     path = tmp_path / "log"
-    writer = logs.Writer(str(path), limit_bytes=1000)
+    writer = logs.Writer(str(path), limit_bytes=1000, attributes=attributes)
     for number in range(30):
         writer.write("stdout", b"line %d\n" % number)
     writer.close()
@@ -191,8 +242,9 @@ def test_a_reader_waits_for_the_rest_of_a_record(tmp_path: pathlib.Path) -> None
     reader.close()
 
 
-def test_a_full_disk_stops_nobody_and_is_told_afterwards(tmp_path: pathlib.Path) -> None:
-    writer = logs.Writer("/dev/full")
+@pytest.mark.parametrize("attributes", [b"", b"{}"])
+def test_a_full_disk_stops_nobody_and_is_told_afterwards(tmp_path: pathlib.Path, attributes: bytes) -> None:
+    writer = logs.Writer("/dev/full", attributes=attributes)
     writer.write("stdout", b"lost\n")
     writer.write("stdout", b"lost too\n")
     writer._file, full = os.open(tmp_path / "log", 0o1101, 0o600), writer._file
@@ -203,9 +255,10 @@ def test_a_full_disk_stops_nobody_and_is_told_afterwards(tmp_path: pathlib.Path)
     assert text(records(tmp_path / "log"), "stderr") == b"corral: 2 lines are lost: no space\n"
 
 
-def test_a_reader_goes_on_where_another_was_and_says_when_it_cannot(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("attributes", [b"", b"{}"])
+def test_a_reader_goes_on_where_another_was_and_says_when_it_cannot(tmp_path: pathlib.Path, attributes: bytes) -> None:
     path = str(tmp_path / "log")
-    writer = logs.Writer(path, 200, 2)
+    writer = logs.Writer(path, 300 if attributes else 200, 2, attributes)
     writer.write("stdout", b"one\ntwo\n")
     first = reading.Reader(path)
     assert [record.text for record in first.read()] == [b"one", b"two"]
