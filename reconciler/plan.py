@@ -9,7 +9,7 @@ Four rules, which know no kind:
 2. Down waits for dependents that go down too or have a step in flight, along the edges it had when it was last wanted.
 3. Up waits until every dependency is fresh and meets the condition of the edge that gates the step. An update comes first.
 4. Claims exclude. A step that takes what only one can have waits until nobody else has it, or is just taking it; an update that
-   would wait for one of ours first gives up what it no longer wants, so that two never wait for each other.
+   would wait for one of ours, or for itself, first gives up what it no longer wants, so that two never wait for each other.
 
 Pure, total and sorted. A plan is made anew at every look; everything about a resource is derived once.
 """
@@ -355,13 +355,19 @@ class Planner:
         """`first`: the step that gives up what is wanted no longer, if there is such."""
         takes = tuple(claim for claim in kind_of(step.id).claims(config) if claim.gates in step.gates)
         ours = {claim: others for claim in takes if (others := self._others(step.id, claim))}
-        if first and ours:
+        if first and (ours or self._is_in_its_own_way(step, takes)):
             return self._allowed(replace(first, because=step.because))
         had = {claim: sorted(ours.get(claim, set()) | self._theirs(claim)) for claim in takes}
         why = "; ".join(f"{claim} is had by {', '.join(who)}" for claim, who in had.items() if who)
         if not why:
             return self._allowed(replace(step, takes=takes))
         return Blocked(step.id, step.verb, tuple(sorted({who for whose in had.values() for who in whose})), why)
+
+    def _is_in_its_own_way(self, step: Step, takes: tuple[Claim, ...]) -> bool:
+        """Whether what it gives up meets what it takes: a port of one address, of which it has had that of all."""
+        had = kind_of(step.id).claims(self.things[step.id].config)
+        gone = [claim for claim in had if claim.gates in step.gates and claim not in takes]
+        return any(claims.meet(claim, other) for claim in takes for other in gone)
 
     def _others(self, resource_id: str, claim: Claim) -> set[str]:
         others = self._having.meeting(claim) - {resource_id}

@@ -310,6 +310,20 @@ def test_a_changed_port_is_changed_under_the_running_process(lab: Lab) -> None:
     assert is_free(lab, 8090)
 
 
+def test_a_port_of_all_addresses_becomes_one_of_the_host_alone_and_back_under_the_running_process(lab: Lab) -> None:
+    lab.up(WEB.replace("{}", '"8090:80"'))
+    pid = lab.pid("web")
+    lab.up(WEB.replace("{}", '"127.0.0.1:8090:80"'))
+    assert lab.machine.tcp("127.0.0.1", 8090) == lab.address("web").rpartition(".")[0] + ".1"
+    assert lab.machine.lan.tcp(EXTERNAL, 8090, timeout=1) == REFUSED
+    assert not is_free(lab, 8090, "127.0.0.1")
+    assert is_free(lab, 8090, EXTERNAL)
+    lab.up(WEB.replace("{}", '"8090:80"'))
+    assert lab.machine.lan.tcp(EXTERNAL, 8090) == LAN
+    assert not is_free(lab, 8090, EXTERNAL)
+    assert lab.pid("web") == pid
+
+
 def test_swapped_ports_lead_to_the_other_one(lab: Lab) -> None:
     text = """
 services:

@@ -205,6 +205,21 @@ def test_swapped_ports_are_given_up_first_and_nobody_restarts():
     )
 
 
+@pytest.mark.parametrize(("before", "after"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("::", "::1")])
+def test_a_port_of_all_addresses_is_given_up_before_it_is_taken_at_one(before, after):
+    pool = {"ipam": {"config": [{"subnet": "10.9.0.0/24"}, {"subnet": "fd12::/64"}]}, "enable_ipv6": True}
+
+    def at(address):
+        return project({"a": service(ports=[port("81", host_ip=address), port("82")])}, networks={"lab": pool})
+
+    scene = standing(at(before)).up(at(after))
+    assert [(step.id, step.verb) for step in scene.forecast().steps] == [
+        ("container:a", "release"),
+        ("container:a", "update"),
+    ]
+    assert [port.host_port for port in scene.forecast().steps[0].ports] == [82, 82]
+
+
 def test_a_port_moves_to_another_service_in_one_go():
     scene = standing(pair({"ports": [port("81")]})).up(pair({}, {"ports": [port("81", host_ip="127.0.0.1")]}))
     says(
