@@ -89,12 +89,13 @@ def config_of(wish: Wish, slot: Slot, service: Service, key: str) -> EndpointCon
 
 
 def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterator[Observed]:
-    return (observed(info) for info in look.endpoints)
+    for info in look.endpoints:
+        yield observed(info, networks.id_of_made(info.config.network_key, info.config.network, wanted))
 
 
-def observed(info: EndpointInfo) -> Observed:
+def observed(info: EndpointInfo, network_id: str) -> Observed:
     holds = (
-        Hold(networks.id_of(info.config.network_key), info.network_uid, Depth.GONE),
+        Hold(network_id, info.network_uid, Depth.GONE),
         Hold(sandboxes.id_of(info.config.sandbox), info.sandbox_uid, Depth.GONE),
     )
     return Observed(id_of(info.config.sandbox, info.config.network_key), info, holds)
@@ -135,9 +136,10 @@ def predict(step: Step, have: Observed | None, things: Things, now: float, uid: 
     if step.verb is Verb.UPDATE and have is not None:
         assert isinstance(have.info, EndpointInfo)
         return replace(have, info=replace(have.info, config=config, drift=()))
-    network = things.get(networks.id_of(config.network_key))
-    sandbox = things.get(sandboxes.id_of(config.sandbox))
-    return observed(EndpointInfo(config, uid, network.uid if network else "", sandbox.uid if sandbox else ""))
+    network_id = networks.id_of(config.network_key)
+    network, sandbox = things.get(network_id), things.get(sandboxes.id_of(config.sandbox))
+    made = EndpointInfo(config, uid, network.uid if network else "", sandbox.uid if sandbox else "")
+    return observed(made, network_id)
 
 
 def hoped(have: Observed, needs: Needs, now: float) -> Observed:

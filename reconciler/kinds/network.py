@@ -89,7 +89,17 @@ def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterato
     for info in look.networks:
         want = ids.get(info.config.name)
         if info.config.project == project or (want and want.external):
-            yield Observed(want.id if want else id_of(info.config.key), info)
+            yield Observed(want.id if want else id_of_made(info.config.key, info.config.name, wanted), info)
+
+
+def id_of_made(key: str, called: str, wanted: Mapping[str, Resource]) -> str:
+    """Of the network that was made for this key: where the key now means an external one, that one has the key's id, and what
+    was made before is another, which goes."""
+    want = wanted.get(id_of(key))
+    if want is None or not want.external:
+        return id_of(key)
+    assert isinstance(want.config, NetworkConfig)
+    return id_of(key if want.config.name == called else f"{key}/{called}")
 
 
 def compare(want: Resource, have: Observed, things: Things) -> Difference:

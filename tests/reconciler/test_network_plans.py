@@ -7,7 +7,7 @@ import pytest
 from scenes import Scene, port, project, service
 
 from engine.types.configs import ContainerConfig, EndpointConfig, NetworkConfig
-from engine.types.infos import Taken
+from engine.types.infos import NetworkInfo, Taken
 from engine.types.parts import PortMap
 from reconciler.errors import Conflict
 
@@ -192,3 +192,21 @@ def test_leases_of_before_have_no_ipv6() -> None:
     stored = scene.stored.to_json()
     del stored["leases"]["subnets6"], stored["leases"]["addresses6"]
     assert type(scene.stored).from_json(stored) == scene.stored
+
+
+def test_a_network_that_becomes_external_is_joined_and_the_one_before_goes() -> None:
+    scene = Scene().up(one(lab())).come_true()
+    scene.foreign.append(NetworkInfo(NetworkConfig("shared", "other", "theirs", "10.77.0.0/24", "10.77.0.1"), "n#1"))
+    uids = scene.uids()
+    said = scene.up(one({"lab": {"name": "shared", "external": True}})).plan()
+    assert "endpoint:a/lab     replace  network p_lab -> shared" in said
+    assert "network:lab/p_lab  remove   no longer declared" in said
+    assert "network:lab " not in said
+    scene.come_true()
+    says(scene.plan(), "5 resources are as declared")
+    assert [info.config.name for info in scene.look().networks] == ["shared"]
+    assert scene.uids()["container:a"] == uids["container:a"]
+    back = scene.up(one(lab())).plan()
+    assert "network:lab     create" in back
+    assert "endpoint:a/lab  replace" in back
+    says(scene.come_true().plan(), "5 resources are as declared")
