@@ -1,7 +1,7 @@
 """A volume. Its data is sacred: no plan removes it unless the user said so in that very command (PURGED), and one
 that differs is never replaced; containers do not start on it."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import replace
 
 from engine.types.configs import Config, VolumeConfig
@@ -30,19 +30,28 @@ def id_of(key: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
-    used = set()
+    called = {}
     for source, number in sorted(wanted_of(wish)):
         volume = wish.project.volumes[source]
         key, labels = key_for(source, volume, number), tuple(sorted(volume.labels.items()))
-        used.add(key)
+        called[id_of(key)] = volume.name_for(number)
         config = VolumeConfig(volume.name_for(number), wish.project.name, key, labels, backing_of(source, volume))
         yield Resource(id_of(key), config, external=volume.external)
     for config in anonymous(wish):
-        used.add(config.key)
+        called[id_of(config.key)] = config.name
         yield Resource(id_of(config.key), config)
+    names = set(called.values())
     for config in wish.purged:
-        if config.key not in used:
-            yield Resource(id_of(config.key), config, depth=Depth.PURGED)
+        if config.name not in names:
+            resource_id = id_beside(config, called)
+            called[resource_id] = config.name
+            yield Resource(resource_id, config, depth=Depth.PURGED)
+
+
+def id_beside(config: VolumeConfig, others: Container[str]) -> str:
+    """Of a volume of the project's: where the id of its key is another's, as after an edit of `name`, it has one of its own."""
+    resource_id = id_of(config.key)
+    return f"{resource_id}/{config.name}" if resource_id in others else resource_id
 
 
 def wanted_of(wish: Wish) -> set[tuple[str, int]]:
@@ -102,7 +111,7 @@ def observe(look: Look, project: str, wanted: Mapping[str, Resource]) -> Iterato
     }
     for info in look.volumes:
         if info.config.name in ids or info.config.project == project:
-            yield Observed(ids.get(info.config.name, id_of(info.config.key)), info)
+            yield Observed(ids.get(info.config.name) or id_beside(info.config, wanted), info)
 
 
 def compare(want: Resource, have: Observed, things: Things) -> Difference:

@@ -11,6 +11,7 @@ from engine.types.configs import NetworkConfig, VolumeConfig
 from engine.types.infos import ContainerInfo, ImageInfo, NetworkInfo, State, Taken, VolumeInfo
 from engine.types.parts import BindMount, PortMap
 from reconciler import plan, render
+from reconciler.actual import ActualState
 from reconciler.asking import Orphans, Recreate
 from reconciler.errors import Ring
 from reconciler.resource import Depth
@@ -628,6 +629,41 @@ def test_a_volume_that_differs_is_never_replaced_and_one_of_another_project_is_n
         0 resources are as declared
         """,
     )
+
+
+def test_a_volume_of_another_name_is_another_volume_and_both_go_with_down_v():
+    def called(**fields):
+        return project({"db": service(volumes=[volume("data")], networks=())}, volumes={"data": fields})
+
+    scene = standing(called())
+    says(
+        scene.up(called(name="n")).plan(),
+        """
+        ± container:db  replace  volumes -p_data:/data, +n:/data
+        + volume:data   create
+        2 resources are as declared
+        """,
+    )
+    scene.come_true()
+    says(scene.plan(), "4 resources are as declared")
+    assert {info.config.name for info in scene.look().volumes} == {"p_data", "n"}
+    assert "volume:data" not in scene.up(called()).plan()
+    scene.come_true().say(scene.stored.down(purge=True)).come_true()
+    assert scene.look().volumes == ()
+
+
+def test_a_volume_that_becomes_external_leaves_the_one_before_to_down_v():
+    external = {"data": {"name": "theirs", "external": True}}
+    wants = {"db": service(volumes=[volume("data")], networks=())}
+    scene = standing(project(wants))
+    scene.foreign.append(VolumeInfo(VolumeConfig("theirs", "other", "data"), "v#1"))
+    scene.up(project(wants, volumes=external)).come_true()
+    says(scene.plan(), "4 resources are as declared")
+    look = scene.look()
+    for volumes in (look.volumes, look.volumes[::-1]):
+        assert ActualState.of(replace(look, volumes=volumes), scene.desired)["volume:data"].uid == "v#1"
+    scene.say(scene.stored.down(purge=True)).come_true()
+    assert [info.config.name for info in scene.look().volumes] == ["theirs"]
 
 
 def test_an_external_network_is_waited_for_joined_and_never_touched():
