@@ -20,6 +20,8 @@ ANEW = {
     "network": "new network",
 }
 NOTHING = "nothing"
+RUNS_ON = ("live", ANEW["endpoint"], ANEW["network"], NOTHING)
+"""With these the container keeps its process."""
 
 
 def of(row: Row) -> str:
@@ -40,6 +42,6 @@ def _words(changes: list[Change]) -> str:
         mine = [change for change in changes if change.id.startswith(f"{kind}:")]
         if any(change.action is Action.REPLACE for change in mine):
             return ANEW[kind]
-        if any(change.action in (Action.CREATE, Action.REMOVE) for change in mine):
+        if kind != "volume" and any(change.action in (Action.CREATE, Action.REMOVE) for change in mine):
             return ANEW[kind] if kind != "container" else "more or fewer"
     return "live" if changes else NOTHING
