@@ -16,7 +16,7 @@ NUMBER_LABEL = "com.docker.compose.container-number"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--protocol", default="tcp", choices=("tcp", "udp"), help="of the port: tcp (default) or udp")
+    add("--protocol", default="tcp", choices=("tcp", "udp", "sctp"), help="of the port: tcp (default), udp or sctp")
     add("--index", type=int, default=1, metavar="N", help="which container of the service, from 1")
     add("service", metavar="SERVICE", help="the service")
     add("private_port", type=int, metavar="PRIVATE_PORT", help="the port in the container")

@@ -19,7 +19,7 @@ services:
   web:
     image: "rootfs:/srv/root"
     command: serve
-    ports: ["127.0.0.1:8080:80", "5300:53/udp"]
+    ports: ["127.0.0.1:8080:80", "5300:53/udp", "3868:38/sctp"]
   job: {image: "rootfs:/srv/root", command: work, scale: 2}
 """
 
@@ -37,12 +37,14 @@ def test_port_says_where_a_port_is_reached(lab: Lab) -> None:
     lab.corral("up", "-d")
     assert lab.corral("port", "web", "80") == ("127.0.0.1:8080\n", "")
     assert lab.corral("port", "--protocol", "udp", "web", "53") == ("0.0.0.0:5300\n", "")
+    assert lab.corral("port", "--protocol", "sctp", "web", "38") == ("0.0.0.0:3868\n", "")
+    assert "38/tcp" in lab.corral("port", "web", "38", code=1)[1]
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("web", "81"), "no port of this machine reaches 81/tcp of demo-web-1\n  published: 53/udp, 80/tcp"),
+        (("web", "81"), "no port of this machine reaches 81/tcp of demo-web-1\n  published: 38/sctp, 53/udp, 80/tcp"),
         (("web", "53"), "no port of this machine reaches 53/tcp of demo-web-1"),
         (("job", "--index", "2", "80"), "no port of this machine reaches 80/tcp of demo-job-2\n  published: none"),
         (("job", "--index", "3", "80"), "service job has no container 3"),
