@@ -225,19 +225,19 @@ class Remove(NamedTuple):
 
 class Connect(NamedTuple):
     """`network`: by name or id, or as `project` calls it. `target`: a service of `project`, or the name of a container of any.
-    `address` "": one that is free."""
+    `joined`: as canonical in a compose file, of a service's network."""
 
     network: str
     target: str
-    project: str = ""
-    aliases: Names = ()
-    address: str = ""
+    project: str
+    joined: Document
 
 
 class Prune(NamedTuple):
-    """`every`: of volumes also those that a command made."""
+    """`every`: of volumes also those that a command made. `names`: only some of these; () for any."""
 
     every: bool = False
+    names: Names = ()
 
 
 # -------------------------------------------------------------------------------------------------- answers and events

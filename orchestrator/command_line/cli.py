@@ -266,23 +266,25 @@ def parse_command(command: str, module: ModuleType, rest: Sequence[str]) -> argp
         arguments, extra = parse(list(rest))
     except errors.UsageError:
         for word in rest:  # a flag we refuse explains more than the arguments it confused
-            if word.partition("=")[0] in unsupported.FLAGS[command]:
-                raise _refusal(parser.prog, word, unsupported.FLAGS[command], known=()) from None
+            if word.partition("=")[0] in unsupported.flags_of(command):
+                raise _refusal(parser.prog, word, unsupported.flags_of(command), known=()) from None
         raise
     if extra:
         flag = next((each for each in extra if each.startswith("-")), extra[0])
-        raise _refusal(parser.prog, flag, unsupported.FLAGS[command], known=_flags_of(parser))
+        raise _refusal(parser.prog, flag, unsupported.flags_of(command), known=_flags_of(parser))
     return arguments
 
 
 def switches(parser: argparse.ArgumentParser, words: Sequence[str], *, until_word: bool) -> list[str]:
     """As Go's flags have it, `--detach=true` is `--detach`, and `--detach=false` is nothing. `until_word`: what follows the first
-    word that is no flag is somebody else's."""
+    word that is no flag is somebody else's, or, where that word is a command of its own, that one's."""
     on_off = {flag for action in parser._actions if action.nargs == 0 for flag in action.option_strings}
     found: list[str] = []
     for at, word in enumerate(words):
         if word == "--" or (until_word and not word.startswith("-")):
-            return [*found, *words[at:]]
+            below = _below(parser).get(word)
+            rest = words[at + 1 :]
+            return [*found, word, *(switches(below, rest, until_word=False) if below else rest)]
         flag, equals, value = word.partition("=")
         if not (equals and flag in on_off and value.lower() in ("true", "false", "1", "0")):
             found.append(word)
@@ -291,6 +293,22 @@ def switches(parser: argparse.ArgumentParser, words: Sequence[str], *, until_wor
         elif (opposite := f"--no-{flag.removeprefix('--')}") in on_off:
             found.append(opposite)
     return found
+
+
+def _below(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The commands below this one, also by their other names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action.choices
+    return {}
+
+
+def commands_below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The same, by one name each."""
+    found: dict[argparse.ArgumentParser, str] = {}
+    for name, each in _below(parser).items():
+        found.setdefault(each, name)
+    return {name: each for each, name in found.items()}
 
 
 def _refusal(prog: str, word: str, not_yet: frozenset[str], known: Sequence[str]) -> errors.UsageError:

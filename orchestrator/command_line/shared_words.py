@@ -16,7 +16,12 @@ def add_listing(parser: argparse.ArgumentParser, filters: str) -> None:
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", help="only ids (of volumes: names)")
     add("--filter", action="append", default=[], metavar="KEY=VALUE", help=f"only those: {filters}")
-    add("--format", default="table", choices=("table", "json"), help="table (default) or json, one object a line")
+    add("--format", default="table", metavar="FORMAT", help="table (default), json (one object a line), or a template")
+
+
+def add_inspecting(parser: argparse.ArgumentParser) -> None:
+    text = "json: in one line; or a template, a line each, like '{{.Name}} {{.Labels.tier}}'"
+    parser.add_argument("-f", "--format", default="", metavar="FORMAT", help=text)
 
 
 def add_making(parser: argparse.ArgumentParser, driver: str) -> None:
@@ -42,14 +47,19 @@ def pairs_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def filtered(rows: list[Row], filters: Sequence[str], known: dict[str, Callable[[Row, str], bool]]) -> list[Row]:
-    """Those that meet one value of each key that is named, as docker does. Raises UsageError."""
+    """Those that meet one value of each key that is named, of labels all, as docker does. Raises UsageError."""
     wanted: dict[str, list[str]] = {}
     for text in filters:
         key, equals, value = text.partition("=")
         if not equals or key not in known:
             raise errors.UsageError(f"corral: cannot filter by {text!r}", hint=f"KEY=VALUE, by {', '.join(known)}")
         wanted.setdefault(key, []).append(value)
-    return [row for row in rows if all(any(known[key](row, each) for each in wanted[key]) for key in wanted)]
+    return [row for row in rows if all(_is_met(row, known[key], wanted[key], key) for key in wanted)]
+
+
+def _is_met(row: Row, meets: Callable[[Row, str], bool], values: Sequence[str], key: str) -> bool:
+    found = (meets(row, each) for each in values)
+    return all(found) if key == "label" else any(found)
 
 
 def has_label(row: Row, text: str) -> bool:
@@ -57,6 +67,10 @@ def has_label(row: Row, text: str) -> bool:
     name, equals, value = text.partition("=")
     labels = row["Labels"]
     return name in labels and (not equals or labels[name] == value)
+
+
+def lacks_label(row: Row, text: str) -> bool:
+    return not has_label(row, text)
 
 
 def is_dangling(row: Row, text: str) -> bool:
@@ -67,17 +81,8 @@ def labels_text(row: Row) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(row["Labels"].items()))
 
 
-def show(
-    called: invocation.Invocation, form: str, heads: Sequence[str], table: list[list[str]], rows: list[Row]
-) -> None:
-    if form == "json":
-        called.out.write("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
-    else:
-        called.out.write(output.table(heads, table))
-
-
-def inspect(called: invocation.Invocation, rows: list[Row], names: Sequence[str], what: str) -> int:
-    """Print those with these names or ids; 1 where one is not there."""
+def inspect(called: invocation.Invocation, rows: list[Row], names: Sequence[str], what: str, form: str) -> int:
+    """Print those with these names or ids, as `form` asks; 1 where one is not there."""
     found, missing = [], []
     for text in names:
         mine = [row for row in rows if row["Name"] == text] or [
@@ -85,10 +90,19 @@ def inspect(called: invocation.Invocation, rows: list[Row], names: Sequence[str]
         ]
         found += mine[:1]
         missing += [] if mine else [text]
-    called.out.write(json.dumps(found, indent=4) + "\n")
+    called.out.write(inspected(form, found))
     for text in missing:
         called.err.write(f"corral: no {what} is called {output.clean(text)}\n")
     return 1 if missing else 0
+
+
+def inspected(form: str, rows: list[Row]) -> str:
+    """Raises UsageError."""
+    if form in ("", "json"):
+        return (json.dumps(rows, separators=(",", ":")) if form else json.dumps(rows, indent=4)) + "\n"
+    from orchestrator.command_line import templates
+
+    return templates.lines(form, rows)
 
 
 def is_sure(called: invocation.Invocation, forced: bool, warning: str) -> bool:
@@ -124,10 +138,29 @@ def remove(called: invocation.Invocation, section: str, names: Sequence[str], *,
     return code
 
 
-def prune(called: invocation.Invocation, section: str, *, every: bool = False) -> int:
+def add_pruning(parser: argparse.ArgumentParser, filters: str) -> None:
+    add = parser.add_argument
+    add("-f", "--force", action="store_true", help="do not ask")
+    add("--filter", action="append", default=[], metavar="KEY=VALUE", help=f"only those: {filters}")
+
+
+def prune(
+    called: invocation.Invocation,
+    section: str,
+    filters: Sequence[str],
+    known: dict[str, Callable[[Row, str], bool]],
+    *,
+    every: bool = False,
+) -> int:
+    """Those that the filters leave. Raises UsageError."""
     from orchestrator import protocol
 
-    done = called.ask("POST", f"/v1/{section}/prune", protocol.Prune(every))["removed"]
+    names: tuple[str, ...] = ()
+    if filters:
+        names = tuple(row["Name"] for row in filtered(called.ask("GET", f"/v1/{section}")[section], filters, known))
+        if not names:
+            return 0
+    done = called.ask("POST", f"/v1/{section}/prune", protocol.Prune(every, names))["removed"]
     if done:
         called.out.write(f"Deleted {section.capitalize()}:\n")
         called.out.write("".join(f"{output.clean(each)}\n" for each in done))

@@ -40,10 +40,13 @@ FLAGS: dict[str, frozenset[str]] = {
         "ls": "",
         "images": "",
         "volumes": "",
-        "network": "--attachable --aux-address --config-from --config-only --ingress --ipam-driver --ipam-opt --ipv4 --ipv6"
-        " --scope --driver-opt --link --link-local-ip --gw-priority --ip6 -v --verbose",
-        "volume": "--availability --cluster --group --limit-bytes --required-bytes --scope --secret --sharing"
+        "network": "",
+        "network create": "--config-from --config-only --ingress --ipam-opt --scope",
+        "network connect": "--link",
+        "volume": "",
+        "volume create": "--availability --group --limit-bytes --required-bytes --scope --secret --sharing"
         " --topology-preferred --topology-required --type",
+        "volume ls": "--cluster",
         "version": "",
         "completion": "",
         "daemon": "",
@@ -51,3 +54,9 @@ FLAGS: dict[str, frozenset[str]] = {
         "init": "",
     }.items()
 }
+"""Also of what is below a command: "network create"."""
+
+
+def flags_of(command: str) -> frozenset[str]:
+    """Those of the command, and of what is below it."""
+    return frozenset().union(*(flags for name, flags in FLAGS.items() if f"{name} ".startswith(f"{command} ")))

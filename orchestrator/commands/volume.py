@@ -16,7 +16,7 @@ from orchestrator import errors
 from orchestrator.command_line import invocation, shared_words
 from orchestrator.command_line.shared_words import Row
 
-HEADS = ("DRIVER", "VOLUME NAME", "PROJECT")
+COLUMNS = {"DRIVER": "Driver", "VOLUME NAME": "Name", "PROJECT": "Project"}
 FILTERS = {
     "dangling": shared_words.is_dangling,
     "driver": lambda row, text: row["Driver"] == text,
@@ -24,6 +24,7 @@ FILTERS = {
     "name": lambda row, text: text in row["Name"],
     "project": lambda row, text: row["Project"] == text,
 }
+PRUNED = FILTERS | {"label!": shared_words.lacks_label, "all": lambda row, text: True}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("ls", aliases=["list"], help="list volumes", allow_abbrev=False)
     shared_words.add_listing(listing, ", ".join(FILTERS))
     inspect = verbs.add_parser("inspect", help="everything about volumes, as JSON", allow_abbrev=False)
+    shared_words.add_inspecting(inspect)
     inspect.add_argument("names", nargs="+", metavar="VOLUME", help="by name")
     create = verbs.add_parser("create", help="make a volume that belongs to no project", allow_abbrev=False)
     shared_words.add_making(create, "local")
@@ -39,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     remove.add_argument("-f", "--force", action="store_true", help="one that is not there is no error")
     remove.add_argument("names", nargs="+", metavar="VOLUME", help="by name")
     prune = verbs.add_parser("prune", help="remove volumes that nobody needs, and their data", allow_abbrev=False)
-    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    shared_words.add_pruning(prune, ", ".join(PRUNED))
     prune.add_argument("-a", "--all", action="store_true", help="also those that `corral volume create` made")
 
 
@@ -53,8 +55,9 @@ def _ls(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     if arguments.quiet:
         called.out.write("".join(f"{row['Name']}\n" for row in rows))
     else:
-        table = [[row["Driver"], row["Name"], row["Project"]] for row in rows]
-        shared_words.show(called, arguments.format, HEADS, table, [line_of(row) for row in rows])
+        from orchestrator.command_line import templates
+
+        called.out.write(templates.shown(arguments.format, [line_of(row) for row in rows], COLUMNS))
     return 0
 
 
@@ -72,7 +75,8 @@ def line_of(row: Row) -> Row:
 
 
 def _inspect(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
-    return shared_words.inspect(called, called.ask("GET", "/v1/volumes")["volumes"], arguments.names, "volume")
+    rows = called.ask("GET", "/v1/volumes")["volumes"]
+    return shared_words.inspect(called, rows, arguments.names, "volume", arguments.format)
 
 
 def _create(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
@@ -89,9 +93,10 @@ def _rm(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
 
 
 def _prune(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
+    every = arguments.all or any(text.lower() in ("all=true", "all=1") for text in arguments.filter)
     which = "all volumes that no project declares and no container has"
-    if not arguments.all:
+    if not every:
         which = "all volumes that projects have left, and no container has"
     if not shared_words.is_sure(called, arguments.force, f"this removes {which}, and their data"):
         raise errors.UsageError("corral volume prune: nothing was removed")
-    return shared_words.prune(called, "volumes", every=arguments.all)
+    return shared_words.prune(called, "volumes", arguments.filter, PRUNED, every=every)

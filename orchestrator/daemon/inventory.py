@@ -137,7 +137,7 @@ async def networks(projects: Projects) -> list[dict[str, Any]]:
                 "Scope": "local",
                 "Driver": "bridge",
                 "EnableIPv4": bool(config.subnet),
-                "EnableIPv6": bool(getattr(config, "subnet6", "")),
+                "EnableIPv6": bool(config.subnet6),
                 "IPAM": {"Driver": "default", "Options": None, "Config": pools(config)},
                 "Internal": config.internal,
                 "Containers": {container.uid: member(container, endpoint) for container, endpoint in row.members},
@@ -170,9 +170,13 @@ async def volumes(projects: Projects) -> list[dict[str, Any]]:
 
 
 def pools(config: NetworkConfig) -> list[dict[str, str]]:
-    six = getattr(config, "subnet6", ""), getattr(config, "gateway6", "")
-    pairs = ((config.subnet, config.gateway), six)
-    return [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in pairs if subnet]
+    four = config.subnet, config.gateway, config.ip_range
+    found = (four, (config.subnet6, config.gateway6, config.ip_range6))
+    return [
+        {"Subnet": subnet, "Gateway": gateway} | ({"IPRange": ip_range} if ip_range else {})
+        for subnet, gateway, ip_range in found
+        if subnet
+    ]
 
 
 def member(container: ContainerInfo, endpoint: EndpointInfo) -> dict[str, str]:
@@ -180,7 +184,8 @@ def member(container: ContainerInfo, endpoint: EndpointInfo) -> dict[str, str]:
     return {
         "Name": container.config.name,
         "EndpointID": endpoint.uid,
-        "IPv4Address": f"{config.address}/{config.prefix_length}",
+        "IPv4Address": f"{config.address}/{config.prefix_length}" if config.address else "",
+        "IPv6Address": f"{config.address6}/{config.prefix_length6}" if config.address6 else "",
     }
 
 

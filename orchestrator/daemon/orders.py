@@ -99,10 +99,8 @@ async def update(projects: Projects, name: str, request: protocol.Update) -> fee
 
 async def connect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:
     """Join a service to the network of this full name, beside what the file says."""
-    joined: dict[str, Any] = {"aliases": list(request.aliases)} if request.aliases else {}
-    joined |= {"ipv4_address": request.address} if request.address else {}
     project, service = await owner_of(projects, request.target, request.project)
-    return await changing.change(projects, project, lambda kept: kept.stored.connect(service, network, joined))
+    return await changing.change(projects, project, lambda kept: kept.stored.connect(service, network, request.joined))
 
 
 async def disconnect(projects: Projects, network: str, request: protocol.Connect) -> feeds.Feed:

@@ -45,10 +45,12 @@ async def remove(projects: Projects, section: str, request: protocol.Remove) -> 
 
 
 async def prune(projects: Projects, section: str, request: protocol.Prune) -> dict[str, Any]:
-    """Take away what nobody declares or has. Of volumes: what projects have left; with `every`, also what commands made."""
+    """Take away what nobody declares or has. Of volumes: what projects have left; with `every`, also what commands made. Where
+    `names` are said, of these only."""
     removed = []
     for row in await inventory.rows(projects, section):
         is_meant = row.is_shared if section == "networks" else request.every or not row.is_shared
+        is_meant = is_meant and (not request.names or row.config.name in request.names)
         if is_meant and not why_needed(projects, row):
             await _remove(projects, section, row)
             removed.append(row.config.name)

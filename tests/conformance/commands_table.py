@@ -20,7 +20,12 @@ def table() -> str:
     rows.append(_row("*before the command*", cli.global_parser(), ()))
     for command in sorted(cli.COMMANDS):
         parser = cli.command_parser(command, cli.module_of(command))
-        rows.append(_row(f"`{command}`", parser, sorted(unsupported.FLAGS[command])))
+        below = cli.commands_below(parser)
+        rows += [] if below else [_row(f"`{command}`", parser, sorted(unsupported.FLAGS[command]))]
+        rows += [
+            _row(f"`{command} {verb}`", each, sorted(unsupported.FLAGS.get(f"{command} {verb}", ())))
+            for verb, each in below.items()
+        ]
     rows += [f"| `{command}` | | | the whole command, for now |" for command in sorted(unsupported.COMMANDS)]
     return "".join(f"{row}\n" for row in rows)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,27 @@ def test_it_is_kept_like_a_projects(shared: Lab) -> None:
     eventually(lambda: "10.78.0.1/24" in bridges(lab))
 
 
+def addresses(link: dict[str, Any]) -> set[str]:
+    """Those that somebody gave it, with their prefix."""
+    return {f"{each['local']}/{each['prefixlen']}" for each in link["addr_info"] if each["scope"] == "global"}
+
+
+def test_create_with_both_families_or_the_newer_alone(shared: Lab) -> None:
+    lab = shared
+    pools = ("--subnet", "10.80.0.0/24", "--subnet", "fd80::/64", "--gateway", "fd80::9", "--ip-range", "10.80.0.8/30")
+    reserved = ("--aux-address", "router=10.80.0.8", "--aux-address", "printer=10.80.0.9")
+    lab.corral("network", "create", "--ipv6", *pools, *reserved, "meeting")
+    lab.corral("network", "create", "--ipv4=false", "--ipv6", "--subnet", "fd81::/64", "newer")
+    links = json.loads(lab.machine.sh("ip -j addr show type bridge"))
+    assert sorted(map(sorted, map(addresses, links))) == [["10.80.0.1/24", "fd80::9/64"], ["fd81::1/64"]]
+    lab.up(joining("meeting", "newer", meeting="{external: true}", newer="{external: true}"))
+    inside = [link for link in json.loads(lab.place("a").sh("ip -j addr")) if link["ifname"] != "lo"]
+    four, six = sorted(inside, key=lambda link: "10." not in str(addresses(link)))
+    assert addresses(four) & {"10.80.0.10/24", "10.80.0.11/24"}, "the only ones of the range that nobody has"
+    assert [each for each in addresses(six) if ":" not in each] == []
+    assert any(each.startswith("fd81::") for each in addresses(six))
+
+
 def test_internal_leads_nowhere(shared: Lab) -> None:
     lab = shared
     lab.corral("network", "create", "--internal", "inner")
@@ -130,6 +152,39 @@ def test_connect_is_a_new_cable_for_the_same_process(shared: Lab) -> None:
         lab.up()
         assert interfaces(lab, "a") == before
         assert lab.pid("a") == pid
+
+
+def test_connect_with_addresses_of_both_families_the_default_route_and_a_setting(shared: Lab) -> None:
+    lab = shared
+    subnets = ("--subnet", "10.81.0.0/24", "--subnet", "fd81::/64")
+    lab.corral("network", "create", "--ipv6", *subnets, "meeting")
+    lab.up(joining("mine"))
+    pid = lab.pid("a")
+
+    def way_out(*family: str) -> list[str]:
+        routes = json.loads(
+            machine.run("nsenter", "-t", str(pid), "-n", "ip", "-j", *family, "route", "show", "default")
+        )
+        return [route["gateway"] for route in routes]
+
+    before = way_out()
+    option = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    more = ("--link-local-ip", "169.254.8.8", "--driver-opt", option)
+    lab.corral(
+        "network", "connect", "--ip", "10.81.0.7", "--ip6", "fd81::7", "--gw-priority", "1", *more, "meeting", "a"
+    )
+    links = json.loads(lab.place("a").sh("ip -j addr"))
+    link = next(each for each in links if "fd81::7" in str(each["addr_info"]))
+    given = {each["local"] for each in link["addr_info"]}
+    assert {"10.81.0.7", "fd81::7", "169.254.8.8"} < given
+    assert (way_out(), way_out("-6")) == (["10.81.0.1"], ["fd81::1"])
+    setting = f"/proc/sys/net/ipv4/conf/{link['ifname']}/log_martians"
+    assert machine.run("nsenter", "-t", str(pid), "-n", "cat", setting).strip() == "1"
+    lab.corral("network", "disconnect", "--force", "meeting", "a")
+    assert (way_out(), way_out("-6")) == (before, [])
+    lab.corral("network", "connect", "--gw-priority", "-1", "meeting", "a")
+    assert way_out() == before
+    assert lab.pid("a") == pid
 
 
 def test_disconnect_holds_until_up(shared: Lab) -> None:

@@ -106,11 +106,23 @@ def test_global_flags_are_repeatable_where_compose_has_them_so() -> None:
 
 
 def test_no_supported_flag_is_in_the_table_of_the_unsupported() -> None:
-    for command in cli.COMMANDS:
-        known = set(cli._flags_of(cli.command_parser(command, cli.module_of(command))))
-        assert known.isdisjoint(unsupported.FLAGS[command]), command
+    parsers = {command: cli.command_parser(command, cli.module_of(command)) for command in cli.COMMANDS}
+    below = {f"{name} {verb}": each for name in parsers for verb, each in cli.commands_below(parsers[name]).items()}
+    for command, parser in {**parsers, **below}.items():
+        assert set(cli._flags_of(parser)).isdisjoint(unsupported.FLAGS.get(command, ())), command
     assert unsupported.COMMANDS.isdisjoint(cli.COMMANDS)
-    assert unsupported.FLAGS.keys() == cli.COMMANDS.keys()
+    assert cli.COMMANDS.keys() <= unsupported.FLAGS.keys() <= parsers.keys() | below.keys()
+    assert "network create" in unsupported.FLAGS
+    assert unsupported.FLAGS["network create"] < unsupported.flags_of("network")
+    assert not unsupported.flags_of("volumes"), "which is not below `volume`"
+
+
+def test_a_switch_of_a_command_below_another_may_have_a_value_as_go_has_it() -> None:
+    module = cli.module_of("network")
+    found = cli.parse_command("network", module, ["create", "--ipv4=false", "--ipv6=true", "--internal=false", "n"])
+    assert (found.ipv4, found.ipv6, found.internal, found.name) == (False, True, False, "n")
+    found = cli.parse_command("network", module, ["create", "--internal=true", "n"])
+    assert (found.ipv4, found.ipv6, found.internal) == (True, False, True)
 
 
 def test_the_version_is_that_of_the_package() -> None:

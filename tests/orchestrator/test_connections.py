@@ -1,5 +1,7 @@
 """Networks that a command joins a service to, or takes it out of: wanted, kept, shown, and taken back by `up`."""
 
+import json
+
 import pytest
 from fake_lab import Lab, eventually
 
@@ -51,6 +53,26 @@ def test_connect_adds_a_cable_and_nothing_else(lab: Lab) -> None:
     lab.corral("network", "rm", "shared")
 
 
+def test_connect_says_all_that_a_file_could(lab: Lab) -> None:
+    lab.write(DEMO)
+    lab.corral("up", "-d")
+    subnets = ("--subnet", "10.5.0.0/16", "--subnet", "fd05::/64")
+    lab.corral("network", "create", "--ipv6", *subnets, "shared")
+    option = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    more = ("--link-local-ip", "169.254.7.7", "--link-local-ip=fe80::77", "--driver-opt", option)
+    lab.corral("network", "connect", "--ip6", "fd05::77", "--gw-priority", "1", *more, "shared", "web")
+    found = endpoint(lab, "web", "shared").config
+    assert (found.address6, found.link_local) == ("fd05::77", ("169.254.7.7", "fe80::77"))
+    assert (found.primary, endpoint(lab, "web", "demo_front").config.primary) == (True, False)
+    assert found.sysctls == (("net.ipv4.conf.IFNAME.log_martians", "1"),)
+    member = json.loads(lab.corral("network", "inspect", "-f", "{{json .Containers}}", "shared")[0])
+    assert [each["IPv6Address"] for each in member.values()] == ["fd05::77/64"]
+    lab.corral("network", "disconnect", "-f", "shared", "web")
+    assert endpoint(lab, "web", "demo_front").config.primary
+    lab.corral("network", "connect", "--gw-priority", "-1", "shared", "web")
+    assert endpoint(lab, "web", "demo_front").config.primary
+
+
 def test_addresses_come_from_the_range_that_was_said(lab: Lab) -> None:
     lab.write(DEMO)
     lab.corral("up", "-d")
@@ -96,6 +118,11 @@ def test_connect_and_disconnect_again_is_as_before(lab: Lab) -> None:
         (("connect", "nosuch", "web"), "no network is called nosuch"),
         (("connect", "demo_back", "nosuch"), "no service or container is called nosuch"),
         (("connect", "--ip", "1.2.3.4", "demo_back", "web"), "1.2.3.4 needs a subnet"),
+        (("connect", "--ip6", "fd05::1", "demo_back", "web"), "fd05::1 needs IPv6, which network back has not"),
+        (("connect", "--link-local-ip", "1.2.3.4", "demo_back", "web"), "1.2.3.4 is not link-local"),
+        (("connect", "--driver-opt", "a=b", "demo_back", "web"), "an endpoint has no option 'a'"),
+        (("connect", "--gw-priority", "high", "demo_back", "web"), "invalid int value"),
+        (("connect", "--link", "db:x", "demo_back", "web"), "--link is not supported yet"),
         (("connect", "--alias", "a b", "demo_back", "web"), "'a b' is not a host's name"),
     ],
 )

@@ -150,11 +150,16 @@ SHARED: dict[str, Any] = {
     "networks/create": {"name": "n", "settings": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}}},
     "networks/remove": {"names": ["n"]},
     "networks/prune": {"every": False},
-    "networks/connect": {"network": "n", "target": "demo-web-1", "project": "demo", "aliases": ["a"], "address": ""},
-    "networks/disconnect": {"network": "n", "target": "demo-web-1", "project": "demo"},
+    "networks/connect": {
+        "network": "demo_default",
+        "target": "demo-web-1",
+        "project": "demo",
+        "joined": {"aliases": ["a"], "gw_priority": 3, "driver_opts": {"a": "b"}},
+    },
+    "networks/disconnect": {"network": "n", "target": "demo-web-1", "project": "demo", "joined": {}},
     "volumes/create": {"name": "v", "settings": {"labels": {"a": "b"}, "driver_opts": {"type": "tmpfs"}}},
     "volumes/remove": {"names": ["v"]},
-    "volumes/prune": {"every": True},
+    "volumes/prune": {"every": True, "names": ["v"]},
 }
 
 

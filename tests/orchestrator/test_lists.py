@@ -103,7 +103,16 @@ def test_a_template_is_filled_in(form: str, text: str) -> None:
     assert templates.shown(form, ROWS, COLUMNS) == text
 
 
-@pytest.mark.parametrize("form", ["nothing", "{{.Nope}}", "{{range .}}", "{{.Name}", "{{.Name}} {{if}}"])
+def test_values_are_printed_as_go_prints_them() -> None:
+    row = {"A": {"b": {"c": 1}, "a": None}, "T": True, "L": ["x", False], "E": {}}
+    form = "{{.A.b.c}} {{.A}} {{.T}} {{.L}} {{.E}} {{.A.x}} {{.T.x}} {{json .A.b}} {{upper .T}}"
+    text = '1 map[a:<no value> b:map[c:1]] true [x false] map[] <no value> <no value> {"c":1} TRUE\n'
+    assert templates.lines(form, [row]) == text
+
+
+@pytest.mark.parametrize(
+    "form", ["nothing", "{{.Nope}}", "{{range .}}", "{{.Name}", "{{.Name}} {{if}}", "{{.Name.}}", "{{..Name}}"]
+)
 def test_what_is_no_template_is_refused(form: str) -> None:
     with pytest.raises(errors.UsageError):
         templates.shown(form, ROWS, COLUMNS)

@@ -5,6 +5,8 @@ import json
 import pytest
 from fake_lab import Lab, eventually
 
+from engine.types.infos import NetworkInfo
+
 DEMO = """
 services:
   web: {image: "rootfs:/srv/root", command: serve, networks: [front, outer], volumes: ["data:/data", "kept:/kept"]}
@@ -89,6 +91,73 @@ def test_they_outlive_the_daemon_and_are_mended(lab: Lab) -> None:
     lab.corral("volume", "rm", "store")
 
 
+def test_create_takes_both_families_and_what_is_said_of_each(lab: Lab) -> None:
+    ranges = ("--ip-range", "fd05::100/120", "--ip-range", "10.5.0.128/25")
+    others = ("--gateway", "fd05::9", "--aux-address", "a=10.5.0.128", "--aux-address=b=10.5.0.129")
+    lab.corral("network", "create", "--ipv6", *TWO_SUBNETS, *ranges, *others, "--attachable", "both")
+    found = inspect(lab, "network", "both")
+    assert (found["EnableIPv4"], found["EnableIPv6"]) == (True, True)
+    assert found["IPAM"]["Config"] == [  # type: ignore[index]
+        {"Subnet": "10.5.0.0/24", "Gateway": "10.5.0.1", "IPRange": "10.5.0.128/25"},
+        {"Subnet": "fd05::/64", "Gateway": "fd05::9", "IPRange": "fd05::100/120"},
+    ]
+    config = next(info.config for info in lab.engine.infos.values() if isinstance(info, NetworkInfo))
+    assert config.reserved == ("10.5.0.128", "10.5.0.129")
+    lab.corral("network", "create", "--ipv4=false", "--ipv6=true", "six")
+    found = inspect(lab, "network", "six")
+    assert (found["EnableIPv4"], found["EnableIPv6"]) == (False, True)
+    assert len(found["IPAM"]["Config"]) == 1  # type: ignore[index]
+    lab.corral("network", "rm", "both", "six")
+
+
+def test_they_are_shown_as_a_template_asks(lab: Lab) -> None:
+    lab.corral("network", "create", "--internal", "--label", "tier=back", "--label", "a=b", "one")
+    lab.corral("network", "create", "two")
+    lab.corral("volume", "create", "--label", "a=b", "store")
+    uid = inspect(lab, "network", "one")["Id"]
+
+    def said(*words: str, code: int = 0) -> str:
+        return lab.corral(*words, code=code)[0]
+
+    form = "{{.Id}} {{.Internal}} {{.IPAM.Driver}} {{.Labels}} {{.Labels.tier}} {{json .Labels}}"
+    assert said("network", "inspect", "-f", form, "one") == (
+        f'{uid} true default map[a:b tier:back] back {{"a":"b","tier":"back"}}\n'
+    )
+    assert said("network", "inspect", "--format={{.Name}}:{{.Labels.tier}}", "one", "two", "none", code=1) == (
+        "one:back\ntwo:<no value>\n"
+    )
+    assert (
+        said("network", "inspect", "-f", "json", "one")
+        == json.dumps([inspect(lab, "network", "one")], separators=(",", ":")) + "\n"
+    )
+    assert said("network", "ls", "--format", "{{.Name}}\\t{{.Internal}}") == "one\ttrue\ntwo\tfalse\n"
+    assert said("network", "ls", "--format", "table {{.ID}}\\t{{.Name}}").split()[:3] == ["NETWORK", "ID", "NAME"]
+    assert said("volume", "inspect", "-f", "{{.Driver}} {{.Options}} {{.UsedBy}}", "store") == "local <no value> []\n"
+    assert said("volume", "ls", "--format", "table {{.Name}}").splitlines() == ["VOLUME NAME", "store"]
+    assert json.loads(said("volume", "ls", "--format", "json"))["Name"] == "store"
+    lab.corral("network", "rm", "one", "two")
+    lab.corral("volume", "rm", "store")
+
+
+def test_prune_takes_only_what_the_filters_leave(lab: Lab) -> None:
+    for name, labels in {"a": ("x=1", "y"), "b": ("x=1",), "c": ()}.items():
+        words = [word for label in labels for word in ("--label", label)]
+        for kind in ("network", "volume"):
+            lab.corral(kind, "create", *words, name)
+    assert names(lab, "network", "--filter", "label=x", "--filter", "label=y") == ["a"], "all labels that are said"
+    assert names(lab, "network", "--filter", "name=a", "--filter", "name=b") == ["a", "b"], "any of the names"
+    for kind, every in (("network", ()), ("volume", ("--filter", "all=1"))):
+        assert lab.corral(kind, "prune", "-f", *every, "--filter", "label=z")[0] == ""
+        found = lab.corral(kind, "prune", "-f", *every, "--filter", "label=x=1", "--filter", "label!=y")[0]
+        assert found.splitlines()[1:] == ["b"]
+        assert names(lab, kind) == ["a", "c"]
+        assert lab.corral(kind, "prune", "-f", *every, "--filter", "name=c")[0].splitlines()[1:] == ["c"]
+    lab.corral("volume", "prune", "-f", "--filter", "name=a")
+    assert names(lab, "volume") == ["a"], "a command made it, and -a was not said"
+    lab.corral("volume", "rm", "a")
+    lab.corral("network", "rm", "a")
+
+
 def test_prune_takes_only_what_nobody_needs(lab: Lab) -> None:
     lab.write(DEMO)
     lab.corral("network", "create", "shared")
@@ -117,15 +186,30 @@ def test_a_broken_record_keeps_what_it_may_need(lab: Lab) -> None:
     assert names(lab, "volume") == ["store"]
 
 
+TWO_SUBNETS = ("--subnet", "10.5.0.0/24", "--subnet", "fd05::/64")
+GATEWAYS = ("--gateway", "10.5.0.1", "--gateway", "10.5.0.2")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("network", "create", "--subnet", "10.5.0.0/33", "n"), "networks.n.ipam"),
-        (("network", "create", "--gateway", "10.5.0.1", "n"), "need a --subnet"),
+        (("network", "create", "--gateway", "10.5.0.1", "n"), "--gateway needs a --subnet"),
         (("network", "create", "-d", "overlay", "n"), "there is no driver overlay"),
         (("network", "create", "a/b"), "'a/b' is not a name"),
         (("network", "create", "there"), "a network is called there already"),
-        (("network", "create", "--ipv6", "n"), "--ipv6 is not supported yet"),
+        (("network", "create", "--ipv4=false", "n"), "a network needs one of IPv4 and IPv6"),
+        (("network", "create", "--ip-range", "10.5.0.0/28", "n"), "--ip-range needs a --subnet"),
+        (("network", "create", "--aux-address", "a=10.5.0.1", "n"), "--aux-address needs a --subnet"),
+        (("network", "create", "--subnet", "10.5.0.0/24", "--aux-address", "a=10.6.0.1", "n"), "10.6.0.1 is not in"),
+        (("network", "create", *TWO_SUBNETS, "--gateway", "10.6.0.1", "n"), "--gateway 10.6.0.1 is in no --subnet"),
+        (("network", "create", *TWO_SUBNETS, *GATEWAYS, "n"), "10.5.0.0/24 has 10.5.0.1 already"),
+        (("network", "create", *TWO_SUBNETS, "n"), "a pool of IPv6 in a network without it"),
+        (("network", "create", "--scope", "swarm", "n"), "--scope is not supported yet"),
+        (("network", "prune", "-f", "--filter", "until=1h"), "cannot filter by 'until=1h'"),
+        (("network", "inspect", "-f", "{{.Colour}}", "there"), "there is no field Colour"),
+        (("network", "inspect", "-f", "{{range .Labels}}", "there"), "cannot use --format"),
+        (("network", "ls", "--format", "{{.Size}}"), "there is no field Size"),
         (("network", "rm", "nosuch"), "no network is called nosuch"),
         (("network", "inspect", "nosuch"), "no network is called nosuch"),
         (("network", "ls", "--filter", "colour=red"), "cannot filter by 'colour=red'"),
