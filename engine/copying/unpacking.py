@@ -213,12 +213,16 @@ def _look(parent: int, name: str) -> os.stat_result | None:
 
 
 def _leads_outside(above: Names, text: str, is_renamed: bool) -> bool:
-    """Whether a link in the directory `above` leads out of what is copied: out of the top, or, where the copy has a name of its
-    own, out of that."""
+    """Whether a link in the directory `above` may lead out of what is copied: out of the top, or, where the copy has a name of
+    its own, out of that. `..` is counted from the link's own directory only, which is a real one: after a name, it counts from
+    wherever that name leads, a link of the same stream too."""
     if text.startswith("/"):
         return True
-    depth = len(above)
+    depth, is_after_a_name = len(above), False
     for each in text.split("/"):
+        if each == ".." and is_after_a_name:
+            return True
+        is_after_a_name |= each not in ("", ".", "..")
         depth += -1 if each == ".." else 0 if each in ("", ".") else 1
         if depth < (1 if is_renamed else 0):
             return True

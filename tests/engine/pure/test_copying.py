@@ -243,6 +243,7 @@ OUTSIDE = [
     entry("link", tarfile.SYMTYPE, "/etc/passwd"),
     entry("link", tarfile.SYMTYPE, "../outside"),
     entry("sub/link", tarfile.SYMTYPE, "../../outside"),
+    entry("link", tarfile.SYMTYPE, "better/../outside"),  # where `better` is to be a link that leads upwards
     entry("hard", tarfile.LNKTYPE, "../outside"),
     entry("hard", tarfile.LNKTYPE, "/etc/passwd"),
     entry("hard", tarfile.LNKTYPE, "nothing"),
@@ -266,6 +267,17 @@ def test_what_leads_outside_is_left_out_and_the_rest_is_not(
     assert {path.name for path in where.rglob("*")} - {"sub"} == {"good", "better"}
     assert {path.name for path in tmp_path.iterdir()} == {"top", "outside"}
     assert (tmp_path / "outside").read_text() == "mine"
+
+
+def test_links_that_lead_out_of_the_copy_through_each_other_are_left_out(tmp_path: pathlib.Path) -> None:
+    """Each name of such a link is inside, and `..` after it is not where it would be of a directory."""
+    (top := tmp_path / "top").mkdir()
+    (tmp_path / "outside").write_text("mine")
+    up = entry("p/q/up", tarfile.SYMTYPE, "../..")
+    out = entry("out", tarfile.SYMTYPE, "p/q/up/../outside")
+    fine = entry("fine", tarfile.SYMTYPE, "p/q/up/good")
+    assert unpack(top, archive(entry("good"), up, out, fine)) == ["out"]
+    assert (top / "fine").samefile(top / "good")
 
 
 @pytest.mark.parametrize("trust", [CAREFUL, TRUSTING])
