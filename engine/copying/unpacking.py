@@ -56,6 +56,10 @@ class Unpacker:
             raise errors.EngineError(f"cannot read the tar stream: {error}") from error
 
     def _take(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        if member.size < 0:
+            raise tarfile.ReadError(
+                f"{member.name} ends before it begins"
+            )  # tarfile would go back, or stop, without a word
         try:
             names = self._names(member.name)
             if not names:

@@ -1,11 +1,13 @@
 """Trees as tar streams and back: what is laid down, and what is not, whatever the stream says."""
 
+import contextlib
 import errno
 import io
 import os
 import pathlib
+import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -300,6 +302,137 @@ def test_nothing_is_written_through_a_link_that_was_there_or_came_along(
             unpack(top, archive(entry("way", tarfile.SYMTYPE, str(outside)), entry("way/new")), trust)
     assert [path.name for path in outside.iterdir()] == ["file"]
     assert (outside / "file").read_text() == "mine"
+
+
+class Interrupted(io.BytesIO):
+    """A stream whose reader is interrupted once, when so many bytes have been read."""
+
+    def __init__(self, data: bytes, after_bytes: int, happens: Callable[[], object]) -> None:
+        super().__init__(data)
+        self._after_bytes, self._happens = after_bytes, happens
+        self.happened = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self._after_bytes and not self.happened:
+            self.happened = True
+            self._happens()
+        return super().read(size)
+
+
+def condition(folder: pathlib.Path) -> dict[str, tuple[int, int, bytes]]:
+    """Mode, time and content of a folder and of all in it."""
+    return {
+        str(path): (
+            stat.S_IMODE(path.stat().st_mode),
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("trust", [CAREFUL, TRUSTING])
+@pytest.mark.parametrize("after_kib", [50, 250], ids=["before its second file", "before it gets its mode"])
+def test_a_directory_that_is_swapped_for_a_link_meanwhile_changes_nothing_where_it_leads(
+    tmp_path: pathlib.Path, trust: unpacking.Trust, after_kib: int
+) -> None:
+    """CVE-2018-15664, CVE-2021-41089, CVE-2024-12718: neither a file, nor a mode, nor a time."""
+    (top := tmp_path / "top").mkdir()
+    (outside := tmp_path / "outside").mkdir(0o700)
+    for name in ("a", "b"):
+        (outside / name).write_text("mine")
+        (outside / name).chmod(0o600)
+    before = condition(outside)
+
+    def swap() -> None:
+        (top / "d").rename(top / "aside")
+        (top / "d").symlink_to(outside)
+
+    files = [entry(name, content=bytes(100 << 10), mode=0o777, mtime=1) for name in ("d/a", "d/b", "z")]
+    made = archive(entry("d", tarfile.DIRTYPE, mode=0o777, mtime=1), *files).getvalue()
+    stream = Interrupted(made, after_kib << 10, swap)
+    if after_kib == 50:
+        with pytest.raises(errors.EngineError, match="cannot copy d/b"):
+            unpack(top, stream, trust)
+    else:
+        assert unpack(top, stream, trust) == []
+        assert {path.name for path in (top / "aside").iterdir()} == {"a", "b"}, "until then all was well"
+    assert stream.happened
+    assert condition(outside) == before
+
+
+@pytest.mark.parametrize("trust", [CAREFUL, TRUSTING])
+def test_no_mode_is_given_through_a_link_of_any_kind(tmp_path: pathlib.Path, trust: unpacking.Trust) -> None:
+    """CVE-2021-32760, CVE-2026-17106, CVE-2025-11395: links, and hard links to them, that a later entry has a mode for."""
+    (outside := tmp_path / "outside").mkdir(0o700)
+    (outside / "file").write_text("mine")
+    (outside / "file").chmod(0o600)
+    before = condition(outside)
+    file = str(outside / "file")
+    soft, hard = entry("soft", tarfile.SYMTYPE, file), entry("hard", tarfile.LNKTYPE, "soft")
+    way = entry("way", tarfile.SYMTYPE, str(outside))
+    for number, hostile in enumerate(
+        (
+            (soft, entry("soft", content=b"x", mode=0o777)),
+            (soft, hard, entry("hard", content=b"x", mode=0o777)),
+            (entry("hard", tarfile.LNKTYPE, file), entry("hard", mode=0o777)),
+            (way, entry("way", tarfile.DIRTYPE, mode=0o777)),
+            (way, entry("hard", tarfile.LNKTYPE, "way/file"), entry("hard", mode=0o777)),
+            (way, entry("way/file", mode=0o777)),
+        )
+    ):
+        (top := tmp_path / str(number)).mkdir()
+        with contextlib.suppress(errors.EngineError):
+            unpack(top, archive(*hostile, entry("way/new", mode=0o777)), trust)
+        assert condition(outside) == before, hostile
+
+
+@pytest.mark.parametrize("trust", [CAREFUL, TRUSTING])
+def test_links_too_long_to_resolve_lead_nowhere(tmp_path: pathlib.Path, trust: unpacking.Trust) -> None:
+    """CVE-2025-4517, CVE-2025-4138: realpath gives up beyond PATH_MAX, and tarfile's filters believed what it had by then."""
+    (top := tmp_path / "top").mkdir()
+    (outside := tmp_path / "outside").mkdir(0o700)
+    (outside / "flag").write_text("mine")
+    before = condition(outside)
+    deep, entries, steps = "", [], "abcdefghijklmnop"
+    for step in steps:
+        entries += [entry(f"{deep}{'d' * 247}", tarfile.DIRTYPE), entry(f"{deep}{step}", tarfile.SYMTYPE, "d" * 247)]
+        deep += "d" * 247 + "/"
+    long = "/".join(steps) + "/" + "l" * 254
+    entries += [
+        entry(long, tarfile.SYMTYPE, "../" * len(steps)),
+        entry("escape", tarfile.SYMTYPE, long + "/../outside"),
+        entry("flag", tarfile.LNKTYPE, "escape/flag"),
+        entry("flag", content=b"x", mode=0o777),
+        entry("escape/flag", content=b"x", mode=0o777),
+        entry("escape", tarfile.DIRTYPE, mode=0o777),
+    ]
+    for number in range(len(entries)):
+        with contextlib.suppress(errors.EngineError):
+            unpack(top, archive(*entries[number:]), trust)
+    assert condition(outside) == before
+    if trust is CAREFUL:
+        assert not (top / "escape").is_symlink()
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -(1 << 40)])
+@pytest.mark.parametrize("is_told_by_pax", [False, True])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, b"Z"])
+def test_an_entry_of_less_than_nothing_ends_the_reading(
+    tmp_path: pathlib.Path, size: int, is_told_by_pax: bool, kind: bytes
+) -> None:
+    """CVE-2025-8194: whose end is before its beginning, so that it is read again for ever."""
+    hostile = entry("negative", kind)
+    if is_told_by_pax:
+        hostile.pax_headers = {"size": str(size)}
+        data = hostile.tobuf(tarfile.PAX_FORMAT)
+    else:
+        header = bytearray(hostile.tobuf(tarfile.GNU_FORMAT))
+        header[124:136] = size.to_bytes(12, "big", signed=True)
+        header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+        data = bytes(header)
+    with pytest.raises(errors.EngineError, match="cannot read the tar stream"):
+        unpack(tmp_path, io.BytesIO(archive(entry("good")).getvalue()[:512] + data + archive(entry("z")).getvalue()))
 
 
 def test_modes_are_careful_unless_told(tmp_path: pathlib.Path) -> None:
