@@ -1,4 +1,4 @@
-"""List the containers of the project: how they are, what they run, and which ports of this machine reach them.
+"""List the containers of the project: how they are, what they run, which ports of this machine reach them, where their pages are.
 
 corral ps                  those that run
 corral ps -a               also those that have ended, and one-offs (`corral run`)
@@ -7,7 +7,7 @@ corral ps --format json    one JSON object a line, for programs (the keys of doc
                            LastProbe and Pages); a template like '{{.Name}} {{.Status}}' works, too
 corral ps -q web           only the ids of the service web
 
-`corral urls` lists the pages that they serve to browsers.
+The column PAGES is there where a container has some (`x-corral.pages`); `corral urls` lists them with their titles.
 """
 
 import argparse
@@ -25,6 +25,8 @@ COLUMNS = {
     "STATUS": "Status",
     "PORTS": "Ports",
 }
+PAGES = {"PAGES": "Pages"}
+"""One more, where there are some: who knows docker compose's table finds that one everywhere else."""
 SHOWN_STATES = ("running", "paused", "restarting")
 """Without -a."""
 ONE_OFF = "com.docker.compose.oneoff=True"
@@ -66,7 +68,9 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         called.out.write("".join(f"{name}\n" for name in dict.fromkeys(str(row["Service"]) for row in rows)))
     else:
         shown = [with_full(row) if arguments.no_trunc else without_full(row) for row in rows]
-        called.out.write(templates.shown(arguments.format, shown, COLUMNS))
+        has_pages = arguments.format == "table" and any(row["Pages"] for row in shown)
+        columns, shown = (COLUMNS | PAGES, [with_addresses(row) for row in shown]) if has_pages else (COLUMNS, shown)
+        called.out.write(templates.shown(arguments.format, shown, columns))
     if arguments.format == "table" and not (arguments.quiet or arguments.only_services):
         tell_unhealthy(rows, called)
     if damage := answer.get("damage"):
@@ -110,6 +114,11 @@ def without_full(row: Row) -> Row:
 
 def with_full(row: Row) -> Row:
     return {**without_full(row), "ID": row["Full"]["ID"], "Command": row["Full"]["Command"]}
+
+
+def with_addresses(row: Row) -> Row:
+    """Its pages as text."""
+    return {**row, "Pages": " ".join(page["URL"] for page in row["Pages"])}
 
 
 def tell_unhealthy(rows: list[Row], called: invocation.Invocation) -> None:

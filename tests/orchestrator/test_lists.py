@@ -47,6 +47,23 @@ def test_ps_of_orphans_and_without(up: Lab) -> None:
     assert len(names(up, "--orphans=true")) == 3
 
 
+def test_ps_has_a_column_of_pages_where_there_are_some(lab: Lab) -> None:
+    """docker compose's table is left as it is where nobody has any."""
+    lab.write(TWO)
+    lab.corral("up", "-d")
+    assert "PAGES" not in lab.corral("ps")[0]
+    lab.write(TWO + "    x-corral: {pages: {Front: 80, Status: 80/status}}\n")
+    lab.corral("up", "-d")
+    head, *lines = lab.corral("ps")[0].splitlines()
+    assert head.split()[-2:] == ["PORTS", "PAGES"]
+    shown = {line.split()[0]: line[head.index("PAGES") :].split() for line in lines}
+    assert shown == {"demo-db-1": lab.corral("urls", "-q")[0].split(), "demo-web-1": []}
+    assert len(shown["demo-db-1"]) == 2
+    assert "PAGES" not in lab.corral("ps", "web")[0], "of these nobody has one"
+    rows = map(json.loads, lab.corral("ps", "--format", "json", "db")[0].splitlines())
+    assert [page["Title"] for row in rows for page in row["Pages"]] == ["Front", "Status"], "for programs as it was"
+
+
 def test_ps_shortens_unless_told(up: Lab) -> None:
     up.write(TWO.replace("keep", "[keep, everything, for, a, very, long, time]"))
     up.corral("up", "-d")
