@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -115,6 +116,20 @@ class Cluster:
     @property
     def _on_the_machine(self) -> tuple[str, ...]:
         return ("nsenter", "-t", str(self.lab.machine.pid), "-n", "-m")
+
+    def services(self) -> list[str]:
+        return list(json.loads(self.lab.out("config", "--format", "json"))["services"])
+
+    def classes(self, *parts: str) -> set[str]:
+        """By their full names, of all jars of these parts (NAME-VERSION)."""
+        top = pathlib.Path(self.lab.environment["CORRAL_LABS"])
+        names = (
+            name
+            for part in parts
+            for jar in (top / part / "lib").glob("*.jar")
+            for name in zipfile.ZipFile(jar).namelist()
+        )
+        return {name.removesuffix(".class").replace("/", ".") for name in names if name.endswith(".class")}
 
     def events(self, *actions: str) -> list[dict[str, Any]]:
         """What happened to containers of the lab, oldest first; without the steps before a start, which end when they are done."""

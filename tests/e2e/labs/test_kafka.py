@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import signal
-import zipfile
 
 import pytest
 
@@ -15,6 +14,23 @@ INIT = ("kafka", "--memory", "2g")
 TEXT = (pathlib.Path("/usr/share/common-licenses") / "GPL-3").read_text()
 LINES = [line for line in TEXT.splitlines() if line]
 ASK = "--bootstrap-server kafka:9092"
+TOOLS = """
+connect-distributed connect-mirror-maker connect-plugin-path connect-standalone kafka-acls kafka-broker-api-versions
+kafka-client-metrics kafka-cluster kafka-configs kafka-console-consumer kafka-console-producer kafka-console-share-consumer
+kafka-consumer-groups kafka-consumer-perf-test kafka-delegation-tokens kafka-delete-records kafka-dump-log kafka-e2e-latency
+kafka-features kafka-get-offsets kafka-groups kafka-jmx kafka-leader-election kafka-log-dirs kafka-metadata-quorum
+kafka-metadata-shell kafka-producer-perf-test kafka-reassign-partitions kafka-replica-verification kafka-run-class
+kafka-server-start kafka-server-stop kafka-share-consumer-perf-test kafka-share-groups kafka-storage
+kafka-streams-application-reset kafka-streams-groups kafka-topics kafka-transactions kafka-verifiable-consumer
+kafka-verifiable-producer kafka-verifiable-share-consumer trogdor
+"""
+"""What bin/ of kafka_2.13-4.1.1.tgz has: NAME.sh, of all of them."""
+
+CONNECT = """
+printf '%s\n' name=lines connector.class=FileStreamSource file=/root/lines topic=lines >/root/lines.properties
+cat >/root/lines
+connect-standalone.sh -daemon /etc/kafka/connect-standalone.properties /root/lines.properties
+"""
 
 
 def leader_of(cluster: Cluster, topic: str) -> str:
@@ -58,12 +74,19 @@ def test_what_was_written_is_read(cluster: Cluster) -> None:
 
 def test_every_tool_is_there(cluster: Cluster) -> None:
     """A class that is in no jar would be noticed by whoever calls it."""
-    jars = pathlib.Path(cluster.lab.environment["CORRAL_LABS"], "kafka-4.1.1/lib").glob("*.jar")
-    classes = {name for jar in jars for name in zipfile.ZipFile(jar).namelist()}
-    tools = [path.read_text() for path in (cluster.lab.folder / "bin").glob("*.sh")]
-    wanted = [found[1] for text in tools if (found := re.search(r"run-class.sh\" (\S+)", text))]
-    assert len(wanted) > 25
-    assert [name for name in wanted if f"{name.replace('.', '/')}.class" not in classes] == []
+    tools = {path.stem: path.read_text() for path in (cluster.lab.folder / "bin").glob("*.sh")}
+    assert sorted(tools) == TOOLS.split()
+    wanted = {name: re.findall(r"\b(?:org\.apache\.)?kafka\.(?:\w+\.)*[A-Z]\w+", text) for name, text in tools.items()}
+    assert [name for name, found in wanted.items() if not found] == ["kafka-run-class"]
+    classes = cluster.classes("kafka-4.1.1", "kafka-more-4.1.1")
+    assert {each for found in wanted.values() for each in found} - classes == set()
+
+
+def test_tools_are_on_every_node(cluster: Cluster) -> None:
+    assert {node: cluster.run("kafka-topics.sh --version", node=node) for node in cluster.services()} == {
+        "kafka": "4.1.1\n",
+        "client": "4.1.1\n",
+    }
 
 
 def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
@@ -74,8 +97,40 @@ def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
         "kafka-topics.sh": 1,
         "kafka-topics.sh --version": 0,
         "kafka-run-class.sh": 1,
+        "kafka-run-class.sh -name asked -loggc org.apache.kafka.tools.TopicCommand --version": 0,
+        "grep -q 'Using Serial' /var/log/kafka/asked-gc.log": 0,
+        "kafka-server-start.sh": 1,
+        "kafka-server-stop.sh": 1,
+        f"kafka-streams-groups.sh {ASK} --list": 0,
+        "kafka-share-consumer-perf-test.sh": 1,
+        "kafka-verifiable-share-consumer.sh --help": 1,
+        "connect-plugin-path.sh list --plugin-location /opt/kafka-more/lib/connect-file-4.1.1.jar": 0,
+        "connect-standalone.sh": 1,
+        "connect-distributed.sh": 1,
+        "connect-mirror-maker.sh": 1,
+        "connect-mirror-maker.sh --help": 255,
+        "trogdor.sh": 0,
+        "trogdor.sh frobnicate": 1,
     }.items():
         cluster.run(script, code=code)
+    assert "The Trogdor fault injection agent" in cluster.run("trogdor.sh agent --help", code=1)
+
+
+def test_connect_brings_the_lines_of_a_file(cluster: Cluster) -> None:
+    """In the background, where it says what it does into a file."""
+    cluster.run(CONNECT, stdin="\n".join(LINES[:20]) + "\n")
+    read = f"kafka-console-consumer.sh {ASK} --topic lines --from-beginning --max-messages 20 --timeout-ms 60000"
+    assert cluster.run(read).splitlines() == LINES[:20]
+    cluster.run("grep 'Kafka Connect started' /var/log/kafka/connectStandalone.out && pkill -f ConnectStandalone")
+
+
+def test_a_broker_that_is_told_to_stop_hands_over_and_its_node_starts_it_again(cluster: Cluster) -> None:
+    pid = cluster.lab.pid("kafka-2")
+    cluster.run("kafka-server-stop.sh --node-id=1", node="kafka-2", code=1)
+    cluster.run("kafka-server-stop.sh --node-id=2", node="kafka-2")
+    eventually(lambda: cluster.lab.ps()["kafka-2"]["Pid"] not in (0, pid), 60)
+    eventually(lambda: cluster.health("kafka-2") == "healthy", 60)
+    assert [event["attributes"]["exitCode"] for event in cluster.events("die")] in (["0"], ["143"])
 
 
 def test_no_record_is_lost_when_a_broker_dies(cluster: Cluster) -> None:
@@ -95,14 +150,24 @@ def test_no_record_is_lost_when_a_broker_dies(cluster: Cluster) -> None:
     eventually(lambda: in_sync(cluster, "killed") == {"1", "2", "3"}, 60)
 
 
-def test_a_broker_more_is_no_controller(cluster: Cluster) -> None:
+def test_a_broker_more_is_no_controller_and_goes_without_its_partitions(cluster: Cluster) -> None:
+    """What was not moved has a copy less for as long as it is away."""
     cluster.up("--scale", "kafka=4")
     status = cluster.run(f"kafka-metadata-quorum.sh {ASK} describe --status")
     assert re.search(r"CurrentObservers:.*\b4\b", status)
-    cluster.run(f"kafka-topics.sh {ASK} --create --topic wide --replica-assignment 4:1:2")
-    assert leader_of(cluster, "wide") == "kafka-4"
+    for topic in ("wide", "left"):
+        cluster.run(f"kafka-topics.sh {ASK} --create --topic {topic} --replica-assignment 4:1:2")
+        assert leader_of(cluster, topic) == "kafka-4"
+    cluster.run("cat >/root/topics.json", stdin='{"version": 1, "topics": [{"topic": "wide"}]}')
+    generate = "--generate --topics-to-move-json-file /root/topics.json --broker-list 1,2,3"
+    cluster.run(f"kafka-reassign-partitions.sh {ASK} {generate} | tail -n 1 >/root/moves.json")
+    move = f"kafka-reassign-partitions.sh {ASK} --reassignment-json-file /root/moves.json"
+    cluster.run(f"{move} --execute")
+    eventually(lambda: "wide-0 is completed" in cluster.run(f"{move} --verify"), 30)
     cluster.up("--scale", "kafka=3")
-    eventually(lambda: leader_of(cluster, "wide") != "kafka-4", 30)
+    assert in_sync(cluster, "wide") == {"1", "2", "3"}
+    eventually(lambda: leader_of(cluster, "left") != "kafka-4", 30)
+    assert in_sync(cluster, "left") == {"1", "2"}
 
 
 def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
