@@ -1,6 +1,7 @@
 """The HBase lab is what the books say: regions on several servers, and no row lost when one of them dies."""
 
 import re
+import subprocess
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from tests.e2e.labs import cluster as clusters
 INIT = ("hbase", "--workers", "3", "--memory", "4500m")
 SERVERS = {f"regionserver-{number}.books" for number in (1, 2, 3)}
 ROWS = 300
+BACKUP = "hdfs://namenode:8020/backup"
 WRITES = (
     """ROWS.times { |i| put 'books', "#{i % 6}row#{i}", 'about:n', i.to_s; $stdout.puts "wrote #{i}"; $stdout.flush }"""
 )
@@ -71,8 +73,50 @@ def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
         "echo frobnicate | hbase shell -n": 1,
         "zkCli.sh ls /hbase": 0,
         "hdfs dfs -ls /": 0,
+        "hbase snapshot": 1,
+        "hbase hbck -j /nothing.jar": 1,
+        "hbase pre-upgrade": 1,
     }.items():
         cluster.run(script, code=code)
+
+
+def test_every_word_of_the_usage_has_its_class(cluster: Cluster) -> None:
+    """One that is in no jar would be noticed by whoever says the word."""
+    script = (cluster.lab.folder / "bin/hbase").read_text()
+    words = re.findall(r"(?m)^  ([a-z-]+)  ", script.partition("Commands:")[2].partition("TEXT")[0])
+    assert {"shell", "snapshot", "rowcounter", "cellcounter", "hbck"} <= set(words)
+    asked = [word for word in words if word not in ("classpath", "snapshot")]
+    asked += ["snapshot create", "snapshot info", "snapshot export"]
+    function = script[script.index("class_of() {") :].partition("\n}\n")[0] + "\n}\n"
+    told = subprocess.run(
+        ["bash", "-euc", function + "".join(f"class_of {each}; echo $class\n" for each in asked)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    classes = cluster.classes("hbase-2.6.4-hadoop3", "hbase-mapreduce-2.6.4")
+    found = dict(zip(asked, told.stdout.split(), strict=True))
+    assert {word: name for word, name in found.items() if name not in classes} == {}
+
+
+def test_tools_are_on_every_node(cluster: Cluster) -> None:
+    for node in cluster.services():
+        told = cluster.run("hbase version 2>&1; hdfs version", node=node)
+        assert ("HBase 2.6.4" in told, "Hadoop 3.4.2" in told) == (True, True), node
+
+
+def test_rows_and_cells_are_counted_by_a_job(cluster: Cluster) -> None:
+    assert "ROWS=1\n" in cluster.run("hbase rowcounter books 2>&1")
+    cluster.run("hbase cellcounter books /cells")
+    assert re.search(r"Total ROWS\s+1\n", cluster.run("hdfs dfs -cat '/cells/part-r-*'"))
+
+
+def test_a_snapshot_is_made_told_of_and_taken_elsewhere(cluster: Cluster) -> None:
+    cluster.run("hbase snapshot create -t books -n early")
+    assert re.search(r"early +\| .*\| books", cluster.run("hbase snapshot info -list-snapshots"))
+    told = cluster.run(f"hbase snapshot export -snapshot early -copy-to {BACKUP} 2>&1")
+    assert "Export Completed: early" in told
+    assert "Name: early" in cluster.run(f"hbase snapshot info -remote-dir {BACKUP} -snapshot early")
 
 
 @pytest.mark.parametrize("how", clusters.HOW)
