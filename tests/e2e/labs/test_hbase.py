@@ -8,8 +8,10 @@ import pytest
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs import cluster as clusters
+from tests.e2e.labs import hadoop_cluster
 
 INIT = ("hbase", "--workers", "3", "--memory", "4500m")
+DATANODES = {f"datanode-{number}.books" for number in (1, 2, 3)}
 SERVERS = {f"regionserver-{number}.books" for number in (1, 2, 3)}
 ROWS = 300
 BACKUP = "hdfs://namenode:8020/backup"
@@ -18,7 +20,7 @@ WRITES = (
 )
 
 
-class Cluster(clusters.Cluster):
+class Cluster(hadoop_cluster.Cluster):
     def master(self) -> dict[str, object]:
         found = self.ask("hmaster", 16010, "/jmx?qry=Hadoop:service=HBase,name=Master,sub=Server")["beans"][0]
         assert isinstance(found, dict)
@@ -140,11 +142,49 @@ def test_no_row_is_lost_with_a_regionserver(cluster: Cluster, how: str) -> None:
     assert set(re.findall(r"([\w.-]+),16020,\d+", cluster.page())) == SERVERS
 
 
+def test_no_row_is_lost_with_a_regionserver_that_leaves(cluster: Cluster) -> None:
+    """It closes its regions, and what it had in memory is written down: so they are opened elsewhere as they were."""
+    before = rows(cluster, "books")
+    writes = WRITES.replace("ROWS", str(ROWS)).replace("row", "-left-")
+    with cluster.begin(f"hbase shell -n <<'TEXT'\n{writes}\nexit\nTEXT") as writer:
+        assert writer.stdout
+        for line in writer.stdout:
+            if "wrote 50" in line:
+                break
+        cluster.up("--scale", "regionserver=2")
+        told = writer.stdout.read()
+        assert writer.wait() == 0, told
+    assert rows(cluster, "books") == before + ROWS
+    eventually(lambda: cluster.servers() == SERVERS - {"regionserver-3.books"}, 30)
+    died = [
+        each["attributes"] for each in cluster.events("die") if each["attributes"]["name"].endswith("regionserver-3")
+    ]
+    assert died[-1]["exitCode"] in ("0", "143")
+    cluster.up("--scale", "regionserver=3")
+    eventually(lambda: cluster.servers() == SERVERS, 60)
+
+
+def test_datanodes_leave_in_order(cluster: Cluster) -> None:
+    """What only one of them has is copied before it is stopped, and nobody had to ask for it; there is no YARN to be told."""
+    before = rows(cluster, "books")
+    cluster.run("hdfs dfs -D dfs.replication=1 -put - /alone", node="datanode-3", stdin="only here")
+    told = cluster.lab.corral("up", "-d", "--wait", "--scale", "datanode=2", timeout=300).stderr
+    assert "container:datanode-3  leaving: has left" in told
+    assert cluster.lab.states().get("datanode-3") is None
+    assert cluster.run("hdfs dfs -cat /alone") == "only here"
+    assert rows(cluster, "books") == before
+    eventually(lambda: re.search(r"Under-replicated blocks:\t0.*HEALTHY", cluster.run("hdfs fsck /"), re.DOTALL), 60)
+    assert "474" in cluster.shell("put 'books', '2emma', 'about:pages', '474'\nget 'books', '2emma'")
+    cluster.up("--scale", "datanode=3")
+    eventually(lambda: cluster.admin_states() == dict.fromkeys(DATANODES, "In Service"), 60)
+    assert (cluster.lab.folder / "conf/hadoop/leaving").read_text() == ""
+
+
 def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
     cluster.down()
     cluster.up()
     assert cluster.servers() == SERVERS
-    assert rows(cluster, "books") == len(clusters.HOW) * ROWS + 1
+    assert rows(cluster, "books") == (len(clusters.HOW) + 1) * ROWS + 2
 
 
 def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:

@@ -45,6 +45,15 @@ def test_every_node_shows_its_pages(cluster: Cluster) -> None:
     assert cluster.pages() == {"NameNode": 1, "DataNode": 2, "Thrift server": 1}
 
 
+def test_a_datanode_leaves_in_order(cluster: Cluster) -> None:
+    """What only it has is copied before it is stopped."""
+    cluster.up("--scale", "datanode=3")
+    cluster.run("hdfs dfs -D dfs.replication=1 -put - /alone", node="datanode-3", stdin="only here")
+    told = cluster.lab.corral("up", "-d", "--wait", "--scale", "datanode=2", timeout=300).stderr
+    assert "container:datanode-3  leaving: has left" in told
+    assert cluster.run("hdfs dfs -cat /alone") == "only here"
+
+
 def test_and_the_other_way_round(cluster: Cluster) -> None:
     beeline(cluster, "CREATE TABLE words (word STRING) STORED AS ORC")
     beeline(cluster, "INSERT INTO words VALUES ('one'), ('two')")
