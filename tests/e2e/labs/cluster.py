@@ -118,7 +118,7 @@ class Cluster:
         return ("nsenter", "-t", str(self.lab.machine.pid), "-n", "-m")
 
     def services(self) -> list[str]:
-        return list(json.loads(self.lab.out("config", "--format", "json"))["services"])
+        return self.lab.out("config", "--services").split()
 
     def classes(self, *parts: str) -> set[str]:
         """By their full names, of all jars of these parts (NAME-VERSION)."""

@@ -6,6 +6,34 @@ from typing import Any
 
 from tests.e2e.labs import cluster
 
+TOOLS = """set -eu
+for tool in hadoop hdfs mapred yarn; do
+    command -v $tool >/dev/null
+    echo "$tool: $($tool version | sed -n 1p)"
+done
+for tool in beeline pyspark spark-shell spark-sql spark-submit; do
+    command -v $tool >/dev/null
+    echo "$tool: $($tool --version 2>&1 </dev/null | grep -o 'version [0-9].*')"
+done
+echo "submitted to: $(spark-submit --verbose --class none $EXAMPLES 2>&1 | sed -n 's/^ *master  *//p')"
+"""
+TOLD_BY_TOOLS = {
+    **dict.fromkeys(("hadoop", "hdfs", "mapred", "yarn"), "Hadoop 3.4.2"),
+    **dict.fromkeys(("pyspark", "spark-shell", "spark-sql", "spark-submit"), "version 4.3.0"),
+    "beeline": "version 2.3.10 by Apache Hive",
+    "submitted to": "yarn",
+}
+
+
+def told_by_tools(found: cluster.Cluster) -> dict[str, dict[str, str]]:
+    """Mapping from each service of the lab to what the tools that students type say there, which are on everybody's PATH."""
+    shells = {service: found.begin(TOOLS, node=service) for service in found.services()}
+    texts = {service: shell.communicate()[0] for service, shell in shells.items()}
+    return {
+        service: dict(line.partition(": ")[::2] for line in text.splitlines() if ": " in line)
+        for service, text in texts.items()
+    }
+
 
 class Cluster(cluster.Cluster):
     def beans(self, node: str, port: int, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from subprocess import PIPE
 from typing import Any
 
 from tests.e2e.lab import eventually
+from tests.e2e.labs import hadoop_cluster
 from tests.e2e.labs.hadoop_cluster import Cluster
 from tests.e2e.machine import is_alive
 
@@ -146,6 +147,10 @@ def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
         "spark-submit --version": 0,
     }.items():
         cluster.run(script, code=code)
+
+
+def test_every_node_has_every_tool_and_means_this_cluster(cluster: Cluster) -> None:
+    assert hadoop_cluster.told_by_tools(cluster) == dict.fromkeys(cluster.services(), hadoop_cluster.TOLD_BY_TOOLS)
 
 
 def test_a_daemon_that_dies_comes_back_alone(cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """The Hadoop lab with two of everything: whichever node dies, who is in the middle of something comes to its end."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -13,6 +14,7 @@ import pytest
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs import cluster as clusters
+from tests.e2e.labs import hadoop_cluster
 
 INIT = ("hadoop-ha", "--workers", "3", "--memory", "7g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
@@ -76,6 +78,12 @@ def test_states_are_asked_for_as_the_books_do(cluster: Cluster) -> None:
     lines = cluster.run("yarn rmadmin -getAllServiceState").splitlines()
     assert sorted(line.split()[-1] for line in lines) == ["active", "standby"]
     assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null", node="client")
+
+
+def test_every_node_has_every_tool_and_means_this_cluster(cluster: Cluster) -> None:
+    assert hadoop_cluster.told_by_tools(cluster) == dict.fromkeys(cluster.services(), hadoop_cluster.TOLD_BY_TOOLS)
+    for service in cluster.services():
+        assert "ZooKeeper CLI version: 3.8" in cluster.run("zkCli.sh version", node=service)
 
 
 def test_every_node_shows_its_pages(cluster: Cluster) -> None:
@@ -162,6 +170,25 @@ def test_a_write_and_a_job_end_when_the_active_resourcemanager_is_lost(cluster: 
         cluster.took(f"{standby} for {active}, {how}", struck_at)
         end()
         cluster.took("and the end of both", struck_at)
+    settled(cluster)
+
+
+def test_a_job_of_spark_ends_when_the_active_resourcemanager_is_lost(cluster: Cluster) -> None:
+    active, standby = sides(cluster.resourcemanagers())
+
+    def executors_run() -> bool:
+        metrics = cluster.ask(active, 8088, "/ws/v1/cluster/metrics")["clusterMetrics"]
+        return bool(metrics["containersAllocated"] == 3)  # two, and their master
+
+    with cluster.begin("spark-submit /jobs/wordcount.py hdfs:///in/text hdfs:///counts") as job:
+        eventually(executors_run, 90)
+        assert job.poll() is None
+        cluster.kill_java(active, "ResourceManager")
+        eventually(lambda: cluster.state_of_resourcemanager(standby) == "active", 60)
+        assert re.findall(r"worker-\d\S* read \d+ words", ends_well(job))
+    words = collections.Counter(word.lower() for word in re.findall("[A-Za-z]+", TEXT))
+    counts = (line.split(" ") for line in cluster.run("hdfs dfs -cat /counts/part-*").splitlines())
+    assert {word: int(count) for count, word in counts} == words
     settled(cluster)
 
 

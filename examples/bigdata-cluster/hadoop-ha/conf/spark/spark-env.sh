@@ -1,0 +1,1 @@
+../../../hadoop/conf/spark/spark-env.sh
