@@ -76,6 +76,19 @@ def test_links_of_labs_lead_to_other_labs(name: str) -> None:
         assert path.resolve().is_relative_to(labs.HOME), path
 
 
+@pytest.mark.parametrize("name", ["hadoop", "hadoop-ha", "hbase", "hive"])
+def test_the_client_works_in_a_folder_of_the_users_with_a_book(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert corral("init", name, ".", "--no-fetch")[0] == 0
+    client = json.loads(corral("config", "--format", "json")[1])["services"]["client"]
+    source = {mount["target"]: mount for mount in client["volumes"]}[client["working_dir"]]
+    assert source["source"] == str(tmp_path / "files")
+    assert not source.get("read_only")
+    assert "Jane Austen" in (tmp_path / "files/book.txt").read_text()
+
+
 @EVERY_LAB
 def test_what_a_lab_runs_on_is_pinned(name: str) -> None:
     parts = [path for path in (labs.HOME / name / "parts").iterdir() if path.is_dir()]

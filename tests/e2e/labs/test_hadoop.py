@@ -93,6 +93,14 @@ def test_mapreduce_counts_words(cluster: Cluster) -> None:
     eventually(lambda: list(cluster.finished_jobs().values()) == ["SUCCEEDED"] * 2)
 
 
+def test_a_book_of_the_users_goes_in_and_its_counts_come_out_as_one_types_it(cluster: Cluster) -> None:
+    files = cluster.lab.folder / "files"
+    cluster.lab.corral("exec", "client", "hdfs", "dfs", "-put", "book.txt", "/in")
+    assert cluster.run("hdfs dfs -cat /in/book.txt") == (files / "book.txt").read_text()
+    cluster.lab.corral("exec", "client", "hdfs", "dfs", "-get", "/out/part-r-00000", "counts")
+    assert counted((files / "counts").read_text()) == collections.Counter(TEXT.split())
+
+
 def test_what_a_task_wrote_is_kept_and_shown(cluster: Cluster) -> None:
     job = sorted(cluster.finished_jobs())[0]
     application = job.replace("job", "application")

@@ -80,6 +80,11 @@ def test_states_are_asked_for_as_the_books_do(cluster: Cluster) -> None:
     assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null", node="client")
 
 
+def test_a_book_of_the_users_goes_in_as_one_types_it(cluster: Cluster) -> None:
+    cluster.lab.corral("exec", "client", "hdfs", "dfs", "-put", "book.txt", "/in")
+    assert cluster.run("hdfs dfs -cat /in/book.txt") == (cluster.lab.folder / "files/book.txt").read_text()
+
+
 def test_every_node_has_every_tool_and_means_this_cluster(cluster: Cluster) -> None:
     assert hadoop_cluster.told_by_tools(cluster) == dict.fromkeys(cluster.services(), hadoop_cluster.TOLD_BY_TOOLS)
     for service in cluster.services():
