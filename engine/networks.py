@@ -53,6 +53,7 @@ class Networks:
         """Read the records that are not known yet; what is damaged is left alone. May be repeated."""
         for kind in ("networks", "endpoints"):
             os.makedirs(os.path.join(self._run, kind), mode=0o700, exist_ok=True)
+            store.sweep(os.path.join(self._run, kind))
         self._damaged = {}
         for record in self._sound(store.NetworkRecord, "networks", self._networks):
             if any(other.config.name == record.config.name for other in self._networks.values()):

@@ -12,6 +12,7 @@ that no record names. Writing is temp, fsync, rename, fsync of the directory. Re
 is read is validated: an edited or half-written file raises `RecordError` and is never acted upon.
 """
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ def adapter(kind: type[Any]) -> pydantic.TypeAdapter[Any]:
     return _ADAPTERS[kind]
 
 
+AS_DRAFT = ".tmp"
 DRAFT = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """What is in a draft's place is replaced, but neither followed nor waited for."""
 
@@ -119,8 +121,16 @@ def write(path: str, record: object, *, durable: bool = True) -> None:
     replace(path, trusted.sealed(adapter(type(record)).dump_json(record)), durable=durable)
 
 
+def sweep(directory: str) -> None:
+    """Take away the drafts of records that a daemon left which died while it wrote them. Nobody may be writing there."""
+    for name in os.listdir(directory):
+        if name.endswith(f".json{AS_DRAFT}"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(directory, name))
+
+
 def replace(path: str, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
-    draft = f"{path}.tmp"
+    draft = path + AS_DRAFT
     descriptor = os.open(draft, DRAFT, mode)
     try:
         os.write(descriptor, content)

@@ -40,6 +40,7 @@ class Records:
     def names(self) -> list[str]:
         """Of all that have a record; makes the directory."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        store.sweep(self._directory)
         return sorted(each.removesuffix(".json") for each in os.listdir(self._directory) if each.endswith(".json"))
 
     def read(self, name: str) -> Stored:

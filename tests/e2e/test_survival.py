@@ -125,6 +125,16 @@ def test_a_shim_killed_while_the_daemon_is_dead(lab: Lab) -> None:
     lab.corral("plan", code=0)
 
 
+@pytest.mark.parametrize("folder", ["root/projects", "run/networks", "run/endpoints"])
+def test_what_a_daemon_was_writing_when_it_died_is_swept_by_the_next(lab: Lab, folder: str) -> None:
+    draft = lab.owner.root.parent / folder / f"{'5' * 64}.json.tmp"
+    lab.up(THREE)
+    lab.kill("corral daemon")
+    draft.write_text('{"config": {"na')
+    lab.corral("plan", code=0)
+    assert not draft.exists()
+
+
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.35])
 def test_a_daemon_killed_in_the_middle_of_an_up_ends_in_the_same_place(lab: Lab, after_s: float) -> None:
     lab.write(THREE)
