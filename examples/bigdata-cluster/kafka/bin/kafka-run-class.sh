@@ -21,6 +21,6 @@ set -f
 # shellcheck disable=SC2206
 java=(java @"$conf/java.options" -Dkafka.root.logger="${KAFKA_ROOT_LOGGER:-$level,console}"
     -cp "/opt/kafka/lib/*:/opt/kafka-more/lib/*:$conf${CLASSPATH:+:$CLASSPATH}"
-    ${KAFKA_HEAP_OPTS:--Xmx256m} ${KAFKA_GC_LOG_OPTS:-} ${KAFKA_JMX_OPTS:-} ${KAFKA_OPTS:-} "$@")
+    ${KAFKA_HEAP_OPTS:-${TOOL_HEAP:--Xmx256m}} ${KAFKA_GC_LOG_OPTS:-} ${KAFKA_JMX_OPTS:-} ${KAFKA_OPTS:-} "$@")
 [ -n "$daemon" ] || exec "${java[@]}"
 nohup "${java[@]}" </dev/null >"$logs/$name.out" 2>&1 &
