@@ -233,10 +233,13 @@ def test_a_lost_name_space_is_said_before_anything_starts(cluster: Cluster) -> N
     cluster.lab.corral("down")
     kept = cluster.lab.owner.root / "volumes/books_namenode/_data/name"
     kept.rename(kept.with_name("elsewhere"))
+    starts = cluster.events("start")
     refused = cluster.lab.corral("up", "-d", "--wait", code=1, timeout=60)
     assert "container:namenode/pre_start-0 exited 1" in refused.stderr
-    assert "The name space of HDFS is gone" in cluster.lab.out("logs", "--no-log-prefix", "namenode")
-    assert cluster.lab.states().get("worker-1") != "running"
+    assert "The name space of HDFS is gone, and the DataNodes still have blocks of it (clusterID=" in refused.stderr
+    assert "corral down -v" in refused.stderr
+    assert "running" not in cluster.lab.states().values()
+    assert cluster.events("start") == starts
     kept.with_name("elsewhere").rename(kept)
     cluster.up()
     assert cluster.run("hdfs dfs -cat /in/text") == TEXT

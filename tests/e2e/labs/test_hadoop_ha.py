@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -19,6 +20,7 @@ from tests.e2e.labs import hadoop_cluster
 INIT = ("hadoop-ha", "--workers", "3", "--memory", "7g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
 NAMENODES = ("namenode-1", "namenode-2")
+NAME_SPACE = ("*namenodes/_data/*/name/current/VERSION",)
 RESOURCEMANAGERS = ("resourcemanager-1", "resourcemanager-2")
 
 
@@ -217,23 +219,41 @@ def test_down_and_up_find_everything_again(cluster: Cluster) -> None:
     assert "SUCCEEDED" in cluster.run("mapred job -list all")
 
 
-def test_a_lost_name_space_is_said_before_anything_of_hdfs_starts(cluster: Cluster) -> None:
+def test_a_lost_name_space_is_said_before_anything_starts(cluster: Cluster) -> None:
     cluster.down()
     kept = [cluster.lab.owner.root / f"volumes/books_namenodes/_data/{node}.books/name" for node in NAMENODES]
     for path in kept:
         path.rename(path.with_name("lost"))
+    starts = cluster.events("start")
     told = cluster.lab.corral("up", "-d", "--wait", code=1, timeout=120).stderr
-    assert "container:namenode/pre_start-0: cannot start: exited 1" in told
-    assert "The name space of HDFS is gone, and the DataNodes still have blocks of it" in told
+    assert "container:zookeeper/pre_start-0: cannot start: exited 1" in told
+    assert "The name space of HDFS is gone, and the DataNodes still have blocks of it (clusterID=" in told
     assert "corral down -v" in told
-    assert not {*NAMENODES, "worker-1", "worker-2", "worker-3", "client-1"} & {
-        name for name, state in cluster.lab.states().items() if state == "running"
-    }
+    assert "running" not in cluster.lab.states().values()
+    assert cluster.events("start") == starts
     for path in kept:
         path.with_name("lost").rename(path)
     cluster.up()
     settled(cluster)
     assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+
+
+def test_what_zookeeper_has_lost_is_made_again(cluster: Cluster) -> None:
+    """Its volumes alone are gone: the name space is kept, and who is active is agreed on anew."""
+    before = cluster.ids_in(NAME_SPACE)
+    cluster.down()
+    for number in (1, 2, 3):
+        data = cluster.volumes / f"books_zookeeper-{number}/_data"
+        shutil.rmtree(data / "version-2")
+    cluster.up()
+    settled(cluster)
+    assert cluster.ids_in(NAME_SPACE) == before
+    assert cluster.run("hdfs dfs -cat /in/text") == TEXT
+    assert "lab" in cluster.run("zkCli.sh ls /hadoop-ha 2>/dev/null")
+    active, standby = sides(cluster.namenodes())
+    cluster.die(active)
+    eventually(lambda: cluster.state_of_namenode(standby) == "active", 60)
+    settled(cluster)
 
 
 @pytest.mark.parametrize("what", clusters.WHAT)
@@ -243,8 +263,7 @@ def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster
         "*namenodes/_data/namenode-1*/name",
         "*workers/_data/*/blocks/current",
     )
-    ids = ["*namenodes/_data/*/name/current/VERSION", "*workers/_data/*/blocks/current/VERSION"]
-    assert len(cluster.break_off_at(moments, what, ids)) == 1, (
+    assert len(cluster.break_off_at(moments, what, [*NAME_SPACE, "*workers/_data/*/blocks/current/VERSION"])) == 1, (
         "what JournalNodes have before there is a name is of none"
     )
     settled(cluster)
