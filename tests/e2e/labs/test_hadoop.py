@@ -172,11 +172,37 @@ def test_a_daemon_that_dies_comes_back_alone(cluster: Cluster) -> None:
     assert pid_of("datanode") == datanode
 
 
-def test_the_blocks_of_a_dead_datanode_are_copied(cluster: Cluster) -> None:
-    cluster.run("hdfs --daemon stop datanode", node="worker-3")
+def test_a_daemon_that_hangs_goes_on_living_and_its_node_is_unhealthy(cluster: Cluster) -> None:
+    """Only who counts them tells: NameNode and ResourceManager."""
+    hang = {"worker-1": "datanode", "worker-2": "nodemanager"}
+    pids = {node: cluster.run(f"cat /run/hadoop/{daemon}.pid", node=node).strip() for node, daemon in hang.items()}
+    for node, pid in pids.items():
+        cluster.run(f"kill -STOP {pid}", node=node)
+    eventually(lambda: all(cluster.health(node) == "unhealthy" for node in hang), 90)
+    assert cluster.health("worker-3") == "healthy"
+    for node, pid in pids.items():
+        assert cluster.run(f"cut -d' ' -f2,3 /proc/{pid}/stat", node=node) == "(java) T\n"
+        cluster.run(f"kill -CONT {pid}", node=node)
+    eventually(lambda: all(cluster.health(node) == "healthy" for node in hang), 90)
+    assert cluster.live_datanodes() == cluster.running_nodemanagers() == THREE
+    for node, daemon in hang.items():
+        assert cluster.run(f"cat /run/hadoop/{daemon}.pid", node=node).strip() == pids[node]
+
+
+def test_the_blocks_of_a_killed_datanode_are_copied(cluster: Cluster) -> None:
+    """One that writes has the first copy of its block itself. What is killed here stays away."""
+    cluster.run("hdfs dfs -put - /in/pair", node="worker-3", stdin=TEXT)
+    killed, others = cluster.address("worker-3"), {cluster.address("worker-1"), cluster.address("worker-2")}
+    before = homes(cluster, "/in/pair")
+    assert killed in before
+    assert len(before & others) == 1
+    cluster.run("touch /run/hadoop/datanode.stopped", node="worker-3")
+    cluster.kill_java("worker-3", "datanode.DataNode")
     eventually(lambda: cluster.live_datanodes() == THREE - {"worker-3.books"}, 60)
-    eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "unhealthy", 90)
-    eventually(lambda: "Under-replicated blocks:\t0" in cluster.run("hdfs fsck /"), 60)
+    eventually(lambda: cluster.health("worker-3") == "unhealthy", 90)
+    eventually(lambda: homes(cluster, "/in/pair") == others, 60)
+    eventually(lambda: is_whole(cluster.run("hdfs fsck /")), 60)
+    assert cluster.run("hdfs dfs -cat /in/pair") == TEXT
     cluster.run("hdfs --daemon start datanode", node="worker-3")
     eventually(lambda: cluster.live_datanodes() == THREE, 60)
     eventually(lambda: cluster.lab.ps()["worker-3"]["Health"] == "healthy", 60)
