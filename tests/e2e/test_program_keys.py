@@ -1,6 +1,8 @@
 """Keys that say what runs: the program, its surroundings, who it is, and how often."""
 
+import json
 import os
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,11 @@ from tests.e2e.lab import Lab
 
 def words(pid: int, what: str) -> list[str]:
     return machine.read(f"/proc/{pid}/{what}").rstrip("\0").split("\0")
+
+
+def labels_of(line: dict[str, Any]) -> dict[str, str]:
+    """As `ps --format json` writes them, and `docker ps`."""
+    return dict(pair.split("=", 1) for pair in line["Labels"].split(","))
 
 
 @pytest.mark.key("services.command", "services.entrypoint", "services.image")
@@ -123,3 +130,79 @@ def test_where_configs_and_secrets_come_from(lab: Lab) -> None:
     assert (machine.read(f"{root}/motd"), machine.read(f"{root}/user")) == ("in the file", "t0ken")
     assert machine.read(f"{root}/run/secrets/token") == "t0ken"
     assert os.stat(f"{root}/run/secrets/token").st_gid == 77
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("configs", "file: ./kept"),
+        ("configs", "environment: KEPT"),
+        ("configs", "content: kept"),
+        ("secrets", "file: ./kept"),
+        ("secrets", "environment: KEPT"),
+    ],
+)
+@pytest.mark.key(
+    "services.configs.uid",
+    "services.configs.gid",
+    "services.configs.mode",
+    "services.secrets.uid",
+    "services.secrets.gid",
+    "services.secrets.mode",
+)
+def test_owner_and_mode_of_a_config_and_a_secret_from_every_source(lab: Lab, kind: str, source: str) -> None:
+    """The source has others: what it says of itself does not count."""
+    lab.write("kept", "kept")
+    (lab.folder / "kept").chmod(0o640)
+    os.chown(lab.folder / "kept", 33, 34)
+    lab.environment["KEPT"] = "kept"
+    said = {
+        "/uid": ("uid: '1001'", (1001, 0, 0o444)),
+        "/gid": ("gid: '1002'", (0, 1002, 0o444)),
+        "/mode": ("mode: 0640", (0, 0, 0o640)),
+        "/text": ("mode: '0400'", (0, 0, 0o400)),
+        "/all": ("uid: '1003', gid: '1004', mode: 0007", (1003, 1004, 0o007)),
+        "/none": ("", (0, 0, 0o444)),
+    }
+    uses = "".join(f"\n      - {{source: c, target: {target}, {fields}}}" for target, (fields, _) in said.items())
+    lab.up(
+        f"""
+services:
+  a:
+    image: IMAGE
+    network_mode: none
+    command: sleep 1000
+    {kind}: {uses}
+{kind}: {{c: {{{source}}}}}
+"""
+    )
+    root = f"/proc/{lab.pid('a')}/root"
+    found = {target: os.stat(f"{root}{target}") for target in said}
+    assert {target: (at.st_uid, at.st_gid, at.st_mode & 0o7777) for target, at in found.items()} == {
+        target: expected for target, (_, expected) in said.items()
+    }
+    assert {machine.read(f"{root}{target}") for target in said} == {"kept"}
+
+
+@pytest.mark.key("services.labels", "services.label_file", "networks.labels", "volumes.labels")
+def test_labels_are_seen_on_what_they_are_said_of(lab: Lab) -> None:
+    lab.write("from=file\ntier=file\n", "file.labels")
+    lab.up(
+        """
+        services:
+          a: {image: IMAGE, command: sleep 1000, labels: {tier: front, empty: }, label_file: file.labels, volumes: ["data:/data"]}
+          b: {image: IMAGE, command: sleep 1000, labels: ["tier=back"]}
+        networks: {default: {labels: {of: the network}}}
+        volumes: {data: {labels: ["of=the volume"]}}
+        """
+    )
+    rows = lab.ps()
+    found = {name: {"from", "tier", "empty"} & labels_of(line).keys() for name, line in rows.items()}
+    assert found == {"a-1": {"from", "tier", "empty"}, "b-1": {"tier"}}
+    a = labels_of(rows["a-1"])
+    assert (a["from"], a["tier"], a["empty"], labels_of(rows["b-1"])["tier"]) == ("file", "front", "", "back")
+    for kind, name, value in (("network", "default", "the network"), ("volume", "data", "the volume")):
+        told = json.loads(lab.out(kind, "inspect", f"{lab.project}_{name}"))
+        assert told[0]["Labels"]["of"] == value
+    assert lab.out("network", "ls", "-q", "--filter", "label=of=the network").split() != []
+    assert lab.out("network", "ls", "-q", "--filter", "label=of=others") == ""
