@@ -40,7 +40,7 @@ def log_to(text: str) -> str:
 # --------------------------------------------------------------------------------------------------------- post_start
 
 
-@pytest.mark.key("services.post_start")
+@pytest.mark.key("services.post_start", "services.post_start.command")
 def test_post_start_runs_in_order_after_each_start_and_before_who_depends_on_it(lab: Lab) -> None:
     said = hooks("post_start", sh("sleep 0.3; echo one $(hostname) >> /kept/kept"), log_to("two"))
     lab.up(
@@ -153,6 +153,7 @@ def test_a_stop_does_not_wait_for_a_post_start_that_never_ends(lab: Lab) -> None
 
 @pytest.mark.key(
     "services.pre_stop",
+    "services.pre_stop.command",
     "services.pre_stop.user",
     "services.pre_stop.working_dir",
     "services.pre_stop.environment",
@@ -242,7 +243,7 @@ def test_pre_stop_may_change_while_it_runs(lab: Lab) -> None:
 # ---------------------------------------------------------------------------------------------------------- pre_start
 
 
-@pytest.mark.key("services.pre_start", "services.pre_start.image")
+@pytest.mark.key("services.pre_start", "services.pre_start.command", "services.pre_start.image")
 def test_pre_start_comes_once_before_the_first_start_of_a_definition(lab: Lab) -> None:
     steps = hooks("pre_start", sh("echo one >> /kept/kept", ", image: IMAGE"), log_to("two"))
     main = "[sh, -c, 'echo main >> /kept/kept; sleep 1000']"

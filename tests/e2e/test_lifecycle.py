@@ -454,7 +454,13 @@ def test_every_process_of_ours_names_itself_and_its_run_folder(lab: Lab) -> None
         assert str(run) not in machine.command_line(pid), "what runs in containers is the user's"
 
 
-@pytest.mark.key("services.logging", "services.logging.driver", "services.logging.options")
+@pytest.mark.key(
+    "services.logging",
+    "services.logging.driver",
+    "services.logging.options",
+    "services.logging.options.max-size",
+    "services.logging.options.max-file",
+)
 def test_logs_are_kept_as_far_as_the_file_says(lab: Lab) -> None:
     lab.up(
         """

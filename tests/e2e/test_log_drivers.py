@@ -66,7 +66,12 @@ def test_syslog_gets_each_line_and_the_log_keeps_it(lab: Lab) -> None:
         assert sorted(line.split("| ")[1] for line in lab.out("logs").splitlines()) == ["err", "out"]
 
 
-@pytest.mark.key("services.logging.driver", "services.logging.options", "services.logging.options.tag")
+@pytest.mark.key(
+    "services.logging.driver",
+    "services.logging.options.labels",
+    "services.logging.options.env",
+    "services.logging.options.tag",
+)
 def test_json_file_by_name_is_dockers_lines_of_json(lab: Lab) -> None:
     options = "{labels: 'tier,none', env: STAGE, tag: '{{.Name}}', max-size: 1m}"
     fields = f"labels: {{tier: back}}, environment: {{STAGE: a}}, logging: {{driver: json-file, options: {options}}}"

@@ -78,7 +78,7 @@ def test_relative_paths_start_from_the_files_folder(lab: Lab) -> None:
     assert lab.exec("a", "ls", "/data") == "there\n"
 
 
-@pytest.mark.key("services.volumes.bind")
+@pytest.mark.key("services.volumes.bind", "services.volumes.bind.create_host_path")
 def test_a_missing_bind_source_is_made_unless_the_file_says_otherwise(lab: Lab) -> None:
     lab.up(f"services: {{a: {{{SLEEP}, volumes: ['./made:/made']}}}}\n")
     assert (lab.folder / "made").is_dir()
@@ -135,7 +135,7 @@ def test_an_external_volume_that_nobody_made_is_a_clear_error(lab: Lab) -> None:
     assert "running" not in lab.states().values()
 
 
-@pytest.mark.key("services.volumes.volume")
+@pytest.mark.key("services.volumes.volume", "services.volumes.volume.nocopy")
 def test_an_empty_volume_begins_with_what_the_image_has_there(lab: Lab) -> None:
     lab.up(
         f"""
@@ -154,7 +154,9 @@ volumes: {{data: {{}}, other: {{}}, bare: {{}}}}
     assert lab.exec("a", "ls", "/data") == "other\n", "only while it is empty"
 
 
-@pytest.mark.key("services.tmpfs", "services.volumes.tmpfs")
+@pytest.mark.key(
+    "services.tmpfs", "services.volumes.tmpfs", "services.volumes.tmpfs.size", "services.volumes.tmpfs.mode"
+)
 def test_tmpfs_is_memory_with_its_size_and_mode(lab: Lab) -> None:
     lab.up(
         f"""
@@ -196,7 +198,7 @@ volumes: {{data: {{}}}}
     assert len({inode(inside(lab, name, "/data")) for name in ("keeper", "reader", "writer")}) == 1
 
 
-@pytest.mark.key("services.volumes.image")
+@pytest.mark.key("services.volumes.image", "services.volumes.image.subpath")
 def test_an_image_is_mounted_read_only(lab: Lab, rootfs: pathlib.Path) -> None:
     whole = f"{{type: image, source: 'rootfs:{rootfs}', target: /all}}"
     part = f"{{type: image, source: 'rootfs:{rootfs}', target: /part, image: {{subpath: bin}}}}"

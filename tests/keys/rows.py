@@ -34,7 +34,16 @@ MOUNT = {"type": "volume", "source": "data", "target": "/data"}
 CHECK = {"test": ["CMD", "true"]}
 
 
-SYSLOG = {"logging": {"driver": "syslog"}}
+JOURNALD = {"labels": {"l": "1"}, "environment": {"E": "1"}, "logging": {"driver": "journald"}}
+
+
+def _logging(driver: str, **options: Any) -> dict[str, Any]:
+    server = {"syslog-address": "udp://127.0.0.1"} if driver == "syslog" else {}
+    return {"logging": {"driver": driver, "options": {**server, **options}}}
+
+
+def _hook(key: str, **fields: Any) -> dict[str, Any]:
+    return {key: [{"command": "true", **fields}]}
 
 
 def _check(**fields: Any) -> dict[str, Any]:
@@ -175,23 +184,63 @@ SERVICE = (
         "`max-size` of one file (`-1`: no end) and `max-file`; two files of 50 MB unless given",
         {"logging": {"options": {"max-size": "1m"}}},
     ),
+    Row(
+        "services.logging.options.max-size",
+        "of one file, as `10m` (ten million bytes); `-1`: no end",
+        {"logging": {"options": {"max-size": "1m"}}},
+    ),
+    Row("services.logging.options.max-file", "how many of these are kept", {"logging": {"options": {"max-file": 3}}}),
     *(
         Row(
             f"services.logging.options.{key}",
             meaning,
-            {"logging": {"driver": "syslog", "options": {key: value}}},
-            SYSLOG,
+            _logging(driver, **{key: value}),
+            _logging(driver),
         )
-        for key, meaning, value in (
+        for driver, key, meaning, value in (
             (
+                "syslog",
                 "syslog-address",
                 "`udp://HOST:514`, `tcp://HOST:514`, `unix:///PATH`; the machine's own unless given",
                 "udp://x",
             ),
-            ("syslog-facility", "`daemon` unless given", "local0"),
-            ("syslog-format", "`rfc3164`, `rfc5424`, `rfc5424micro`", "rfc5424"),
-            ("tag", "with `{{.ID}}` (the default), `.FullID`, `.Name`, `.ImageName`, `.DaemonName`", "{{.Name}}"),
+            ("syslog", "syslog-facility", "`daemon` unless given", "local0"),
+            ("syslog", "syslog-format", "`rfc3164`, `rfc5424`, `rfc5424micro`", "rfc5424"),
+            (
+                "syslog",
+                "tag",
+                "with `{{.ID}}` (the default), `.FullID`, `.Name`, `.ImageName`, `.DaemonName`",
+                "{{.Name}}",
+            ),
+            ("syslog", "cache-max-size", "as `max-size`, of what `corral logs` shows", "1m"),
+            ("syslog", "cache-max-file", "as `max-file`", 3),
+            ("syslog", "cache-disabled", "`false`; `true` is refused: the log is what is sent from", "false"),
+            ("syslog", "cache-compress", "noted: no log is compressed", "true"),
+            ("json-file", "compress", "likewise noted", "true"),
+            ("json-file", "mode", "noted: output never waits, and nothing of it is left out", "non-blocking"),
+            ("json-file", "max-buffer-size", "likewise noted", "1m"),
         )
+    ),
+    *(
+        Row(
+            f"services.logging.options.{key}",
+            meaning,
+            {**JOURNALD, "logging": {"driver": "journald", "options": {key: value}}},
+            JOURNALD,
+        )
+        for key, meaning, value in (
+            ("labels", "names of labels, with commas, that `journald` and `json-file` get with each line", "l"),
+            ("env", "likewise of variables of the environment", "E"),
+        )
+    ),
+    *(
+        Row(
+            f"services.logging.options.{key}",
+            "refused: name them",
+            {},
+            refused={"logging": {"driver": "journald", "options": {key: "x"}}},
+        )
+        for key in ("labels-regex", "env-regex")
     ),
     Row("services.networks", "a list or a map", {"networks": ["other"]}),
     Row("services.networks.aliases", "more names in this network", {"networks": {"default": {"aliases": ["x"]}}}),
@@ -355,7 +404,13 @@ SERVICE = (
     ),
     Row(
         "services.volumes.bind",
-        "`create_host_path: false`: a missing source is an error",
+        "of a bind mount",
+        {"volumes": [{**BIND, "bind": {"create_host_path": False}}]},
+        {"volumes": [BIND]},
+    ),
+    Row(
+        "services.volumes.bind.create_host_path",
+        "`false`: a missing source is an error; else it is made, a directory",
         {"volumes": [{**BIND, "bind": {"create_host_path": False}}]},
         {"volumes": [BIND]},
     ),
@@ -377,9 +432,10 @@ SERVICE = (
         {"volumes": [{**BIND, "bind": {"selinux": "z"}}]},
         {"volumes": [BIND]},
     ),
+    Row("services.volumes.volume", "of a volume", {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]}),
     Row(
-        "services.volumes.volume",
-        "`nocopy: true`: an empty volume stays empty",
+        "services.volumes.volume.nocopy",
+        "`true`: an empty volume stays empty",
         {"volumes": [{**MOUNT, "volume": {"nocopy": True}}]},
     ),
     Row(
@@ -393,17 +449,30 @@ SERVICE = (
         {"volumes": [MOUNT, {"type": "volume", "target": "/t", "volume": {"labels": {"l": "1"}}}]},
         {"volumes": [MOUNT, "/t"]},
     ),
-    Row(
-        "services.volumes.image",
-        "`subpath`: a part of the image that `source` names, as `rootfs:./tree`. Always read-only",
-        {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t", "image": {"subpath": "share"}}]},
-        {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t"}]},
+    *(
+        Row(
+            f"services.volumes.image{key}",
+            meaning,
+            {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t", "image": {"subpath": "share"}}]},
+            {"volumes": [{"type": "image", "source": "rootfs:/usr", "target": "/t"}]},
+        )
+        for key, meaning in (
+            ("", "of the image that `source` names, as `rootfs:./tree`. Always read-only"),
+            (".subpath", "a part of it"),
+        )
     ),
-    Row(
-        "services.volumes.tmpfs",
-        "`size`, `mode`",
-        {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": "1m"}}]},
-        {"volumes": [{"type": "tmpfs", "target": "/t"}]},
+    *(
+        Row(
+            f"services.volumes.tmpfs{key}",
+            meaning,
+            {"volumes": [{"type": "tmpfs", "target": "/t", "tmpfs": more}]},
+            {"volumes": [{"type": "tmpfs", "target": "/t"}]},
+        )
+        for key, meaning, more in (
+            ("", "memory, the container's own, empty at each start", {"size": "1m"}),
+            (".size", "half of the machine's memory unless given", {"size": "1m"}),
+            (".mode", "1777 unless given", {"mode": 0o700}),
+        )
     ),
     Row(
         "services.pre_start",
@@ -419,6 +488,29 @@ SERVICE = (
         "services.pre_stop",
         "commands run before a planned stop, within its grace; one that fails keeps it running, and the command that wanted it stopped fails",
         {"pre_stop": [{"command": "true"}]},
+    ),
+    *(
+        Row(f"services.{key}.{field}", meaning, _hook(key, **{field: value}), _hook(key))
+        for key in ("pre_start", "post_start", "pre_stop")
+        for field, meaning, value in (
+            ("command", "a list, or text that is split into words", "false"),
+            ("user", "the service's unless given", "1"),
+            ("privileged", "`true`: with every capability", True),
+            ("working_dir", "the service's unless given", "/usr"),
+            ("environment", "laid over the service's", {"A": "2"}),
+        )
+    ),
+    Row(
+        "services.pre_start.image",
+        "the service's unless given; with its own a step is of that one's user",
+        _hook("pre_start", image="rootfs:/usr"),
+        _hook("pre_start"),
+    ),
+    Row(
+        "services.pre_start.per_replica",
+        "`true`: a step of each container of the service; otherwise one for all",
+        _hook("pre_start", per_replica=True),
+        _hook("pre_start"),
     ),
     Row("services.volumes_from", "`SERVICE`, `SERVICE:ro`, `container:NAME` of this project", {"volumes_from": ["b"]}),
     Row("services.tmpfs", "`/path`, `/path:size=64m,mode=1770,uid=1,gid=1,ro,noexec`", {"tmpfs": ["/t"]}),

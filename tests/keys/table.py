@@ -23,11 +23,16 @@ PAGES = {DOCS / "specs.md": of_meanings, DOCS / "compose.md": of_verdicts}
 def _tables(head: str, line_of) -> str:  # type: ignore[no-untyped-def]
     parts = []
     for section in SECTIONS:
-        prefix = f"{section}." if section else ""
-        mine = [row for row in rows.ROWS if (row.path.startswith(prefix) if prefix else "." not in row.path)]
-        lines = [line_of(row, row.path.removeprefix(prefix)) for row in mine]
+        mine = [row for row in rows.ROWS if section_of(row) == section]
+        lines = [line_of(row, row.path.removeprefix(f"{section}.")) for row in mine]
         parts.append("\n".join([f"### {section or 'The document'}\n", head, *lines, ""]))
     return "\n".join(parts)
+
+
+def section_of(row: rows.Row) -> str:
+    """The table that its line is in: that of the document, but for what is below the keys that have tables of their own."""
+    above, _, below = row.path.partition(".")
+    return above if below and above in SECTIONS else ""
 
 
 def _meaning(row: rows.Row, name: str) -> str:

@@ -39,6 +39,18 @@ def test_no_test_claims_a_key_that_there_is_not() -> None:
     assert not tested.proofs().keys() - set(paths.known())
 
 
+def test_every_row_stands_on_each_page_in_its_section_once() -> None:
+    for page in table.PAGES:
+        lines = page.read_text().partition(table.BEGIN)[2].partition(table.END)[0].splitlines()
+        found, section = [], ""
+        for line in lines:
+            if line.startswith("### "):
+                section = line.removeprefix("### ").replace("The document", "")
+            elif line.startswith("| `"):
+                found.append(f"{section}.{line.split('`')[1]}".lstrip("."))
+        assert sorted(found) == sorted(rows.BY_PATH), page.name
+
+
 def test_the_pages_are_up_to_date() -> None:
     for page, text in table.PAGES.items():
         now = page.read_text()

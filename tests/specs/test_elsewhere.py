@@ -190,7 +190,7 @@ def test_what_is_not_for_up_is_noted(folder: Any) -> None:
     )
 
 
-@pytest.mark.key("services.volumes.image")
+@pytest.mark.key("services.volumes.image", "services.volumes.image.subpath")
 def test_what_an_image_holds_is_mounted_read_only(folder: Any) -> None:
     [mount] = folder.service(
         "volumes: [{type: image, source: 'rootfs:./tree', target: /t, image: {subpath: usr/share}}]"

@@ -37,6 +37,7 @@ def test_what_it_means(driver: str, options: dict[str, str], expected: LogOption
     assert log_options.parse(driver, options) == expected
 
 
+@pytest.mark.key("services.logging.options.labels-regex", "services.logging.options.env-regex")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -59,6 +60,10 @@ def test_what_it_means(driver: str, options: dict[str, str], expected: LogOption
         (
             "{options: {env-regex: x}}",
             "services.a.logging.options.env-regex: env-regex: is not supported: name them",
+        ),
+        (
+            "{options: {labels-regex: x}}",
+            "services.a.logging.options.labels-regex: labels-regex: is not supported: name them",
         ),
         ("{options: {mode: x}}", "services.a.logging.options.mode: mode: 'x' is not blocking or non-blocking"),
         (
