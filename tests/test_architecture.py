@@ -98,6 +98,15 @@ def test_what_runs_in_the_small_processes_uses_little_of_the_engine(path: pathli
             )
 
 
+def test_tarfile_reads_archives_and_lays_nothing_down() -> None:
+    """CVE-2007-4559 and what came after: what tarfile lays down it lays where names and links lead."""
+    readers = {str(path.relative_to(TOP)) for path in modules() if "tarfile" in imports(path)}
+    assert readers == {f"engine/copying/{name}.py" for name in ("attributes", "packing", "unpacking")}
+    for path in modules():
+        called = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not called & {"extract", "extractall", "unpack_archive", "make_archive", "ZipFile"}, path
+
+
 def test_the_planner_does_no_io() -> None:
     path = TOP / "reconciler" / "plan.py"
     if path.exists():

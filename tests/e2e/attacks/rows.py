@@ -1,6 +1,7 @@
 """Every attack that corral is tested against, and where: the known holes of other engines by number, then our own ideas.
 
-A row names its tests, or says why there is nothing to attack yet. `tests/test_attack_rows.py` sees to it that it does.
+A row names its tests, or says why there is nothing to attack yet. `tests/test_attack_rows.py` sees to it that it does, and that
+each reason still is one.
 """
 
 from typing import NamedTuple
@@ -14,12 +15,19 @@ NAMESPACES = "tests/e2e/attacks/test_attack_namespaces.py::"
 NETWORK = "tests/e2e/attacks/test_attack_network.py::"
 RESOURCES = "tests/e2e/attacks/test_attack_resources.py::"
 USERNS = "tests/e2e/attacks/test_attack_user_namespaces.py::"
+COPYING = "tests/e2e/attacks/test_attack_copying.py::"
+CP = "tests/e2e/test_cp.py::"
+TREES = "tests/engine/pure/test_copying.py::"
 SPEC = "tests/e2e/attacks/test_attack_spec.py::"
 
-NO_CP = "corral has no cp: nothing of ours reads or writes files in a running container"
 NO_PULL = "nothing is fetched from a registry yet"
-NO_UNPACKING = "no layer and no archive is unpacked yet: an image is a folder of this machine"
 NO_BUILD = "corral does not build images yet"
+NO_FETCHED_FILES = "compose files are read from this machine only"
+NO_AUTHORISATION = "nothing is decided by a request's content: who may use the socket may do everything"
+NO_PLUGINS = (
+    "engine and daemon have no plugins; what a provider's program may do is what whoever starts the command may"
+)
+NO_CHECKPOINTS = "there are no checkpoints"
 
 
 class Row(NamedTuple):
@@ -48,9 +56,32 @@ ROWS = (
         "libraries of the image loaded by the engine",
         (ENTRY + "test_an_image_with_libraries_of_its_own_gets_none_of_them_loaded_by_us",),
     ),
-    Row(3, "CVE-2026-41567", "programs of the image run by cp", why=NO_CP),
-    Row(4, "CVE-2018-15664, CVE-2026-42306", "links swapped during cp", why=NO_CP),
-    Row(5, "CVE-2021-41089", "modes of the machine's files changed by cp", why=NO_CP),
+    Row(
+        3,
+        "CVE-2026-41567",
+        "programs of the image run by cp",
+        (COPYING + "test_no_program_of_the_image_is_run_by_a_copy",),
+    ),
+    Row(
+        4,
+        "CVE-2018-15664, CVE-2026-42306",
+        "links swapped during cp",
+        (
+            CP + "test_a_container_that_swaps_links_gets_and_gives_nothing_of_the_machine",
+            CP + "test_planted_links_and_magic_links_lead_nowhere",
+            TREES + "test_a_directory_that_is_swapped_for_a_link_meanwhile_changes_nothing_where_it_leads",
+        ),
+    ),
+    Row(
+        5,
+        "CVE-2021-41089",
+        "modes of the machine's files changed by cp",
+        (
+            COPYING + "test_no_mode_of_the_machines_files_is_changed_by_a_copy",
+            TREES + "test_a_directory_that_is_swapped_for_a_link_meanwhile_changes_nothing_where_it_leads",
+            TREES + "test_no_mode_is_given_through_a_link_of_any_kind",
+        ),
+    ),
     Row(
         6,
         "CVE-2021-30465",
@@ -171,17 +202,34 @@ ROWS = (
         "a volume's place that is a link to the machine's files",
         (MOUNTS + "test_a_volume_at_a_link_is_filled_from_inside_the_image",),
     ),
-    Row(28, "CVE-2021-32760, CVE-2026-17106, CVE-2025-11395", "links in layers", why=NO_UNPACKING),
+    Row(
+        28,
+        "CVE-2021-32760, CVE-2026-17106, CVE-2025-11395",
+        "links in layers: in archives, of which `cp` unpacks some; layers there are none yet",
+        (
+            CP + "test_a_hostile_archive_gets_no_further_than_its_folder",
+            TREES + "test_what_leads_outside_is_left_out_and_the_rest_is_not",
+            TREES + "test_links_that_lead_out_of_the_copy_through_each_other_are_left_out",
+            TREES + "test_nothing_is_written_through_a_link_that_was_there_or_came_along",
+            TREES + "test_no_mode_is_given_through_a_link_of_any_kind",
+        ),
+    ),
     Row(
         29,
         "CVE-2007-4559, CVE-2024-12718, CVE-2025-4138, CVE-2025-4517, CVE-2025-8194",
         "Python's tarfile",
-        why=NO_UNPACKING,
+        (
+            "tests/test_architecture.py::test_tarfile_reads_archives_and_lays_nothing_down",
+            TREES + "test_what_leads_outside_is_left_out_and_the_rest_is_not",
+            TREES + "test_a_directory_that_is_swapped_for_a_link_meanwhile_changes_nothing_where_it_leads",
+            TREES + "test_links_too_long_to_resolve_lead_nowhere",
+            TREES + "test_an_entry_of_less_than_nothing_ends_the_reading",
+        ),
     ),
     Row(30, "CVE-2024-23651, CVE-2024-23652, CVE-2024-23653", "BuildKit's mounts", why=NO_BUILD),
     Row(31, "CVE-2024-1753, CVE-2024-9407, CVE-2024-9675, CVE-2024-11218", "buildah's mounts", why=NO_BUILD),
     Row(32, "CVE-2026-33747, CVE-2026-33748", "frontends and git contexts of builds", why=NO_BUILD),
-    Row(33, "CVE-2025-62725", "compose files from a registry", why="compose files are read from this machine only"),
+    Row(33, "CVE-2025-62725", "compose files from a registry", why=NO_FETCHED_FILES),
     Row(34, "CVE-2024-24557", "a poisoned build cache", why=NO_BUILD),
     Row(
         35,
@@ -193,7 +241,7 @@ ROWS = (
         36,
         "CVE-2022-1227",
         "programs of the image run by top",
-        why="top reads /proc of the machine: it starts no program, least of all one of the container's",
+        (COPYING + "test_no_program_of_the_image_is_run_by_who_lists_its_processes",),
     ),
     Row(
         37,
@@ -246,7 +294,7 @@ ROWS = (
         43,
         "CVE-2024-41110, CVE-2026-34040",
         "requests that are authorised unread",
-        why="nothing is decided by a request's content: who may use the socket may do everything",
+        why=NO_AUTHORISATION,
     ),
     Row(
         44,
@@ -275,8 +323,8 @@ ROWS = (
         "calls behind which kernel bugs were found",
         (MACHINE + "test_calls_behind_which_kernel_bugs_were_found_are_not_to_be_had",),
     ),
-    Row(48, "CVE-2026-33997", "privileges of plugins", why="there are no plugins"),
-    Row(49, "CVE-2026-53492, CVE-2026-50195", "what a checkpoint's archive says", why="there are no checkpoints"),
+    Row(48, "CVE-2026-33997", "privileges of plugins", why=NO_PLUGINS),
+    Row(49, "CVE-2026-53492, CVE-2026-50195", "what a checkpoint's archive says", why=NO_CHECKPOINTS),
     Row(
         50,
         "",
