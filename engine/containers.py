@@ -279,13 +279,16 @@ class Containers:
         container.record = whole
 
     def change(self, container: Container, config: ContainerConfig) -> None:
-        """Keep another Config, and put its limits in force."""
-        self._driver.update(
-            self._driver.create(
-                group_of(config), container.record.uid[:12], config.limits, nodes.rules(config), config.block_io
-            ),
-            config.limits,
-        )
+        """Keep another Config, and put its limits in force. Those of block devices that stay are not touched: a device may be
+        gone by now, and whoever is only to end would not."""
+        had = container.config.block_io
+        paths = self._driver.create(group_of(config), container.record.uid[:12], config.limits, nodes.rules(config))
+        self._driver.weigh(paths, had, config.block_io)
+        try:
+            self._driver.update(paths, config.limits)
+        except errors.EngineError:
+            self._driver.weigh(paths, config.block_io, had)
+            raise
         container.in_force = None
         container.record = replace(container.record, config=config)
         store.write(os.path.join(self.directory(container.record.uid), "record.json"), container.record)

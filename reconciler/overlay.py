@@ -13,9 +13,10 @@ Json = Mapping[str, Any]
 
 UPDATABLE = (
     *("cpus", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset"),
-    *("mem_limit", "memswap_limit", "mem_reservation", "pids_limit", "restart"),
+    *("mem_limit", "memswap_limit", "mem_reservation", "pids_limit", "restart", "blkio_config.weight"),
 )
-"""The keys of a service that `corral update` may say otherwise; each changes under the running process."""
+"""The keys of a service that `corral update` may say otherwise, also such of what a key has; each changes under the running
+process."""
 
 INSTEAD_OF = {"cpus": ("cpu_period", "cpu_quota"), "cpu_period": ("cpus",), "cpu_quota": ("cpus",)}
 """Two ways to write one limit: who says the one takes back the other."""
@@ -191,8 +192,12 @@ def _connected(canonical: Json, service: str, network: str, joined: Json | None)
 
 
 def _over(service: Json, changes: Json) -> Json:
-    gone = {key for key, value in changes.items() if value is None}
-    return {**_without(service, gone), **{key: value for key, value in changes.items() if key not in gone}}
+    for key, value in changes.items():
+        name, _, inner = key.partition(".")
+        if inner:
+            value = _over(service.get(name, {}), {inner: value}) or None
+        service = _without(service, {name}) if value is None else {**service, name: value}
+    return service
 
 
 def _without(mapping: Mapping[str, Any], gone: Set[str]) -> dict[str, Any]:

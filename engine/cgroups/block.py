@@ -5,19 +5,28 @@ the scheduler that has weights (BFQ), or to the kernel's own where it has any. E
 https://docs.kernel.org/admin-guide/cgroup-v1/blkio-controller.html, https://docs.kernel.org/admin-guide/cgroup-v2.html#io
 """
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from engine.cgroups import setting
-from engine.errors import TerminalEngineError
+from engine.errors import EngineError, TerminalEngineError
 from engine.types.parts import BlockIo
 
 Lines = Iterator[tuple[tuple[str, ...], str]]
 """(files, of which the first that the kernel has takes it; the line)"""
 
+MOVES_MAX = 100
+"""So often is looked whether somebody was forked outside meanwhile."""
 _V1_WEIGHTS = ("blkio.bfq.weight", "blkio.weight")
 _V1_DEVICE_WEIGHTS = ("blkio.bfq.weight_device", "blkio.weight_device")
+_USUAL_WEIGHTS = {
+    "blkio.bfq.weight": "100",  # linux/block: bfq-iosched.h, BFQ_WEIGHT_LEGACY_DFL
+    "blkio.weight": "500",  # cfq-iosched.c, CFQ_WEIGHT_LEGACY_DFL
+    "io.bfq.weight": "default 100",
+    "io.weight": "default 100",  # blk-cgroup.h, CGROUP_WEIGHT_DFL
+}
 _V2_MAX = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_iops": "wiops"}
 
 
@@ -59,6 +68,33 @@ def put(directory: str, lines: Lines) -> None:
         except OSError as error:
             path = os.path.join(directory, found)
             raise TerminalEngineError(f"cannot set blkio_config to {line}: {path}: {error.strerror}") from error
+
+
+def unweigh(directory: str) -> None:
+    """Give it the weight that a new cgroup has. Raises TerminalEngineError."""
+    for file, text in _USUAL_WEIGHTS.items():
+        path = os.path.join(directory, file)
+        try:
+            if os.path.exists(path):
+                setting.write(path, text)
+        except OSError as error:
+            raise TerminalEngineError(f"cannot set {path} to {text}: {error.strerror}") from error
+
+
+def move(pids: Callable[[], frozenset[int]], directory: str) -> None:
+    """Bring every process of those that there are into a v1 cgroup, also what they fork meanwhile. Raises EngineError."""
+    path = os.path.join(directory, "cgroup.procs")
+    for _ in range(MOVES_MAX):
+        try:
+            here = {int(pid) for pid in setting.read(path).split()}
+            if not (missing := pids() - here):
+                return
+            for pid in missing:
+                with contextlib.suppress(ProcessLookupError):
+                    setting.write(path, str(pid))
+        except OSError as error:
+            raise EngineError(f"cannot bring processes into {directory}: {error.strerror}") from error
+    raise EngineError(f"cannot bring processes into {directory}: there are always more of them")
 
 
 def device_of(path: str) -> str:

@@ -157,6 +157,19 @@ class Driver:
         finally:
             self._budgets.give_back(paths.path)
 
+    def weigh(self, paths: Paths, before: BlockIo, after: BlockIo) -> None:
+        """Put the weight of `after` in force on a cgroup that may have processes. It has the limits `before`, which differ in
+        nothing else. After a failure these are in force. Raises TerminalEngineError for a weight that the kernel refuses."""
+        if before.weight == after.weight:
+            return
+        if not self._block_io_on_v2(paths) or not self._tree or not paths.v2_directory:
+            self._weigh_on_v1(paths, before, after)
+        else:
+            self._tree.create(paths.path, frozenset({"io"}))
+            if not after.weight:
+                block.unweigh(paths.v2_directory)
+            block.put(paths.v2_directory, block.on_v2(after))  # another weight takes those of devices away
+
     def read(self, paths: Paths, asked: Limits) -> Limits:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
         the kernel's rounding is no difference; any other reads as the kernel has it. Raises EngineError if the cgroup is
@@ -258,17 +271,48 @@ class Driver:
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
 
-    def _put_block_io(self, paths: Paths, limits: BlockIo) -> None:
-        root = self.layout.v1_of("blkio")
+    def _block_io_on_v2(self, paths: Paths) -> bool:
+        """Raises TerminalEngineError where nobody limits block devices."""
         if "io" in self._tree_controllers and paths.v2_directory:
-            block.put(paths.v2_directory, block.on_v2(limits))
-        elif root:
-            v1.Forest((("blkio", root),)).create(paths.path)
-            block.put(os.path.join(root, paths.path), block.on_v1(limits))
-        else:
+            return True
+        if not self.layout.v1_of("blkio"):
             raise TerminalEngineError(
                 "cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio"
             )
+        return False
+
+    def _put_block_io(self, paths: Paths, limits: BlockIo) -> None:
+        if self._block_io_on_v2(paths) and paths.v2_directory:
+            block.put(paths.v2_directory, block.on_v2(limits))
+            return
+        root = self.layout.v1_of("blkio")
+        v1.Forest((("blkio", root),)).create(paths.path)
+        block.put(os.path.join(root, paths.path), block.on_v1(limits))
+
+    def _weigh_on_v1(self, paths: Paths, before: BlockIo, after: BlockIo) -> None:
+        """Only who has limits is in that hierarchy."""
+        root = self.layout.v1_of("blkio")
+        directory = os.path.join(root, paths.path)
+        try:
+            if not after.weight:
+                block.unweigh(directory)
+            if after != NO_BLOCK_IO:
+                self._put_block_io(paths, after)
+            if before == NO_BLOCK_IO:
+                block.move(lambda: self.pids(paths), directory)
+        except EngineError:
+            if before == NO_BLOCK_IO:
+                self._leave_block_io(paths, directory, root)
+            raise
+        if after == NO_BLOCK_IO:
+            self._leave_block_io(paths, directory, root)
+
+    def _leave_block_io(self, paths: Paths, directory: str, root: str) -> None:
+        forest = v1.Forest((("blkio", root),))
+        block.move(lambda: forest.pids(paths.path), root)
+        if reason := _remove(directory):
+            raise EngineError(f"cannot remove cgroup {reason}")
+        self._prune(directory, paths)
 
     def _undo(self, paths: Paths) -> None:
         """Remove what a failed `create` made; the failure itself matters more than what is left."""

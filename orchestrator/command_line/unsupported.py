@@ -32,7 +32,7 @@ FLAGS: dict[str, frozenset[str]] = {
         "port": "",
         "pause": "",
         "unpause": "",
-        "update": "--blkio-weight --cpuset-mems --kernel-memory",
+        "update": "--cpuset-mems --kernel-memory",
         "top": "",
         "events": "",
         "stats": "",

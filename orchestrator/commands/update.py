@@ -18,6 +18,13 @@ NO_SWAP_LIMIT = -1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add(
+        "--blkio-weight",
+        dest="blkio_config.weight",
+        type=whole,
+        metavar="N",
+        help="its share of block devices, 10 to 1000",
+    )
     add("--cpus", dest="cpus", type=cpus, metavar="N", help="how many CPUs' time it may use (1.5)")
     add("--cpu-period", dest="cpu_period", type=whole, metavar="US", help="of --cpu-quota, in microseconds")
     add("--cpu-quota", dest="cpu_quota", type=whole, metavar="US", help="CPU time in each period; instead of --cpus")

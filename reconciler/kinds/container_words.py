@@ -38,7 +38,7 @@ LIMITS = {
 assert LIMITS.keys() == set(Limits.__dataclass_fields__)
 
 BLOCK_IO = {
-    "weight": Word("blkio weight"),
+    "weight": Word("blkio_config.weight", live=True),
     "device_weights": Word("blkio device weights", members=True),
     "read_bps": Word("blkio read bps", members=True),
     "write_bps": Word("blkio write bps", members=True),

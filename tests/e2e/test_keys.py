@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -516,17 +516,124 @@ def test_blkio_config(lab: Lab) -> None:
     assert "/dev/null: it is not a block device" in lab.refusal("up", "-d")
 
 
-@pytest.mark.key("services.blkio_config.weight", "services.blkio_config.weight_device")
-@pytest.mark.parametrize("weight", ["weight: 300", "weight_device: [{path: /dev/loop0, weight: 300}]"])
-def test_a_blkio_weight_is_in_force_or_refused(lab: Lab, weight: str) -> None:
-    """Which of both depends on the kernel and the device's scheduler."""
-    lab.write(one(f"blkio_config: {{{weight}}}"))
-    done = lab.corral("up", "-d", code=None)
-    if done.returncode:
-        assert "weight" in done.stderr
+WEIGHTS = {
+    "io.bfq.weight": ("default 100", "default 300", "{} 300"),
+    "io.weight": ("default 100", "default 2930", "{} 2930"),
+    "blkio.bfq.weight": ("100", "300", ""),
+    "blkio.weight": ("500", "300", ""),
+    "blkio.bfq.weight_device": ("default 100", "default 300", "{} 300"),
+    "blkio.weight_device": ("", "", "{} 300"),
+}
+"""What each of the kernel's files says of a new cgroup, of a weight of 300, and of 300 for one device; the first one that a
+machine has of each kind takes it (runc: fs2/io.go, fs/blkio.go; 2930 is 1 + (300 - 10) * 9999 / 990)."""
+LOOP = "/sys/block/loop0/queue/scheduler"
+
+
+@pytest.fixture(params=["bfq", "none"])
+def schedules(request: pytest.FixtureRequest) -> Iterator[Callable[[str], bool]]:
+    """Whether the kernel takes a weight of loop0 in this file, with that scheduler if it has it."""
+    before = machine.read(LOOP).partition("[")[2].partition("]")[0]
+    with contextlib.suppress(OSError):
+        pathlib.Path(LOOP).write_text(request.param)
+    chosen = machine.read(LOOP).partition("[")[2].partition("]")[0]
+
+    def takes(file: str) -> bool:
+        if file == "io.weight":
+            path = pathlib.Path("/sys/fs/cgroup/io.cost.qos")
+            return path.exists() and f"{loop_number()} enable=1" in path.read_text()
+        return chosen == ("bfq" if "bfq" in file else "cfq")
+
+    yield takes
+    pathlib.Path(LOOP).write_text(before)
+
+
+def loop_number() -> str:
+    found = os.stat("/dev/loop0").st_rdev
+    return f"{os.major(found)}:{os.minor(found)}"
+
+
+def weight_files(lab: Lab) -> tuple[str, str]:
+    """Those of this machine's that take a weight, and one of a device; "": none does."""
+    lab.up(one("blkio_config: {device_read_bps: [{path: /dev/loop0, rate: 1m}]}"))
+    folder = machine.cgroup_of(lab.pid("a"), "blkio")
+    there = [name for name in WEIGHTS if (folder / name).exists()]
+    lab.corral("down", "-t", "0")
+    general = [name for name in there if not name.endswith("_device")]
+    devices = [name for name in there if name.startswith("io.") or name.endswith("_device")]
+    return next(iter(general), ""), next(iter(devices), "")
+
+
+def weights(pid: int) -> dict[str, list[str]]:
+    """Mapping from the files of weights that there are to their lines."""
+    folder = machine.cgroup_of(pid, "blkio")
+    return {name: (folder / name).read_text().splitlines() for name in WEIGHTS if (folder / name).exists()}
+
+
+def lines_of(said: str) -> list[str]:
+    return [said] if said else []
+
+
+@pytest.mark.key("services.blkio_config.weight")
+def test_a_blkio_weight_is_in_the_file_that_the_kernel_has(lab: Lab) -> None:
+    taker, _ = weight_files(lab)
+    lab.write(one("blkio_config: {weight: 300}"))
+    if not taker:
+        assert "this kernel has no" in lab.refusal("up", "-d")
         assert machine.in_cgroups(lab.owner.instance) == {}
         return
-    folder = machine.cgroup_of(lab.pid("a"), "blkio")
-    names = ("io.bfq.weight", "io.weight", "blkio.bfq.weight", "blkio.bfq.weight_device", "blkio.weight")
-    said = "".join((folder / name).read_text() for name in names if (folder / name).exists())
-    assert any(value in said.split() for value in ("300", "2930"))
+    lab.up()
+    found = weights(lab.pid("a"))
+    asked = (taker, f"{taker}_device")  # which shows the same once more
+    assert found == {name: lines_of(WEIGHTS[name][1 if name in asked else 0]) for name in found}
+
+
+@pytest.mark.key("services.blkio_config.weight_device")
+def test_a_blkio_weight_of_a_device_is_in_force_where_its_scheduler_has_weights(
+    lab: Lab, schedules: Callable[[str], bool]
+) -> None:
+    _, taker = weight_files(lab)
+    lab.write(one("blkio_config: {weight_device: [{path: /dev/loop0, weight: 300}]}"))
+    if not taker or not schedules(taker):
+        assert "cannot set blkio_config to" in lab.refusal("up", "-d")
+        assert machine.in_cgroups(lab.owner.instance) == {}
+        return
+    lab.up()
+    found = weights(lab.pid("a"))
+    assert found.pop(taker) == [*lines_of(WEIGHTS[taker][0]), WEIGHTS[taker][2].format(loop_number())]
+    assert found == {name: lines_of(WEIGHTS[name][0]) for name in found}
+    pathlib.Path(LOOP).write_text("none")  # as a device that is gone: nobody could set that weight again
+    lab.corral("update", "--pids-limit", "50", "a")
+    lab.corral("down", "-t", "0")
+
+
+def test_another_blkio_weight_comes_and_goes_under_the_running_process(
+    lab: Lab, schedules: Callable[[str], bool]
+) -> None:
+    """Where limits of block devices are a hierarchy of their own, the processes come into it, and leave it again."""
+    taker, of_device = weight_files(lab)
+    lab.up(one())
+    if not taker:
+        assert "this kernel has no" in lab.refusal("update", "--blkio-weight", "300", "a")
+        return
+    with executed(lab) as other:
+        pid = lab.pid("a")
+        before = machine.cgroup_of(pid, "blkio")
+        lab.corral("update", "--blkio-weight", "300", "a")
+        folder = machine.cgroup_of(pid, "blkio")
+        assert lab.owner.instance in str(folder)
+        assert machine.cgroup_of(other, "blkio") == folder
+        assert weights(pid)[taker] == lines_of(WEIGHTS[taker][1])
+        assert "blkio_config.weight 300 -> none, live (set by corral update)" in lab.corral("plan", code=2).stdout
+        lab.up()
+        assert (machine.cgroup_of(pid, "blkio"), machine.cgroup_of(other, "blkio")) == (before, before)
+        assert folder == before or not folder.exists()
+        assert weights(pid).get(taker, lines_of(WEIGHTS[taker][0])) == lines_of(WEIGHTS[taker][0])
+        assert lab.pid("a") == pid
+    if schedules(of_device):
+        lab.up(one("blkio_config: {weight: 200, weight_device: [{path: /dev/loop0, weight: 300}]}"))
+        pid = lab.pid("a")
+        for weight in ("400", "0"):
+            lab.corral("update", "--blkio-weight", weight, "a")
+            assert WEIGHTS[of_device][2].format(loop_number()) in weights(pid)[of_device]
+        assert weights(pid)[taker][:1] == lines_of(WEIGHTS[taker][0])
+        assert lab.pid("a") == pid

@@ -566,7 +566,11 @@ SERVICE = (
     Row("services.cpu_shares", "weight beside others; 1024 unless given", {"cpu_shares": 5}),
     Row("services.cpuset", "CPUs by number", {"cpuset": "0"}),
     Row("services.pids_limit", "processes and threads", {"pids_limit": 50}),
-    Row("services.blkio_config", "limits of block devices", {"blkio_config": {"weight": 50}}),
+    Row(
+        "services.blkio_config",
+        "limits of block devices",
+        {"blkio_config": {"device_read_bps": [{"path": "/dev/a", "rate": "1m"}]}},
+    ),
     Row(
         "services.blkio_config.weight",
         "10 to 1000, where the kernel and the scheduler have any",

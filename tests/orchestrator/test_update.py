@@ -5,7 +5,7 @@ from fake_lab import TWO, Lab, eventually
 from test_readings import uid_of
 
 from engine.types.infos import ContainerInfo
-from engine.types.parts import Limits, Restart
+from engine.types.parts import BlockIo, Limits, Restart
 from reconciler.overlay import Overlay
 from reconciler.resource import Verb
 
@@ -36,6 +36,24 @@ def test_update_changes_what_runs_and_nothing_else(lab: Lab) -> None:
     found = limits(lab, "demo-db-1")
     assert (found.memory_bytes, found.cpus, found.cpu_quota_us, found.pids) == (None, None, 30000, 50)
     assert container(lab, "demo-db-1").config.restart.name is Restart.ALWAYS
+
+
+def test_a_blkio_weight_counts_beside_what_else_the_file_limits(lab: Lab) -> None:
+    rates = (("/dev/sda", 7),)
+    lab.write(TWO + "    blkio_config: {weight: 20, device_read_bps: [{path: /dev/sda, rate: 7}]}\n")
+    lab.corral("up", "-d")
+    lab.engine.done.clear()
+    for said, weight in (("300", 300), ("0", None), ("30", 30)):
+        lab.corral("update", "--blkio-weight", said, "db", "web")
+        assert container(lab, "demo-db-1").config.block_io == BlockIo(weight, read_bps=rates)
+        assert container(lab, "demo-web-1").config.block_io == BlockIo(weight)
+    plan = lab.corral("plan", code=2)[0]
+    assert "blkio_config.weight 30 -> 20, live (set by corral update)" in plan
+    assert "blkio_config.weight 30 -> none, live (set by corral update)" in plan
+    lab.corral("up", "-d")
+    assert container(lab, "demo-db-1").config.block_io == BlockIo(20, read_bps=rates)
+    assert container(lab, "demo-web-1").config.block_io == BlockIo()
+    assert {verb for _, verb in lab.engine.done} == {Verb.UPDATE}
 
 
 def test_plan_names_the_command_and_up_of_the_service_takes_it_back(lab: Lab) -> None:
@@ -80,7 +98,8 @@ def test_it_outlives_the_daemon_and_counts_for_new_containers(lab: Lab) -> None:
         (("update", "--memory", "much", "db"), "-m/--memory"),
         (("update", "--restart", "sometimes", "db"), "services.db.restart: 'sometimes' is not a policy"),
         (("update", "--cpuset-cpus", "all", "db"), "services.db.cpuset: 'all' is not a list of CPUs"),
-        (("update", "--blkio-weight", "300", "db"), "--blkio-weight is not supported yet"),
+        (("update", "--blkio-weight", "5", "db"), "services.db.blkio_config.weight: 5 is not between 10 and 1000"),
+        (("update", "--kernel-memory", "1g", "db"), "--kernel-memory is not supported yet"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(lab: Lab, words: tuple[str, ...], said: str) -> None:
