@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import os
 import pathlib
 import subprocess
 import threading
@@ -148,13 +149,14 @@ def test_classes_that_java_links_wrongly_are_in_no_archive(prepare: ModuleType, 
     assert prepare.linkable(lists, tmp_path) == ["java/lang/String", "org/Young"]
 
 
-def test_an_archive_of_classes_is_made_anew_where_java_or_its_recipe_is_another(
+def test_an_archive_of_classes_is_made_anew_where_java_or_its_recipe_is_another_or_it_is_not_whole(
     prepare: ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, java = list[str](), ["one"]
+    made, java, archive = list[str](), ["one"], tmp_path / "lab-1.0" / "classes.jsa"
 
     def answered(*argv: Any, **_: Any) -> "subprocess.CompletedProcess[str]":
         made.append(pathlib.Path(argv[0]).name)
+        archive.write_text("classes")
         return subprocess.CompletedProcess(argv, 0, "org/Young\n", "")
 
     part = tmp_path / "parts" / "lab"
@@ -172,6 +174,10 @@ def test_an_archive_of_classes_is_made_anew_where_java_or_its_recipe_is_another(
         (lambda: java.__setitem__(0, "two"), once * 2),
         (lambda: (part / "classes").write_text("a better recipe"), once * 3),
         (lambda: None, once * 3),
+        (lambda: os.truncate(archive, 3), once * 4),
+        (archive.unlink, once * 5),
+        (archive.with_suffix(".size").unlink, once * 6),
+        (lambda: None, once * 6),
     ):
         change()
         prepare.class_archive(part, tmp_path)

@@ -51,8 +51,8 @@ main() {
 start() {
     [ -z "$before" ] || "$before"
     # jars first and in one order: only so does the class archive fit. Unquoted: options are several words.
-    # shellcheck disable=SC2086
-    exec java @"$HADOOP_CONF_DIR/java.options" -Dhadoop.home.dir="$HADOOP_HOME" -Dhadoop.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" \
+    # shellcheck disable=SC2046,SC2086
+    exec java @"$HADOOP_CONF_DIR/java.options" $(class-archive "$HADOOP_HOME") -Dhadoop.home.dir="$HADOOP_HOME" -Dhadoop.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" \
         -Dyarn.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" -Dhadoop.root.logger="${HADOOP_ROOT_LOGGER:-$1,console}" \
         -cp "$path" $options "$class" "${words[@]:1}"
 }

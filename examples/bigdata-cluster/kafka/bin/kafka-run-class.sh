@@ -18,8 +18,8 @@ done
 [ -z "${JMX_PORT:-}" ] || KAFKA_JMX_OPTS="${KAFKA_JMX_OPTS:--Dcom.sun.management.jmxremote.authenticate=false -Dcom.sun.management.jmxremote.ssl=false} -Dcom.sun.management.jmxremote.port=$JMX_PORT"
 # jars first and in one order: only so does the class archive fit. Unquoted: options are several words, and no patterns.
 set -f
-# shellcheck disable=SC2206
-java=(java @"$conf/java.options" -Dkafka.root.logger="${KAFKA_ROOT_LOGGER:-$level,console}"
+# shellcheck disable=SC2046,SC2206
+java=(java @"$conf/java.options" $(class-archive /opt/kafka) -Dkafka.root.logger="${KAFKA_ROOT_LOGGER:-$level,console}"
     -cp "/opt/kafka/lib/*:/opt/kafka-more/lib/*:$conf${CLASSPATH:+:$CLASSPATH}"
     ${KAFKA_HEAP_OPTS:-${TOOL_HEAP:--Xmx256m}} ${KAFKA_GC_LOG_OPTS:-} ${KAFKA_JMX_OPTS:-} ${KAFKA_OPTS:-} "$@")
 [ -n "$daemon" ] || exec "${java[@]}"
