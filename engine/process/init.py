@@ -22,9 +22,12 @@ Execve = Callable[[str, tuple[str, ...], dict[str, str]], object]
 """What takes a path, arguments and an environment, as `os.execve` does."""
 
 
-def run(execute: Callable[[Execve], None], channel: Socket, tty: bool, name: str) -> NoReturn:
+def run(
+    execute: Callable[[Execve], None], settle: Callable[[], None], channel: Socket, tty: bool, name: str
+) -> NoReturn:
     """Let a child be the program, which `execute` calls the given function with, and stay. Raises what `execute` raises where
-    there is no child. `channel` is all that is open beside the program's streams."""
+    there is no child. `settle` does what an execve of ours would have done, where we go on without one. `channel` is all that is
+    open beside the program's streams."""
     signal.pthread_sigmask(signal.SIG_BLOCK, dispositions.ALL)
     children: list[int] = []
     if tty:
@@ -38,6 +41,7 @@ def run(execute: Callable[[Execve], None], channel: Socket, tty: bool, name: str
         if os.getpid() != 1:  # in another's pid namespace orphans would go to that one's first process
             _be_subreaper()
         _become_small(child, called)  # its execve closes the channel: then it is told to be started
+        settle()
         channel.close()
         title.show(title.area(), called)
         if os.geteuid() != 0:

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from engine import errors
 from engine.process import (
+    apparmor,
     dispositions,
     donors,
     frames,
@@ -111,6 +112,7 @@ def _run(prepare: Callable[[], None], become: Program, channel: Socket) -> NoRet
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         dispositions.reset()
         os.setsid()
+        apparmor.on_exec(become.confinement.apparmor)
         prepare()
         if frames.receive(channel) is None:  # Go
             os._exit(1)

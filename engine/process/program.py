@@ -11,6 +11,7 @@ Runs in the zygote: the listed stdlib modules only.
 
 import errno
 import fcntl
+import functools
 import os
 import select
 import signal
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from engine import errors
-from engine.process import capabilities, init, syscalls, users
+from engine.process import apparmor, capabilities, init, syscalls, users
 from engine.process.frames import Socket
 from engine.process.wire import Confinement, Pairs
 
@@ -69,7 +70,8 @@ def become(program: Program, channel: Socket) -> NoReturn:
             raise errors.TerminalEngineError(f"cannot run {path}: its arguments or environment: {error}") from error
 
     if program.init:
-        init.run(execute, channel, program.tty, os.path.basename(program.argv[0]))
+        settle = functools.partial(apparmor.now, program.confinement.apparmor)
+        init.run(execute, settle, channel, program.tty, os.path.basename(program.argv[0]))
     execute(os.execve)
     raise AssertionError
 

@@ -177,6 +177,13 @@ DOCKER_CAPABILITIES = (  # moby/daemon/pkg/oci/caps/defaults.go
 )
 
 
+class AppArmor(NamedTuple):
+    """The profile that a program is confined by, and the folder of /proc in which a process says so of itself."""
+
+    profile: str
+    attributes: str
+
+
 class Confinement(NamedTuple):
     """`capabilities` are names without CAP_, cut down to what we have; `seccomp_path`: a file that holds a BPF program, "" is
     none; `rlimits` are (name without RLIMIT_, soft, hard), -1 unlimited."""
@@ -190,6 +197,7 @@ class Confinement(NamedTuple):
     oom_score_adj: int = 0
     groups: tuple[str, ...] = ()  # supplementary ones beside the user's, names or numbers
     writable_kernel: bool = False  # /sys and the cgroups
+    apparmor: AppArmor | None = None
 
 
 class Namespaces(NamedTuple):

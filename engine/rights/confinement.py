@@ -14,7 +14,7 @@ from engine import errors
 from engine.errors import TerminalEngineError
 from engine.process import capabilities, syscalls, wire
 from engine.records import store, trusted
-from engine.rights import seccomp, strictness
+from engine.rights import apparmor, seccomp, strictness
 from engine.types.configs import ContainerConfig
 from engine.types.parts import DEFAULT_CAPABILITIES
 
@@ -51,6 +51,8 @@ def check(config: ContainerConfig) -> None:
         _check_capabilities(config, ours)
     if config.security.seccomp not in ("", UNCONFINED):
         _program(config)
+    if profile := config.security.apparmor:
+        _check_apparmor(config.name, profile)
     if not ours & capabilities.mask(("SYS_RESOURCE",)):
         _check_ulimits(config)
 
@@ -73,6 +75,7 @@ def of(config: ContainerConfig, seccomp_path: str) -> wire.Confinement:
         rlimits=tuple((limit.name.upper(), limit.soft, limit.hard) for limit in config.ulimits),
         oom_score_adj=config.oom_score_adj,
         groups=config.groups,
+        apparmor=apparmor.of(security.apparmor),
     )
 
 
@@ -110,6 +113,12 @@ def _check_capabilities(config: ContainerConfig, ours: int) -> None:
             raise TerminalEngineError(
                 f"cannot give container {config.name} the capability {name}: corral itself does not have it here"
             )
+
+
+def _check_apparmor(name: str, profile: str) -> None:
+    why, way_out = apparmor.refusal(profile)
+    if why:
+        raise TerminalEngineError(f"cannot give container {name} the AppArmor profile {profile}: {why} ({way_out})")
 
 
 def _check_ulimits(config: ContainerConfig) -> None:

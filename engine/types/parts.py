@@ -195,7 +195,8 @@ class Security:
     """What the processes may do. `capabilities` are sorted names without CAP_; `every_capability`: those of these that corral
     itself does not have are done without, while otherwise they are refused. `seccomp`: "" is the default profile, "unconfined"
     none, "strict" the strict one, anything else the JSON of one in Docker's format. `unmasked`: nothing in /proc and /sys is
-    hidden or read-only that otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable."""
+    hidden or read-only that otherwise is. `privileged`: that, the machine's devices, and /sys and the cgroups writable.
+    `apparmor`: the name of a profile that the machine's kernel has loaded, "" is none."""
 
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     every_capability: bool = False
@@ -203,6 +204,7 @@ class Security:
     seccomp: str = ""
     unmasked: bool = False
     privileged: bool = False
+    apparmor: str = ""
 
 
 class Scope(StrEnum):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from specs import errors
+from specs.canonical import security_options
 from specs.model import bodies
 
 REAL_TIME = ("cpu_rt_runtime", "cpu_rt_period")
@@ -16,6 +17,7 @@ def refusals(canonical: Mapping[str, Any]) -> Iterator[errors.SpecError]:
     if asked and (why := why_no_real_time()):
         for path in asked:
             yield errors.SpecError(path, why, hint=WAY_OUT)
+    yield from _apparmor(canonical)
 
 
 def why_no_real_time() -> str:
@@ -27,3 +29,18 @@ def why_no_real_time() -> str:
         return real_time.refusal(layout.detect())
     except engine_errors.EngineError:
         return ""  # the daemon says what is wrong with this machine
+
+
+def _apparmor(canonical: Mapping[str, Any]) -> Iterator[errors.SpecError]:
+    from engine.rights import apparmor
+
+    for path, said in bodies.of_document(canonical):
+        for index, text in enumerate(said.get("security_opt") or ()):
+            try:
+                profile = security_options.parse((text,)).apparmor
+            except ValueError:
+                continue  # which is told elsewhere
+            why, way_out = apparmor.refusal(profile) if profile else ("", "")
+            if why:
+                message = f"the AppArmor profile {profile} cannot be applied: {why}"
+                yield errors.SpecError((*path, "security_opt", index), message, hint=way_out)

@@ -115,7 +115,7 @@ def security_of(service: Service) -> parts.Security:
     options = security_options.parse(service.security_opt)
     if options.strict:
         kept = capabilities.selected(STRICT_CAPABILITIES, (), service.cap_drop)
-        return parts.Security(kept, no_new_privileges=True, seccomp=STRICT)
+        return parts.Security(kept, no_new_privileges=True, seccomp=STRICT, apparmor=options.apparmor)
     return parts.Security(
         capabilities.selected(parts.DEFAULT_CAPABILITIES, add, service.cap_drop),
         capabilities.ALL in add,
@@ -123,6 +123,7 @@ def security_of(service: Service) -> parts.Security:
         options.seccomp or (security_options.UNCONFINED if service.privileged else ""),
         options.unmasked,
         service.privileged,
+        options.apparmor,
     )
 
 

@@ -54,6 +54,7 @@ SECURITY = {
     "seccomp": Word("seccomp", show=lambda profile: "a profile" if profile.startswith("{") else profile or "default"),
     "unmasked": Word("systempaths=unconfined"),
     "privileged": Word("privileged"),
+    "apparmor": Word("apparmor", show=lambda profile: profile or "unconfined"),
 }
 assert SECURITY.keys() == set(Security.__dataclass_fields__)
 

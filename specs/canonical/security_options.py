@@ -1,6 +1,7 @@
 """`security_opt`: one text an option, KEY or KEY=VALUE (or KEY:VALUE), of which the last with a key counts.
 
-    no-new-privileges:true     seccomp=unconfined     seccomp=FILE     systempaths=unconfined     corral:strict
+    no-new-privileges:true     seccomp=unconfined     seccomp=FILE     systempaths=unconfined
+    apparmor=PROFILE           corral:strict
 
 Canonical, a seccomp profile is the content of its file, which is read with the rights of whoever runs the command."""
 
@@ -21,18 +22,18 @@ UNCONFINED = "unconfined"
 _OPTION = pattern(r"([a-z-]+)(?:[=:](.*))?", re.DOTALL)
 _KEYS = ("no-new-privileges", "seccomp", "systempaths", "label", "apparmor", "corral")
 _PROFILE_BYTES_MAX = 1 << 20
-_AS_IT_IS = {"label": "disable", "apparmor": UNCONFINED}
-"""Corral applies no profile of these kernel modules, so this is how every container runs."""
+_APPARMOR_LETTERS_MAX = 255
 
 
 class Options(NamedTuple):
     """`seccomp`: "" is the default profile, else "unconfined" or a profile's JSON. `unmasked`: no file of the kernel's is
-    hidden. `strict`: see `isolation`."""
+    hidden. `strict`: see `isolation`. `apparmor`: the name of a profile that the machine has loaded, "" is none."""
 
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
     strict: bool = False
+    apparmor: str = ""
 
 
 def parse(texts: tuple[str, ...]) -> Options:
@@ -107,15 +108,24 @@ def _with(options: Options, text: str) -> Options:
             return options._replace(strict=True)
         case "corral", _:
             raise ValueError(f"'{value}' is not a profile of corral's: corral:strict")
-        case (("label" | "apparmor"), _) if value == _AS_IT_IS[key]:
+        case "apparmor", _:
+            return options._replace(apparmor=_apparmor(value))
+        case "label", "disable":
             return options
-        case (("label" | "apparmor"), _):
-            raise ValueError(f"{key}={value} is not supported: corral applies no such profile ({_as_it_is(key)})")
+        case "label", _:
+            raise ValueError(
+                f"label={value} is not supported: corral applies no such profile (label=disable is how every container runs)"
+            )
     raise ValueError(f"'{text}' is not a security option: {', '.join(_KEYS)}")
 
 
-def _as_it_is(key: str) -> str:
-    return f"{key}={_AS_IT_IS[key]} is how every container runs"
+def _apparmor(profile: str) -> str:
+    """Raises ValueError for what cannot be the name of a profile: a line of words for the kernel is made of it."""
+    if profile == UNCONFINED:
+        return ""
+    if not profile.isprintable() or profile != profile.strip() or not 0 < len(profile) <= _APPARMOR_LETTERS_MAX:
+        raise ValueError(f"{profile!r} is not the name of an AppArmor profile: one that is loaded, or unconfined")
+    return profile
 
 
 def _content(file: str) -> str:

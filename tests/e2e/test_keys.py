@@ -254,6 +254,15 @@ def test_seccomp_unconfined(lab: Lab) -> None:
             assert held(pid) == DOCKERS
 
 
+@pytest.mark.key("services.security_opt")
+def test_an_apparmor_profile_that_this_machine_has_not_got_is_refused_where_it_is_written(lab: Lab) -> None:
+    lab.write(one("security_opt: [apparmor=corral-test-none]"))
+    said = lab.refusal("up", "-d")
+    assert "compose.yaml:6:" in said
+    assert "services.a.security_opt[0]: the AppArmor profile corral-test-none cannot be applied: " in said
+    lab.up(one("security_opt: [apparmor=unconfined]"))
+
+
 DENIES_MKDIR = """{
   "defaultAction": "SCMP_ACT_ALLOW",
   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 71}]

@@ -685,8 +685,8 @@ SERVICE = (
     Row("services.cap_drop", "likewise", {"cap_drop": ["ALL"]}),
     Row(
         "services.security_opt",
-        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`, `corral:strict` ([the strict profile](#user-namespaces)); `label=disable` and "
-        "`apparmor=unconfined`, which change nothing: no such profile is ever applied",
+        "`no-new-privileges[:false]`, `seccomp=unconfined`, `seccomp=FILE` (Docker's JSON, read with your rights), `systempaths=unconfined`, `corral:strict` ([the strict profile](#user-namespaces)), "
+        "`apparmor=PROFILE` (one that this machine's kernel has loaded: an error where there is none of this name, or no AppArmor); `apparmor=unconfined` and `label=disable`, which change nothing: none of these is applied unasked",
         {"security_opt": ["no-new-privileges"]},
     ),
     Row(

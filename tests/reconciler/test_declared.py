@@ -118,6 +118,14 @@ def test_privileged_is_everything_less_what_is_dropped_or_said_otherwise():
     )
 
 
+@pytest.mark.parametrize("more", [[], ["corral:strict"]])
+@pytest.mark.parametrize(
+    ("text", "profile"), [("apparmor=web", "web"), ("apparmor:a b", "a b"), ("apparmor=unconfined", "")]
+)
+def test_an_apparmor_profile_by_its_name(text: str, profile: str, more: list[str]):
+    assert declared("container:node_1", security_opt=[text, *more]).security.apparmor == profile
+
+
 @pytest.mark.parametrize("text", ["SIGUSR1", "USR1", "10"])
 def test_signals_by_name_and_number(text: str):
     assert declared("container:node_1", stop_signal=text).stop_signal == 10

@@ -438,15 +438,15 @@ secrets:
         """services:
   a:
     image: host
-    security_opt: ["no-new-privileges:yes", secomp=x, label=type:x, apparmor=docker-default, systempaths=x, 'seccomp={"a":1}']
+    security_opt: ["no-new-privileges:yes", secomp=x, label=type:x, "apparmor=a\tb", systempaths=x, 'seccomp={"a":1}']
 """,
         [
             "compose.yaml:4:20: services.a.security_opt[0]: 'yes' is neither true nor false",
             "compose.yaml:4:45: services.a.security_opt[1]: 'secomp=x' is not a security option: no-new-privileges, seccomp, systempaths, label, apparmor, corral",
             "compose.yaml:4:55: services.a.security_opt[2]: label=type:x is not supported: corral applies no such profile (label=disable is how every container runs)",
-            "compose.yaml:4:69: services.a.security_opt[3]: apparmor=docker-default is not supported: corral applies no such profile (apparmor=unconfined is how every container runs)",
-            "compose.yaml:4:94: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
-            "compose.yaml:4:109: services.a.security_opt[5]: it has no defaultAction",
+            "compose.yaml:4:69: services.a.security_opt[3]: 'a\\tb' is not the name of an AppArmor profile: one that is loaded, or unconfined",
+            "compose.yaml:4:85: services.a.security_opt[4]: 'x' is not supported: systempaths=unconfined",
+            "compose.yaml:4:100: services.a.security_opt[5]: it has no defaultAction",
         ],
     ),
     "a user namespace that is none": (

@@ -178,6 +178,7 @@ def test_mounts_in_full(folder: Any, text: str, expected: dict[str, Any]) -> Non
         ("security_opt: [no-new-privileges]", "security_opt", ["no-new-privileges:true"]),
         ("security_opt: ['no-new-privileges=false', 'seccomp:unconfined', systempaths=unconfined]", "security_opt",
          ["no-new-privileges:false", "seccomp:unconfined", "systempaths=unconfined"]),
+        ("security_opt: [apparmor=unconfined, 'apparmor:docker-default']", "security_opt", ["apparmor:docker-default"]),
         ("security_opt: [seccomp=unconfined, seccomp=builtin]", "security_opt", ["seccomp=builtin"]),
         ("devices: [/dev/fuse, '/dev/a:/dev/b', '/dev/c:r', '/dev/d:/dev/e:rw']", "devices",
          [{"source": "/dev/fuse", "target": "/dev/fuse", "permissions": "rwm"},

@@ -22,7 +22,7 @@ TOP = Path(__file__).resolve().parents[3]
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 SYSTEM = ("systemd", "systemd-sysv", "dbus", "python3", "kmod", "procps", "iproute2", "iptables", "busybox-static")
-TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server", "default-jre-headless")
+TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server", "default-jre-headless", "apparmor")
 OTHERS = ("docker.io", "podman", "containernetworking-plugins", "ufw", "firewalld")
 """Who corral lives beside; none of them starts by itself."""
 
@@ -40,6 +40,7 @@ MASKED = (
     "getty.target",
 )
 QUIET = (
+    "apparmor.service",
     "docker.service",
     "docker.socket",
     "containerd.service",

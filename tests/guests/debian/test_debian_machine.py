@@ -1,4 +1,4 @@
-"""What containers use of the machine's: its journal as a log driver, a share of its NFS server's, and its Java."""
+"""What containers use of the machine's: its journal as a log driver, a share of its NFS server's, its Java, and AppArmor."""
 
 import json
 from collections.abc import Iterator
@@ -25,6 +25,32 @@ services:
   a: {image: host, init: true, command: sleep 10000, network_mode: none, volumes: ["share:/s"]}
   b: {image: host, init: true, command: sleep 10000, volumes: ["share:/s:ro"]}
 volumes: {share: {driver_opts: {type: nfs4, device: ":/srv/export", o: "addr=127.0.0.1,vers=4.2,noatime"}}}
+"""
+
+CONFINED = "/srv/confined"
+PROFILE = """
+profile corral-test flags=(attach_disconnected) {
+  file,
+  capability,
+  network,
+  signal,
+  deny /tmp/secret r,
+}
+"""
+IS_CONFINED = """
+services:
+  a:
+    image: host
+    init: true
+    command: [sh, -c, "echo known >/tmp/secret; echo known >/tmp/other; exec sleep 10001"]
+    security_opt: [apparmor=corral-test]
+  b:
+    image: host
+    user: "1000"
+    command: sleep 10002
+    userns_mode: auto
+    security_opt: [apparmor=corral-test, "no-new-privileges:true"]
+  c: {image: host, init: true, command: sleep 10003, security_opt: [apparmor=unconfined]}
 """
 
 JVM = "/srv/jvm"
@@ -108,3 +134,48 @@ def test_a_jvm_sees_the_limits_of_its_container(guest: Guest) -> None:
     assert "Memory Limit: 300.00M" in said
     assert "CPU Quota: 150000us" in said
     assert "Effective CPU Count: 2" in said
+
+
+@pytest.fixture
+def profile(guest: Guest) -> Iterator[None]:
+    """The profile's file is there, and not loaded; nothing of it is left afterwards."""
+    assert guest.sh("cat /sys/module/apparmor/parameters/enabled") == "Y\n"
+    guest.sh(f"mkdir -p {CONFINED} && cat >{CONFINED}/profile", stdin=PROFILE)
+    guest.sh(f"cat >{CONFINED}/compose.yaml", stdin=IS_CONFINED)
+    yield
+    guest.sh("corral down -t 1", directory=CONFINED)
+    guest.sh("apparmor_parser --skip-cache -R profile", directory=CONFINED, code=None)
+
+
+def label_of(guest: Guest, command: str) -> str:
+    pid = guest.sh(f"pgrep -xf '{command}'").split()[0]
+    return guest.sh(f"cat /proc/{pid}/attr/current").strip()
+
+
+@pytest.mark.key("services.security_opt")
+def test_a_profile_of_apparmor_confines_what_runs_in_a_container(guest: Guest, profile: None) -> None:
+    said = guest.sh("corral up -d", directory=CONFINED, code=1)
+    assert "services.a.security_opt[0]: the AppArmor profile corral-test cannot be applied: " in said
+    assert "no profile corral-test is loaded" in said
+    assert "apparmor_parser -r" in said
+    guest.sh("apparmor_parser --skip-cache -r profile && corral up -d", directory=CONFINED)
+    assert [label_of(guest, f"sleep {number}") for number in (10001, 10002, 10003)] == [
+        "corral-test (enforce)",
+        "corral-test (enforce)",
+        "unconfined",
+    ]
+    init = guest.sh("pgrep -f '^corral init sh'").split()[0]
+    assert guest.sh(f"cat /proc/{init}/attr/current") == "corral-test (enforce)\n"
+    inside = "corral exec -T a sh -c"
+    assert guest.sh(f"{inside} 'cat /tmp/other /proc/self/attr/current'", directory=CONFINED).splitlines() == [
+        "known",
+        "corral-test (enforce)",
+    ]
+    assert "Permission denied" in guest.sh(f"{inside} 'cat /tmp/secret 2>&1'", directory=CONFINED, code=1)
+    assert "enforce" in guest.sh("corral exec -T b cat /proc/self/attr/current", directory=CONFINED)
+    edited = IS_CONFINED.replace("[apparmor=corral-test]", "[apparmor=unconfined]")
+    guest.sh(f"cat >{CONFINED}/compose.yaml", stdin=edited)
+    assert "apparmor corral-test -> unconfined" in guest.sh("corral plan", directory=CONFINED, code=2)
+    guest.sh("corral up -d", directory=CONFINED)
+    assert label_of(guest, "sleep 10001") == "unconfined"
+    assert guest.sh("corral exec -T a cat /tmp/secret", directory=CONFINED) == "known\n"
