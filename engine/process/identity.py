@@ -6,17 +6,12 @@ Linux 6.9 there is no such inode: start time and boot id have to do.
 Runs in the zygote: the listed stdlib modules only.
 """
 
-import fcntl
 import functools
 import os
 import select
-import struct
 
 from engine.process import syscalls
 from engine.process.wire import Identity
-
-PIDFD_GET_INFO = 0xC040FF0B  # linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
-PIDFD_INFO_EXIT = 1 << 3  # linux/pidfd.h, 6.15
 
 
 def of(pidfd: int, pid: int) -> Identity:
@@ -45,24 +40,6 @@ def has_ended(pidfd: int) -> bool:
     watch = select.poll()
     watch.register(pidfd, select.POLLIN)
     return bool(watch.poll(0))
-
-
-def exit_code(pidfd: int) -> int | None:
-    """Give the exit code (128 + N for signal N) of an ended process that somebody else has reaped; None: nobody knows.
-
-    Needs Linux 6.15, and a pidfd that was open when the process ended.
-    """
-    if "pidfd-exit" in syscalls.missing:
-        return None
-    answer = bytearray(64)
-    struct.pack_into("=Q", answer, 0, PIDFD_INFO_EXIT)
-    try:
-        fcntl.ioctl(pidfd, PIDFD_GET_INFO, answer, True)
-    except OSError:
-        return None
-    if not struct.unpack_from("=Q", answer, 0)[0] & PIDFD_INFO_EXIT:
-        return None
-    return code_of(struct.unpack_from("=i", answer, 60)[0])
 
 
 def code_of(wait_status: int) -> int:

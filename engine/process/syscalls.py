@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 FEATURES = (
     "pidfs",
-    "pidfd-exit",
     "overlay-api",
     "detached-mounts",
     "clone-into-cgroup",
@@ -22,10 +21,9 @@ FEATURES = (
     "idmap",
     "shared-pages",
 )
-"""What can be done without: the inode of a pidfd (Linux 6.9), the exit code of who is reaped (6.15), overlay's layers one by one
-(6.7), copies of and places in mounts that are attached nowhere (6.15), CLONE_INTO_CGROUP (5.7; no v2 tree), cgroup.kill (5.14),
-our own init in machine code (x86-64), file systems shown under other owners, pages given back in machine code (x86-64). Whatever
-else is here, Linux 6.1 has."""
+"""What can be done without: the inode of a pidfd (Linux 6.9), overlay's layers one by one (6.7), copies of and places in mounts
+that are attached nowhere (6.15), CLONE_INTO_CGROUP (5.7; no v2 tree), cgroup.kill (5.14), our own init in machine code (x86-64),
+file systems shown under other owners, pages given back in machine code (x86-64). Whatever else is here, Linux 6.1 has."""
 
 missing: set[str] = {name for name in os.environ.get("CORRAL_WITHOUT", "").split(",") if name}
 """Those of FEATURES that this kernel is to be taken not to have; for tests."""
