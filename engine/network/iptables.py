@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine import errors, programs
-from engine.network import nftables, rulesets
+from engine.network import rulesets, walls
 from engine.network.rulesets import Saved
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,7 @@ async def _run(command: list[str], text: str) -> str:
 
 async def obstacles(used: Iptables, *, ipv6: bool = False) -> tuple[str, ...]:
     """Say what rules of others may stop our packets of one family although our own tables accept them."""
-    policies = nftables.forward_policies_of_drop(ipv6=ipv6)
-    found = [f"nf_tables: {chain} drops what it does not know" for chain in policies]
+    found = walls.in_the_way(ipv6=ipv6)
     base = "ip6tables" if ipv6 else "iptables"
     other = f"{base}-legacy" if used.flavour is Flavour.NFT else f"{base}-nft"
     if used.flavour is Flavour.LEGACY or _legacy_tables(ipv6=ipv6):
@@ -100,6 +99,8 @@ def _obstacles_in(program: str, saved: Mapping[str, Saved]) -> list[str]:
             found.append(f"{program}: policy DROP of {chain} in table {table}")
         if have.rules.get(chain):
             found.append(f"{program}: rules in {chain} of table {table}: {'; '.join(have.rules[chain][:3])}")
+    if saved.get("filter", Saved()).policies.get("INPUT") == "DROP":
+        found.append(f"{program}: policy DROP of INPUT in table filter: containers ask this machine for names")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What we ask nf_tables itself, in raw netlink: its generation, who else drops packets, and to remove empty tables.
+"""What we ask nf_tables itself, in raw netlink: its generation, its chains and rules, and to remove empty tables.
 
 Whatever changes nf_tables raises its generation, iptables in its nft flavour included. Reading it costs 4 µs. The legacy flavour
 has nothing like it.
@@ -13,10 +13,11 @@ from engine.network import netlink
 NETLINK_NETFILTER = 12  # linux/netlink.h
 NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES = 10, 7  # linux/netfilter/nfnetlink.h
 NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 16, 17
-NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_GETGEN = 2, 4, 5, 16  # linux/netfilter/nf_tables.h
+# linux/netfilter/nf_tables.h
+NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETGEN = 2, 4, 5, 7, 16
 NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_GEN_ID = 1, 1, 3, 5, 1
-NFTA_CHAIN_HOOK, NFTA_HOOK_HOOKNUM = 4, 1
-NF_ACCEPT, NF_INET_FORWARD = 1, 2  # linux/netfilter.h
+NFTA_CHAIN_HOOK, NFTA_HOOK_HOOKNUM, NFTA_RULE_TABLE = 4, 1, 1
+NF_ACCEPT = 1  # linux/netfilter.h
 NLM_F_NONREC = 0x100  # linux/netlink.h: not what is in it
 NFPROTO_IPV4, NFPROTO_IPV6 = 2, 10
 FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}  # linux/netfilter.h, the families that see our packets
@@ -51,52 +52,46 @@ def delete_empty(tables: list[str], *, ipv6: bool = False) -> None:
         _batch([*bodies, (NFT_MSG_DELTABLE, _name(NFTA_TABLE_NAME, table))], family)
 
 
-def forward_policies_of_drop(*, ipv6: bool = False) -> list[str]:
-    """The chains of others ("inet firewalld/filter_FORWARD") that drop whatever they do not accept themselves, on its way
-    through this machine. What iptables made is left out: its own tools show that."""
-    found = []
-    for body in _all_chains():
-        fields = dict(netlink.attributes(body, HEADER.size))
-        hook = dict(netlink.attributes(fields.get(NFTA_CHAIN_HOOK, b""), 0)).get(NFTA_HOOK_HOOKNUM, b"\xff")
-        family, table = FAMILIES.get(body[0]), _text(fields[NFTA_CHAIN_TABLE])
-        own = "ip6" if ipv6 else "ip"
-        if family not in ("inet", own) or (family == own and table in ("filter", "raw", "mangle", "security")):
-            continue
-        if (
-            int.from_bytes(hook, "big") == NF_INET_FORWARD
-            and int.from_bytes(fields[NFTA_CHAIN_POLICY], "big") != NF_ACCEPT
-        ):
-            found.append(f"{family} {table}/{_text(fields[NFTA_CHAIN_NAME])}")
-    return found
-
-
 def has_table(name: str) -> bool:
     """A table of this name sees our packets and has a chain."""
     return any(
-        body[0] in FAMILIES and _text(dict(netlink.attributes(body, HEADER.size))[NFTA_CHAIN_TABLE]) == name
-        for body in _all_chains()
+        body[0] in FAMILIES and text(dict(netlink.attributes(body, HEADER.size))[NFTA_CHAIN_TABLE]) == name
+        for body in all_chains()
     )
+
+
+def all_chains() -> list[bytes]:
+    """Of every table of every family; none where this kernel has no nf_tables."""
+    return _dump(NFT_MSG_GETCHAIN, b"", socket.AF_UNSPEC)
+
+
+def rules(family: int, table: str) -> list[bytes]:
+    """Of all chains of this table, in order."""
+    return _dump(NFT_MSG_GETRULE, _name(NFTA_RULE_TABLE, table), family)
+
+
+def text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")
+
+
+def _dump(kind: int, body: bytes, family: int) -> list[bytes]:
+    with _socket() as connection:
+        connection.send(_message(kind, netlink.NLM_F_DUMP, body, family=family))
+        try:
+            return netlink.collect(connection)[0]
+        except OSError:
+            return []
 
 
 def _chains(table: str, family: int) -> dict[str, int | None]:
     """The table's chains, each with its policy (None: no built-in one)."""
     found: dict[str, int | None] = {}
-    for body in _all_chains():
+    for body in all_chains():
         fields = dict(netlink.attributes(body, HEADER.size))
-        if body[0] == family and _text(fields[NFTA_CHAIN_TABLE]) == table:
+        if body[0] == family and text(fields[NFTA_CHAIN_TABLE]) == table:
             policy = fields.get(NFTA_CHAIN_POLICY)
-            found[_text(fields[NFTA_CHAIN_NAME])] = int.from_bytes(policy, "big") if policy else None
+            found[text(fields[NFTA_CHAIN_NAME])] = int.from_bytes(policy, "big") if policy else None
     return found
-
-
-def _all_chains() -> list[bytes]:
-    """Of every table of every family; none where this kernel has no nf_tables."""
-    with _socket() as connection:
-        connection.send(_message(NFT_MSG_GETCHAIN, netlink.NLM_F_DUMP, b"", family=socket.AF_UNSPEC))
-        try:
-            return netlink.collect(connection)[0]
-        except OSError:
-            return []
 
 
 def _batch(changes: list[tuple[int, bytes]], family: int) -> None:
@@ -122,10 +117,6 @@ def _message(kind: int, flags: int, body: bytes, *, family: int = NFPROTO_IPV4) 
 
 def _name(number: int, name: str) -> bytes:
     return netlink.attribute(number, name.encode() + b"\0")
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def _socket() -> socket.socket:

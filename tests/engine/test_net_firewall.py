@@ -319,6 +319,10 @@ def test_what_others_drop_is_said(host: Host) -> None:
     host.sh("iptables-legacy -F")
     host.sh("nft 'add table inet wall; add chain inet wall way { type filter hook forward priority 0; policy drop; }'")
     assert said("iptables-nft") == ("nf_tables: inet wall/way drops what it does not know",)
+    host.sh("nft delete table inet wall; iptables-legacy -P INPUT DROP")
+    assert said("iptables-nft") == (
+        "iptables-legacy: policy DROP of INPUT in table filter: containers ask this machine for names",
+    )
 
 
 def test_a_machine_without_iptables() -> None:
