@@ -115,6 +115,20 @@ def _overlay_new(lowers: list[str], writable: list[str], place: int) -> None:
         os.close(tree)
 
 
+def has_overlay_api() -> bool:
+    """Whether overlay takes its layers one by one."""
+    if "overlay-api" in syscalls.missing or _is_taken_unread("overlay"):
+        return False
+    context = syscalls.fsopen("overlay")
+    try:
+        syscalls.fsconfig(context, "lowerdir+", "/")
+    except OSError:
+        return False
+    finally:
+        os.close(context)
+    return True
+
+
 def _is_taken_unread(kind: str) -> bool:
     """Whether options of this kind of file system go through the new interface to the old code (overlay's, before Linux 6.5),
     which reads them at the end, and complains in the machine's log about those it does not know."""

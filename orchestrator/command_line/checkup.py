@@ -12,8 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import anyio
 
@@ -21,11 +20,11 @@ from engine import errors
 from engine.cgroups import layout
 from engine.network import firewalld, iptables, portmap
 from engine.network.portmap import Member, Published
-from engine.process import syscalls
 from engine.types.parts import PortMap
-from orchestrator.command_line import units
+from orchestrator.command_line import newer, units
+from orchestrator.command_line.findings import Finding, Verdict
 
-FLOOR = (6, 1)
+FLOOR, PYTHON_FLOOR = (6, 1), (3, 11)
 TRIAL_S = 10.0
 NEEDED_CONTROLLERS = {
     "memory": "mem_limit",
@@ -39,32 +38,13 @@ SAMPLE_PORTS = (PortMap("0.0.0.0", 8080, 80), PortMap("127.0.0.1", 8081, 80), Po
 FREE_BYTES = 1 << 30
 
 
-class Verdict(StrEnum):
-    """MISSING: corral cannot work so. LIMITED: something of it does not work, or works less well."""
-
-    OK = "ok"
-    LIMITED = "limited"
-    MISSING = "missing"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`way_out`: what to do about it, "" where there is nothing to do."""
-
-    verdict: Verdict
-    subject: str
-    words: str
-    way_out: str = ""
-
-
 def examine(root: str) -> Iterator[Finding]:
     """All findings, in an order that a reader can follow. `root`: where the state is kept, or will be."""
     for look in (_kernel, _python, _cgroups, _service, _links, _firewall, _ipv6, _others_rules, _forwarding, _seccomp):
         yield from look()
     yield from _overlay(root)
     yield from _space(root)
-    yield from _newer()
+    yield from newer.findings(_existing(root))
 
 
 def _kernel() -> Iterator[Finding]:
@@ -78,7 +58,12 @@ def _kernel() -> Iterator[Finding]:
 
 
 def _python() -> Iterator[Finding]:
-    yield Finding(Verdict.OK, "python", f"{platform.python_version()}, {os.path.realpath(sys.executable)}")
+    words = f"{platform.python_version()}, {os.path.realpath(sys.executable)}"
+    if tuple(map(int, platform.python_version_tuple()[:2])) >= PYTHON_FLOOR:
+        yield Finding(Verdict.OK, "python", words)
+    else:
+        words = f"{words} is older than {'.'.join(map(str, PYTHON_FLOOR))}"
+        yield Finding(Verdict.MISSING, "python", words, "a newer Python: Debian 12 has 3.11")
 
 
 def _cgroups() -> Iterator[Finding]:
@@ -182,8 +167,10 @@ def _others_rules() -> Iterator[Finding]:
         return
     try:
         found = anyio.run(iptables.obstacles, iptables.find())
+        found += anyio.run(_ipv6_obstacles)
     except errors.EngineError:
         return
+    found = tuple(dict.fromkeys(found))
     for words in found:
         way_out = "see docs/troubleshooting.md: allow the bridges cb+ there, or let that tool go"
         yield Finding(Verdict.LIMITED, "rules of others", words, way_out)
@@ -194,6 +181,14 @@ def _others_rules() -> Iterator[Finding]:
         yield Finding(Verdict.OK, "rules of others", words)
     if not found:
         yield Finding(Verdict.OK, "rules of others", "none that stop packets which our own rules accept")
+
+
+async def _ipv6_obstacles() -> tuple[str, ...]:
+    """In words that an obstacle to both families has once."""
+    try:
+        return await iptables.obstacles(iptables.find("ip6tables"), ipv6=True)
+    except errors.EngineError:
+        return ()
 
 
 def _forwarding() -> Iterator[Finding]:
@@ -244,17 +239,6 @@ def _space(root: str) -> Iterator[Finding]:
     free = shutil.disk_usage(_existing(root)).free
     verdict = Verdict.OK if free >= FREE_BYTES else Verdict.LIMITED
     yield Finding(verdict, "space", f"{free / (1 << 30):.1f} GiB free at {_existing(root)}")
-
-
-def _newer() -> Iterator[Finding]:
-    """What newer kernels have, and what is done without it."""
-    pidfd = os.pidfd_open(os.getpid())
-    try:
-        if syscalls.filesystem_type(pidfd) != syscalls.PIDFS_MAGIC:
-            words = "no pidfs (Linux 6.9): processes are known again by pid and start time"
-            yield Finding(Verdict.OK, "newer kernels", words)
-    finally:
-        os.close(pidfd)
 
 
 def _tried(subject: str, argv: list[str], good: str, bad: str, way_out: str, text: str = "") -> Finding:

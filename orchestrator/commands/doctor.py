@@ -14,7 +14,7 @@ from orchestrator import client, errors
 from orchestrator.command_line import invocation
 
 if TYPE_CHECKING:
-    from orchestrator.command_line import checkup
+    from orchestrator.command_line import findings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
         )
     import json
 
-    from orchestrator.command_line import checkup, output
+    from orchestrator.command_line import checkup, findings, output
 
     code = 0
-    colours = {checkup.Verdict.MISSING: output.RED, checkup.Verdict.LIMITED: output.YELLOW}
+    colours = {findings.Verdict.MISSING: output.RED, findings.Verdict.LIMITED: output.YELLOW}
     on = called.may_colour(called.out)
     for found in (*checkup.examine(called.places.root), *_damage(called)):
-        code = 1 if found.verdict is checkup.Verdict.MISSING else code
+        code = 1 if found.verdict is findings.Verdict.MISSING else code
         if arguments.format == "json":
             line = {"Verdict": found.verdict, "Subject": found.subject, "Words": found.words, "WayOut": found.way_out}
             called.out.write(f"{json.dumps(line)}\n")
@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace, called: invocation.Invocation) -> int:
     return code
 
 
-def _damage(called: invocation.Invocation) -> "Iterator[checkup.Finding]":
+def _damage(called: invocation.Invocation) -> "Iterator[findings.Finding]":
     """What the daemon, if one runs, leaves alone because it cannot be trusted."""
-    from orchestrator.command_line import checkup
+    from orchestrator.command_line import findings
 
     try:
         kept = client.ask(called.places.socket, "GET", "/v1/projects")
@@ -57,6 +57,6 @@ def _damage(called: invocation.Invocation) -> "Iterator[checkup.Finding]":
         return
     for each in kept["projects"]:
         if each["error"]:
-            yield checkup.Finding(checkup.Verdict.LIMITED, "records", each["error"], "put it back as it was")
+            yield findings.Finding(findings.Verdict.LIMITED, "records", each["error"], "put it back as it was")
     for each in kept.get("damage", ()):
-        yield checkup.Finding(checkup.Verdict.LIMITED, "records", each["words"], each["way_out"])
+        yield findings.Finding(findings.Verdict.LIMITED, "records", each["words"], each["way_out"])

@@ -6,8 +6,9 @@ import pathlib
 import pytest
 
 from engine.network import iptables
-from orchestrator.command_line import checkup
-from orchestrator.command_line.checkup import Finding, Verdict
+from engine.process import syscalls
+from orchestrator.command_line import checkup, trials
+from orchestrator.command_line.findings import Finding, Verdict
 from tests.engine.host_namespace import Host
 
 pytestmark = pytest.mark.root
@@ -50,6 +51,37 @@ def test_rules_of_others_that_stop_our_packets_are_named(host: Host, tmp_path: p
     (finding,) = found(tmp_path, "rules of others")
     assert finding.verdict is Verdict.LIMITED
     assert "inet fw/through" in finding.words
+
+
+@pytest.mark.parametrize(
+    ("chain", "said"),
+    [
+        (
+            "{ type filter hook forward priority 0; }; add rule inet fw way counter drop",
+            "has rules that drop or reject",
+        ),
+        ("{ type filter hook input priority 0; policy drop; }", "containers ask this machine for names"),
+    ],
+)
+def test_a_rule_of_others_is_named_too_and_what_keeps_containers_from_asking_for_names(
+    host: Host, tmp_path: pathlib.Path, chain: str, said: str
+) -> None:
+    host.sh(f"nft 'add table inet fw; add chain inet fw way {chain}'")
+    (finding,) = found(tmp_path, "rules of others")
+    assert finding.verdict is Verdict.LIMITED
+    assert "inet fw/way" in finding.words
+    assert said in finding.words
+    assert "cb+" in finding.way_out
+
+
+@pytest.mark.parametrize("name", ["detached-mounts", "overlay-api", "idmap"])
+def test_the_trials_of_newer_kernels_notice_what_is_not_there(
+    host: Host, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = set(trials.failed(str(tmp_path)))
+    monkeypatch.setattr(syscalls, "missing", {name})
+    assert set(trials.failed(str(tmp_path))) == before | {name}
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_state_folder_that_cannot_have_layers_is_told(host: Host, tmp_path: pathlib.Path) -> None:
