@@ -26,8 +26,8 @@ def page_of(name: str) -> str:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """Lines of a shell's: indented ones, and between backticks."""
-    yield from re.findall(r"(?m)^(?:#     |    )(.*)$", text)
+    """Lines of a shell's: indented ones, which a backslash makes longer, and between backticks."""
+    yield from re.findall(r"(?m)^(?:#     |    )(.*)$", re.sub(r"\\\n *", "", text))
     yield from re.findall(r"(?<!`)`(corral [^`]*)`", text)
 
 
