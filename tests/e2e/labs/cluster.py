@@ -55,6 +55,12 @@ class Cluster:
         """What a shell in a node writes to standard output."""
         return self.lab.corral(*self._shell_in(node, script), code=code, timeout=timeout_s, stdin=stdin).stdout
 
+    def has_tools(self, node: str, names: Sequence[str]) -> None:
+        self.run(
+            f"for each in {' '.join(names)}; do command -v $each >/dev/null || {{ echo no $each; exit 1; }}; done",
+            node=node,
+        )
+
     def begin(self, script: str, *, node: str = "client") -> "subprocess.Popen[str]":
         """A shell in a node that goes on by itself."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}

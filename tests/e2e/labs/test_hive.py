@@ -84,6 +84,16 @@ def test_commands_end_as_the_originals_do(cluster: Cluster) -> None:
         cluster.run(script, code=code)
 
 
+def test_every_node_has_every_tool(cluster: Cluster) -> None:
+    hadoop = ("hdfs", "hadoop", "yarn", "mapred")
+    spark = ("spark-submit", "spark-shell", "pyspark", "spark-sql", "beeline")
+    for node in ("namenode", "datanode-1", "metastore", "thriftserver", "client"):
+        cluster.has_tools(node, (*hadoop, *spark))
+        for each in hadoop:
+            assert cluster.run(f"{each} version", node=node).startswith("Hadoop 3.4.2\n")
+        assert "version 4.3.0" in cluster.run("spark-submit --version 2>&1", node=node)
+
+
 def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> None:
     lab = cluster.lab
     try:

@@ -46,6 +46,12 @@ def test_the_shell_of_pyspark_has_the_cluster(cluster: Cluster) -> None:
     assert cluster.run("python3 -c 'import pyspark; print(pyspark.__version__)'") == "4.3.0\n"
 
 
+def test_every_node_has_every_tool(cluster: Cluster) -> None:
+    for node in ("master", "worker-1", "client"):
+        cluster.has_tools(node, ("spark-submit", "spark-shell", "pyspark", "spark-sql", "spark-class", "beeline"))
+        assert "version 4.3.0" in cluster.run("spark-submit --version 2>&1", node=node)
+
+
 def test_daemons_share_one_archive_of_classes(cluster: Cluster) -> None:
     for node in ("master", "worker-1"):
         assert int(cluster.run("cat /proc/$(pgrep -x java)/maps | grep -c classes.jsa", node=node))
