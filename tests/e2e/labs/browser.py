@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import time
@@ -29,6 +30,12 @@ FLAGS = (
     *QUIET,
 )
 ANSWER_S = 60.0
+MISSING = """ // not the icon that every browser asks for
+[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+    .filter(each => each.responseStatus >= 400 || !each.responseStatus).map(each => each.name)
+    .filter(each => each != location.origin + '/favicon.ico')
+    .concat([...document.images].filter(each => !each.naturalWidth).map(each => each.src))
+"""
 
 
 class Browser:
@@ -52,7 +59,20 @@ class Browser:
     def reload(self) -> None:
         self.value("window.before = true")
         self._ask("Page.reload")
-        eventually(lambda: self.value("!window.before && document.readyState == 'complete'"), 30)
+        eventually(lambda: self.value("!window.before") and self.is_whole, 30)
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.value("document.readyState == 'complete' && document.body.innerText.trim()"))
+
+    @property
+    def missing(self) -> list[str]:
+        """The addresses of what the page would have beside its text, and has not got: style sheets, scripts, pictures, data."""
+        return list(self.value(MISSING) or ())
+
+    @property
+    def links(self) -> list[str]:
+        return list(self.value("[...new Set([...document.links].map(a => a.href.replace(/#.*/, '')))]") or ())
 
     @property
     def url(self) -> str:
@@ -104,11 +124,19 @@ class Browser:
 
 
 @contextlib.contextmanager
+def profile_folder() -> Iterator[str]:
+    """Gone afterwards, though some of a browser's processes end after it, and write until then."""
+    with tempfile.TemporaryDirectory(prefix="corral-chromium-", ignore_cleanup_errors=True) as folder:
+        yield folder
+    eventually(lambda: shutil.rmtree(folder, ignore_errors=True) or not os.path.exists(folder))
+
+
+@contextlib.contextmanager
 def on_the_machine_of(lab: Lab) -> Iterator[Browser]:
     subprocess.run([TOP / "tools/system-packages", "chromium"], check=True)
     requests_there, requests = os.pipe()
     answers, answers_there = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="corral-chromium-") as profile:
+    with profile_folder() as profile:
         script = f'exec {CHROMIUM} "$@" 3<&{requests_there} 4>&{answers_there}'
         try:
             process = subprocess.Popen(

@@ -25,6 +25,15 @@ WHAT = ("daemon", "all")
 """What may be broken off with an `up`."""
 
 OPEN = "import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10).read())"
+ASK = """
+import sys, urllib.request as r
+ask = r.build_opener(r.ProxyHandler({})).open
+for url in sys.argv[1:]:
+    try:
+        ask(url, timeout=20).read(1000)
+    except OSError as error:
+        print(f"{url}: {error}")
+"""
 
 
 class ByAddress(urllib.request.HTTPRedirectHandler):
@@ -106,6 +115,10 @@ class Cluster:
             machine.run(*self._on_the_machine, sys.executable, "-Ic", OPEN, page["URL"])
             found[page["Title"]] += 1
         return dict(found)
+
+    def dead(self, urls: Sequence[str]) -> list[str]:
+        """Those that answer a program of this machine's with no success, and what it is told."""
+        return machine.run(*self._on_the_machine, sys.executable, "-Ic", ASK, *urls).splitlines()
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:

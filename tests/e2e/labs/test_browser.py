@@ -40,6 +40,17 @@ def test_from_the_namenode_to_a_datanode(cluster: Cluster, window: Browser) -> N
     assert window.url.startswith("http://worker-2.books:9864/")
 
 
+def test_a_daemons_log_is_where_its_page_leads(cluster: Cluster, window: Browser) -> None:
+    for node, port, log in (
+        ("namenode", 9870, "namenode"),
+        ("worker-1", 9864, "datanode"),
+        ("worker-1", 8042, "nodemanager"),
+    ):
+        window.open(f"http://{node}.books:{port}/logs/")
+        window.follow(rf"\/logs\/hadoop-root-{log}-{node}\.log$")
+        window.sees("STARTUP_MSG: Starting")
+
+
 def test_a_file_is_shown_by_the_datanode_that_has_it(cluster: Cluster, window: Browser) -> None:
     """The NameNode's page has the browser ask a DataNode, which is another site for it."""
     window.open(page(cluster, "NameNode") + "explorer.html#/in")

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from orchestrator.command_line import labs
 from tests import slowness
 from tests.e2e.lab import eventually
+from tests.e2e.labs import browser
 from tests.e2e.labs import cluster as clusters
 from tests.e2e.labs.cluster import Cluster
 
@@ -44,6 +46,8 @@ PAGES = {
     "kafka": {},
     "spark": {"Master": 1, "Worker": 3},
 }
+NEEDS_MORE = r"/prof(\?|$)"
+"""HBase's page of a profiler that is not part of it."""
 
 
 @pytest.fixture(scope="module", params=sorted(labs.all_of_them()))
@@ -100,6 +104,22 @@ def test_every_page_answers_on_this_machine_by_address_and_by_name(cluster: Clus
     assert cluster.pages() == PAGES[name]
     with cluster.named():
         assert cluster.pages_by_name() == PAGES[name]
+
+
+def test_every_page_opens_in_a_real_browser_whole_and_its_links_lead_somewhere(cluster: Cluster, name: str) -> None:
+    with cluster.named(), browser.on_the_machine_of(cluster.lab) as window:
+        urls = cluster.lab.out("urls", "-q").split()
+        assert len(urls) == sum(PAGES[name].values())
+        links: dict[str, str] = {}
+        for url in urls:
+            window.open(url)
+            eventually(lambda: window.is_whole, 30)
+            assert window.missing == [], url
+            links |= dict.fromkeys(window.links, url)
+        own = [link for link in links if re.match(rf"http://[\w-]+\.{cluster.lab.project}[:/]", link)]
+        assert len(own) >= len(urls)
+        dead = cluster.dead([link for link in own if not re.search(NEEDS_MORE, link)])
+        assert not dead, "\n".join(f"{links[line.split(': ')[0]]} leads to {line}" for line in dead)
 
 
 def dependencies(cluster: Cluster) -> Iterator[tuple[str, str]]:

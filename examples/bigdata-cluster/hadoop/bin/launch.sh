@@ -50,10 +50,12 @@ main() {
 
 start() {
     [ -z "$before" ] || "$before"
-    # jars first and in one order: only so does the class archive fit. Unquoted: options are several words.
+    # jars first and in one order: only so does the class archive fit. Unquoted: options are several words. What a daemon writes is
+    # in a file, too, which its page shows ("Logs").
     # shellcheck disable=SC2046,SC2086
     exec java @"$HADOOP_CONF_DIR/java.options" $(class-archive "$HADOOP_HOME") -Dhadoop.home.dir="$HADOOP_HOME" -Dhadoop.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" \
-        -Dyarn.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" -Dhadoop.root.logger="${HADOOP_ROOT_LOGGER:-$1,console}" \
+        -Dyarn.log.dir="${HADOOP_LOG_DIR:-/var/log/hadoop}" -Dhadoop.log.file="hadoop-root-${words[0]}-$HOSTNAME.log" \
+        -Dhadoop.root.logger="${HADOOP_ROOT_LOGGER:-$1,console${daemon:+,file}}" \
         -cp "$path" $options "$class" "${words[@]:1}"
 }
 
