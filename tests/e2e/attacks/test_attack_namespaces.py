@@ -73,34 +73,47 @@ def test_the_attack_on_our_processes_succeeds_on_what_is_its_own(cluster: Lab) -
 
 
 WATCH = """
-import time
-until, reached, seen = time.monotonic() + ARGUMENTS[1], [], set()
-while time.monotonic() < until:
+import select
+there = {pid for pid in os.listdir('/proc') if pid.isdigit()}
+reached, came, shut = [], set(), set()
+print('watching', flush=True)
+while not select.select([0], [], [], 0)[0]:
     for pid in os.listdir('/proc'):
-        if pid.isdigit() and pid not in seen:
+        if pid.isdigit() and pid not in there:
+            came.add(int(pid))
             try:
-                os.stat(f'/proc/{pid}/root{ARGUMENTS[0]}')
+                os.stat(f'/proc/{pid}/root{ARGUMENTS}')
                 reached.append(open(f'/proc/{pid}/cmdline').read())
             except PermissionError:
-                pass
+                shut.add(int(pid))
             except OSError:
                 continue
-print(json.dumps(reached))
+print(json.dumps([reached, sorted(came), sorted(shut)]))
 """
+"""Until its standard input is closed."""
 
 
 @pytest.mark.parametrize("service", ["seer", "donor"])
 def test_who_comes_into_a_pid_namespace_is_not_opened_on_its_way(cluster: Lab, service: str) -> None:
     """Between its birth and its program a child of ours has the machine's files for its root."""
-    arguments = json.dumps([str(cluster.run_folder / "corral.sock"), 4.0])
-    with cluster.popen(
-        "exec", "-T", service, "python3", "-I", "-c", inside.HEAD + WATCH, arguments, stdout=-1
-    ) as watcher:
-        while watcher.poll() is None:
+    words = ("exec", "-T", service, "python3", "-I", "-c", inside.HEAD + WATCH)
+    socket = json.dumps(str(cluster.run_folder / "corral.sock"))
+    entered = set()
+    with cluster.popen(*words, socket, stdin=-1, stdout=-1) as watcher:
+        assert watcher.stdin
+        assert watcher.stdout
+        assert watcher.stdout.readline() == "watching\n"
+        for _ in range(6):
             cluster.exec("guest", "true")
             cluster.corral("restart", "-t", "0", "guest")
-        assert watcher.stdout
-        assert json.loads(watcher.stdout.read()) == []
+            pids = [int(pid) for pid in machine.status(cluster.pid("guest"))["NSpid"].split()]
+            entered.add(pids[0] if service == "seer" else pids[-1])
+        watcher.stdin.close()
+        reached, came, shut = json.loads(watcher.stdout.read())
+    assert reached == []
+    assert len(entered) == 6
+    assert entered <= set(came), "each was seen to come"
+    assert shut, "and some while they were on their way"
 
 
 def test_what_is_hidden_in_proc_stays_hidden_in_anothers_pid_namespace(cluster: Lab) -> None:
