@@ -258,7 +258,7 @@ ROWS = (
         38,
         "CVE-2025-54388, CVE-2025-54410",
         "rules that somebody flushes",
-        (NETWORK + "test_rules_that_somebody_flushes_leave_nothing_open_for_longer_than_a_second",),
+        (NETWORK + "test_rules_that_somebody_flushes_leave_nothing_open_for_longer_than_a_second_and_a_half",),
     ),
     Row(
         39,

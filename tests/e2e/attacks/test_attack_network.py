@@ -235,7 +235,7 @@ def test_a_container_that_plays_an_ipv6_router_gets_no_followers(cluster: Lab) -
     assert cluster.machine.sh(f"ip -6 addr show dev {bridge}") == ""
 
 
-def test_rules_that_somebody_flushes_leave_nothing_open_for_longer_than_a_second(cluster: Lab) -> None:
+def test_rules_that_somebody_flushes_leave_nothing_open_for_longer_than_a_second_and_a_half(cluster: Lab) -> None:
     """CVE-2025-54388, CVE-2025-54410: after a reload of somebody's firewall, isolation and the guard of 127.0.0.1 are back."""
     near = cluster.place("near")
     for command in ("iptables -F; iptables -t raw -F", "nft flush ruleset"):
