@@ -8,7 +8,7 @@ replaced, never written into. What is refused of an untrusted stream is what tar
 import os
 import stat
 import tarfile
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from engine import errors
 from engine.copying import attributes
@@ -52,6 +52,10 @@ class Unpacker:
                     tar.members.clear()  # type: ignore[attr-defined] # of a million entries it would keep every one
                     self._take(tar, member)
                 self._finish()
+        except RecursionError as error:
+            raise errors.EngineError("cannot read the tar stream: it has too many headers about headers") from error
+        except (TypeError, LookupError) as error:  # of tarfile's, where a header ends too early
+            raise errors.EngineError("cannot read the tar stream: it is broken") from error
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise errors.EngineError(f"cannot read the tar stream: {error}") from error
 
@@ -137,15 +141,13 @@ class Unpacker:
             os.unlink(names[-1], dir_fd=parent)
 
     def _file(self, parent: int, name: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        content = tar.extractfile(member)
-        assert content is not None
+        assert tar.fileobj is not None
+        tar.fileobj.seek(member.offset_data)
         target = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
         try:
-            while data := content.read(CHUNK_BYTES):
-                if data == ZEROS:
-                    os.lseek(target, CHUNK_BYTES, os.SEEK_CUR)  # a hole
-                else:
-                    _write_all(target, data)
+            for offset, length in _parts(member):
+                os.lseek(target, offset, os.SEEK_SET)
+                _copy(tar.fileobj, target, length)
             os.ftruncate(target, member.size)
             self._attributes(target, member)
         finally:
@@ -231,6 +233,25 @@ def _leads_outside(above: Names, text: str, is_renamed: bool) -> bool:
         if depth < (1 if is_renamed else 0):
             return True
     return False
+
+
+def _parts(member: tarfile.TarInfo) -> list[tuple[int, int]]:
+    """(offset, length) of what the stream has of a file, one after the other; of holes it has nothing, however long they are."""
+    parts: Any = member.sparse  # by its stub it is bytes
+    return [(0, member.size)] if parts is None else list(parts)
+
+
+def _copy(stream: Any, target: int, length: int) -> None:
+    """`stream`: the tar stream, where the part begins."""
+    while length > 0:
+        data = stream.read(min(length, CHUNK_BYTES))
+        if not data:
+            raise tarfile.ReadError("unexpected end of data")
+        if data == ZEROS:
+            os.lseek(target, CHUNK_BYTES, os.SEEK_CUR)  # a hole
+        else:
+            _write_all(target, data)
+        length -= len(data)
 
 
 def _write_all(target: int, data: bytes) -> None:

@@ -442,7 +442,8 @@ def test_modes_are_careful_unless_told(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no tar", b"\x1f\x8b broken", archive(entry("a", content=b"y" * 900)).getvalue()[:700]]
+    "data",
+    [b"", b"no tar", b"\x1f\x8b broken", b"\x1f\x8b\x08", archive(entry("a", content=b"y" * 900)).getvalue()[:700]],
 )
 def test_what_is_no_archive_is_an_error_in_words(tmp_path: pathlib.Path, data: bytes) -> None:
     with pytest.raises(errors.EngineError, match="cannot read the tar stream"):
