@@ -51,10 +51,11 @@ class Unpacker:
                 for member in tar:
                     tar.members.clear()  # type: ignore[attr-defined] # of a million entries it would keep every one
                     self._take(tar, member)
+                    _skip(tar)
                 self._finish()
         except RecursionError as error:
             raise errors.EngineError("cannot read the tar stream: it has too many headers about headers") from error
-        except (TypeError, LookupError) as error:  # of tarfile's, where a header ends too early
+        except (TypeError, LookupError, AttributeError) as error:  # tarfile's own, where a header ends too early
             raise errors.EngineError("cannot read the tar stream: it is broken") from error
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise errors.EngineError(f"cannot read the tar stream: {error}") from error
@@ -252,6 +253,14 @@ def _copy(stream: Any, target: int, length: int) -> None:
         else:
             _write_all(target, data)
         length -= len(data)
+
+
+def _skip(tar: tarfile.TarFile) -> None:
+    """Go on to the next header; tarfile would look for the end of an entry as long as it is said to be, also where nothing is."""
+    stream: Any = tar.fileobj
+    while (left := tar.offset - stream.tell()) > 0:
+        if not stream.read(min(left, CHUNK_BYTES)):
+            raise tarfile.ReadError("unexpected end of data")
 
 
 def _write_all(target: int, data: bytes) -> None:

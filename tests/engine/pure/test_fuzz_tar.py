@@ -228,6 +228,15 @@ def test_headers_about_headers_without_end(kind: str) -> None:
         unpacking.Unpacker(-1, unpacking.Trust()).unpack(io.BytesIO(one * 5000))
 
 
+@pytest.mark.parametrize(("name", "kind"), [("/absolute", "0"), ("a", "V")])
+def test_what_is_left_out_is_not_looked_for_beyond_the_end(tmp_path: pathlib.Path, name: str, kind: str) -> None:
+    data = header(name, kind, 1 << 62, "", 0o644, 0, 0, is_sound=True) + bytes(2 * BLOCK)
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with pytest.raises(errors.EngineError, match="unexpected end of data"):
+        unpacking.Unpacker(descriptor, unpacking.Trust()).unpack(io.BytesIO(data))
+    os.close(descriptor)
+
+
 def test_a_file_of_holes_takes_no_time_however_long_it_is(tmp_path: pathlib.Path) -> None:
     length = 1 << 42
     records = {"GNU.sparse.size": str(length), "GNU.sparse.numblocks": "1", "GNU.sparse.map": f"{length - 5},5"}
