@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.lab import eventually
+from tests.e2e.labs import browser
 from tests.e2e.labs import cluster as clusters
 from tests.e2e.labs import hadoop_cluster
 
@@ -102,6 +103,16 @@ def test_every_node_shows_its_pages(cluster: Cluster) -> None:
         "NodeManager": 3,
         "Job history": 1,
     }
+
+
+def test_whoever_opens_the_page_of_a_resourcemanager_that_stands_by_comes_to_the_other(cluster: Cluster) -> None:
+    active, standby = sides(cluster.resourcemanagers())
+    with cluster.named(), browser.on_the_machine_of(cluster.lab) as window:
+        window.open(f"http://{standby}.books:8088/cluster/nodes")
+        window.sees("Nodes of the cluster")
+        assert window.url == f"http://{active}.books:8088/cluster/nodes"
+        assert window.follow(r"worker-1\.books:8042") == "http://worker-1.books:8042/"
+        window.sees("Total Vmem allocated for Containers")
 
 
 def test_who_does_not_do_what_it_is_for_is_unhealthy(cluster: Cluster) -> None:
