@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -74,6 +75,28 @@ class Cluster:
         """A shell in a node that goes on by itself."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return self.lab.popen(*self._shell_in(node, script), **streams)
+
+    @contextlib.contextmanager
+    def typing(self, program: str, *, ready: str, line: str, answer: str, bye: str) -> Iterator[None]:
+        """As students type it: a program of the client with a terminal, without which it would be no shell. Where it says `ready`
+        (a pattern) it is given the line, and has answered so while this lasts; then it is bidden to end, and ends well."""
+        typed = (
+            f"until grep -qs {shlex.quote(ready)} /root/seen; do sleep 0.2; done; echo {shlex.quote(line)};"
+            f" until [ -e /root/enough ]; do sleep 0.2; done; echo {shlex.quote(bye)}"
+        )
+        sized = f"stty rows 50 cols 200; exec {program}"  # else it is 0 by 0
+        self.run("rm -f /root/seen /root/enough")
+        with self.begin(f"({typed}) | timeout 300 script -qefc {shlex.quote(sized)} /root/seen") as process:
+            try:
+                eventually(lambda: answer in self.run("cat /root/seen 2>/dev/null || true"), 120)
+                yield
+            except BaseException as error:
+                error.add_note(self.run("tail -c 5000 /root/seen"))
+                process.terminate()
+                raise
+            self.run("touch /root/enough")
+            told, _ = process.communicate(timeout=60)
+            assert process.returncode == 0, told
 
     def _shell_in(self, node: str, script: str) -> tuple[str, ...]:
         service, _, index = node.partition("-")

@@ -79,13 +79,39 @@ def test_from_the_resourcemanager_to_the_log_of_a_task(cluster: Cluster, window:
     window.sees("org.apache.hadoop.mapred.MapTask")
 
 
+def test_from_the_resourcemanager_to_a_spark_application_that_runs(cluster: Cluster, window: Browser) -> None:
+    """What it shows comes from the client, through the ResourceManager."""
+    proxy = "http://resourcemanager.books:8088/proxy/application_"
+    with cluster.typing(
+        "pyspark --master yarn",
+        ready="available as .spark",
+        line="print('sum', sc.parallelize(range(10), 3).sum(), sc.master)",
+        answer="sum 45 yarn",
+        bye="exit()",
+    ):
+        window.open(page(cluster, "ResourceManager") + "cluster/apps/RUNNING")
+        window.sees("PySparkShell")
+        window.follow(r"\/cluster\/app\/application_")
+        window.sees("RUNNING")
+        assert window.follow(r"\/proxy\/application_").startswith(proxy)
+        window.sees("Completed Jobs (1)")
+        assert window.missing == []
+        assert window.url.startswith(proxy)
+        assert window.follow(r"\/proxy\/application_\w+\/executors").startswith(proxy)
+        window.sees("worker-1.books")
+        window.sees("worker-2.books")
+        window.follow(r"worker-1\.books:8042\/node\/containerlogs\/container_\w+\/root\/stderr")
+        window.sees("Showing")
+        assert window.url.startswith("http://worker-1.books:8042/")
+
+
 def test_from_the_resourcemanager_to_the_history_of_a_spark_application(cluster: Cluster, window: Browser) -> None:
     cluster.run(
         "spark-submit /jobs/wordcount.py hdfs:///in/text hdfs:///counts 2>/root/log || { cat /root/log; exit 1; }"
     )
     window.open(page(cluster, "ResourceManager"))
     window.sees("SPARK")
-    window.follow(r"\/cluster\/app\/application_\d+_0002")
+    window.follow(r"\/cluster\/app\/application_\d+_0003")
     window.follow(r"\/proxy\/application_")
     eventually(lambda: window.url.startswith("http://sparkhistory.books:18080/history/application_"), 30)
     eventually(lambda: window.reload() or "Spark Jobs" in window.text, 30)  # it looks for new ones every two seconds

@@ -3,6 +3,7 @@
 import re
 
 from tests.e2e.lab import eventually
+from tests.e2e.labs import browser
 from tests.e2e.labs import cluster as clusters
 
 INIT = ("spark", "--workers", "3", "--memory", "5g")
@@ -35,15 +36,47 @@ def test_jobs_run_on_all_workers(cluster: Cluster) -> None:
 
 
 def test_the_shell_of_pyspark_has_the_cluster(cluster: Cluster) -> None:
-    """As students type it: with a terminal, without which it would not be a shell."""
-    typed = (
-        "until grep -qs 'available as .spark' /root/seen; do sleep 0.2; done;"
-        """ echo "print('sum', sc.parallelize(range(10), 3).sum(), sc.master)";"""
-        " until grep -q 'sum [0-9]' /root/seen; do sleep 0.2; done; echo 'exit()'"
-    )
-    seen = cluster.run(f"({typed}) | timeout 120 script -qefc pyspark /root/seen || {{ cat /root/seen; exit 1; }}")
-    assert "sum 45 spark://master:7077" in seen, seen
+    with cluster.typing(
+        "pyspark",
+        ready="available as .spark",
+        line="print('sum', sc.parallelize(range(10), 3).sum(), sc.master)",
+        answer="sum 45 spark://master:7077",
+        bye="exit()",
+    ):
+        pass
     assert cluster.run("python3 -c 'import pyspark; print(pyspark.__version__)'") == "4.3.0\n"
+
+
+def test_the_shell_of_spark_has_the_cluster_and_a_page_to_which_the_masters_leads(cluster: Cluster) -> None:
+    with (
+        cluster.named(),
+        browser.on_the_machine_of(cluster.lab) as window,
+        cluster.typing(
+            "spark-shell",
+            ready="available as .spark",
+            line="""println("sum " + sc.parallelize(1 to 9, 3).sum.toInt + " " + sc.master)""",
+            answer="sum 45 spark://master:7077",
+            bye=":quit",
+        ),
+    ):
+        window.open("http://master.books:8080/")
+        window.sees("Running Applications (1)")
+        window.sees("Spark shell")
+        assert window.follow(r"worker-2\.books:8081") == "http://worker-2.books:8081/"
+        window.sees("Running Executors (1)")
+        window.follow(r"worker-2\.books:8081\/logPage\/.*logType=stderr")
+        window.sees("Finished task")
+        window.open("http://master.books:8080/")
+        window.follow(r"master\.books:8080\/app\/?\?appId=")
+        window.sees("Executor Summary (3)")
+        assert window.follow(r"client\.books:4040").startswith("http://client.books:4040")
+        window.sees("Completed Jobs (1)")
+        window.follow(r"client\.books:4040\/jobs\/job\/\?id=0")
+        window.sees("sum at <console>")
+        window.follow(r"client\.books:4040\/executors")
+        window.sees("worker-3.books")
+        window.follow(r"worker-3\.books:8081\/logPage\/.*logType=stderr")
+        window.sees("Finished task")
 
 
 def test_every_node_has_every_tool(cluster: Cluster) -> None:
