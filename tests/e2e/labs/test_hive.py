@@ -41,6 +41,10 @@ def test_a_table_made_by_spark_sql_is_read_by_another_client(cluster: Cluster) -
     assert "part-" in cluster.run("hdfs dfs -ls -R /user/hive/warehouse/class.db/books")
 
 
+def test_the_metastore_shares_the_archive_of_classes(cluster: Cluster) -> None:
+    assert int(cluster.run("cat /proc/$(pgrep -x java)/maps | grep -c classes.jsa", node="metastore"))
+
+
 def test_every_node_shows_its_pages(cluster: Cluster) -> None:
     assert cluster.pages() == {"NameNode": 1, "DataNode": 2, "Thrift server": 1}
 
