@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.lab import eventually
-from tests.e2e.labs import browser
+from tests.e2e.labs import browser, hadoop_cluster
 from tests.e2e.labs import cluster as clusters
-from tests.e2e.labs import hadoop_cluster
 
 INIT = ("hadoop-ha", "--workers", "3", "--memory", "7g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
