@@ -14,7 +14,7 @@ NOT_LOADED_WAY_OUT = "load it: apparmor_parser -r FILE"
 
 
 def is_on() -> bool:
-    return _text(ENABLED).startswith("Y")
+    return (_text(ENABLED) or "").startswith("Y")
 
 
 def refusal(profile: str) -> tuple[str, str]:
@@ -22,10 +22,13 @@ def refusal(profile: str) -> tuple[str, str]:
     profiles are loaded it is asked at the start."""
     if not is_on():
         return "AppArmor is not there, or switched off, on this machine", NO_APPARMOR_WAY_OUT
-    loaded = {line.rpartition(" (")[0] for line in _text(PROFILES).splitlines()}
+    told = _text(PROFILES)
+    if told is None:
+        return "", ""
+    loaded = {line.rpartition(" (")[0] for line in told.splitlines()}
     # ":NAMESPACE:NAME" is listed relative to ours
     missing = [each for each in profile.split(STACKED) if not each.startswith(":") and each not in loaded]
-    if loaded and missing:
+    if missing:
         return f"no profile {missing[0]} is loaded", NOT_LOADED_WAY_OUT
     return "", ""
 
@@ -38,9 +41,9 @@ def of(profile: str) -> wire.AppArmor | None:
     return wire.AppArmor(profile, next(found, ATTRIBUTES[0]))
 
 
-def _text(path: str) -> str:
+def _text(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
-        return ""
+        return None

@@ -46,6 +46,11 @@ def test_one_that_is_not_loaded_is_refused_with_the_way_out(machine: pathlib.Pat
     assert "apparmor_parser" in way_out
 
 
+def test_where_none_is_loaded_none_can_be_applied(machine: pathlib.Path) -> None:
+    (machine / "profiles").write_text("")
+    assert apparmor.refusal("web")[0] == "no profile web is loaded"
+
+
 def test_where_the_kernel_does_not_tell_what_is_loaded_the_start_finds_out(machine: pathlib.Path) -> None:
     (machine / "profiles").unlink()
     assert apparmor.refusal("any") == ("", "")
