@@ -6,7 +6,7 @@ where there is one, told of news.
     <run>/NAME.log      what it complains of
 
 Who listens on NAME.sock is the one process of this run directory. One that does not answer is ended and replaced: everything it
-knows is in files.
+knows is in files, and the sockets that it is asked on are held here for its successor (`engine.fdstore`), if it gives them.
 """
 
 import contextlib
@@ -18,11 +18,13 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import anyio
 
 from engine import channel, errors
-from engine.process import identity
+from engine.fdstore import FdStore
+from engine.process import frames, identity
 from engine.process.wire import Identity
 from engine.records import shim_records, store, trusted
 
@@ -49,6 +51,8 @@ class Companion:
         )
         self._child = 0  # its pid, if we are its parent
         self._listener = 0  # who answered last
+        self._store = FdStore()
+        self._stored: object = None  # what it said of its sockets when those were taken
         self.is_stray = False  # the one that runs is not to be told anything: another one takes its place
 
     @property
@@ -85,20 +89,39 @@ class Companion:
 
     async def tell(self, names: Sequence[str] | None) -> dict[str, str]:
         """Say what has changed (None: who knows); give back which of all is not in force, and why."""
-        question = json.dumps(names).encode()
+        answer = await self._ask(names)
+        if answer.get("sockets") != self._stored:
+            await self._hold_sockets(answer["sockets"])
+        return {str(name): str(why) for name, why in answer["failed"].items()}
+
+    async def _ask(self, names: Sequence[str] | None) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
             connection.setblocking(False)
             try:
                 connection.connect(self.path("sock"))
                 self._listener = channel.peer_pid(connection)
-                connection.send(question)
+                connection.send(json.dumps(names).encode())
                 with anyio.fail_after(ANSWER_S):
                     await anyio.wait_readable(connection)
-                failed = dict(json.loads(connection.recv(1 << 20))["failed"])
-            except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
+                answer = json.loads(connection.recv(1 << 20))
+                return {"sockets": answer.get("sockets"), "failed": dict(answer["failed"])}
+            except (OSError, TimeoutError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 message = f"cannot {self._what}: the {self._name} process does not answer: {error}"
                 raise errors.EngineError(message) from error
-        return {str(name): str(why) for name, why in failed.items()}
+
+    async def _hold_sockets(self, said: object) -> None:
+        """Take copies of what it is asked on now. Without them its successor opens others: some questions are refused then."""
+        self._stored = None
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
+            connection.setblocking(False)
+            try:
+                connection.connect(self.path("sock"))
+                connection.send(b'{"sockets": true}')
+                with anyio.fail_after(ANSWER_S):
+                    await self._store.take(connection)
+                self._stored = said
+            except (OSError, TimeoutError, ValueError, TypeError, RecursionError, frames.WireError) as error:
+                log.warning("cannot hold the sockets of the %s process: %s", self._name, error)
 
     async def ended(self) -> None:
         """Return when the process that runs now has ended; at once where none does."""
@@ -128,8 +151,13 @@ class Companion:
     async def stop(self) -> None:
         """End it, and take its files away. Idempotent."""
         await self.end()
+        self.close()
         for ending in ("sock", "json", "log"):
             self.forget(ending)
+
+    def close(self) -> None:
+        """Let go of it, and of what is held for its successor; it goes on."""
+        self._store.close()
 
     def forget(self, ending: str) -> None:
         """Take a file of it away, if there is one."""
@@ -145,14 +173,14 @@ class Companion:
             found = os.lstat(self.path("log"))
             if found.st_size > LOG_BYTES_MAX or not stat.S_ISREG(found.st_mode):
                 os.unlink(self.path("log"))
-        gate, go = os.pipe2(os.O_CLOEXEC)
-        try:
+        gate, go = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with gate, go:
             self._child = os.posix_spawn(
                 interpreter,
                 [interpreter, "-I", "-S", "-c", self._boot, root, self._run, " " * TITLE_ROOM],
                 {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, gate, 0),
+                    (os.POSIX_SPAWN_DUP2, gate.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 2, self.path("log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 ],
@@ -161,10 +189,9 @@ class Companion:
             )
             self._hold(self._child)
             self._record(self._child)
-            os.write(go, b"\n")  # not before: a daemon killed here leaves nobody whom no record names
-        finally:
-            os.close(gate)
-            os.close(go)
+            with contextlib.suppress(OSError):
+                self._store.give(go)
+            go.send(b"\n")  # not before: a daemon killed here leaves nobody whom no record names
 
     def _record(self, pid: int) -> None:
         pidfd = os.pidfd_open(pid)

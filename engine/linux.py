@@ -104,6 +104,7 @@ class LinuxEngine:
         self.sandboxes.zygote.close()
         with anyio.CancelScope(shield=True):
             await background.quietly(self._wiring.end_names())
+        self._wiring.close()
         await self._stack.aclose()
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:

@@ -104,6 +104,10 @@ class Wiring:
         if not self._networks.records() and not self._networks.damage():
             await self._dns.stop()
 
+    def close(self) -> None:
+        """Let go of the processes of ours, which go on."""
+        self._dns.close()
+
     async def _publish_names(self, _: Sequence[None]) -> None:
         try:
             await self._dns.publish(self._tables())

@@ -97,6 +97,10 @@ class DnsProcess:
                     os.unlink(os.path.join(self._tables, name))
                 os.rmdir(self._tables)
 
+    def close(self) -> None:
+        """Let go of it; it goes on."""
+        self._process.close()
+
     async def _ensure(self) -> None:
         os.makedirs(self._tables, mode=0o700, exist_ok=True)
         await self._process.ensure(lambda: store.replace(self._process.path("port"), str(self.port).encode()))

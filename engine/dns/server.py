@@ -9,7 +9,9 @@ is there (IP_FREEBIND), and outlive its re-creation. Port 53 itself stays free f
 redirects what members ask their gateway there to us (`engine.network.portmap`).
 
 One question on dns.sock is a JSON list of file names (or null: all there are); the answer, `{"failed": {file name: why}}`, comes
-when what those files say is in force, with their sockets open. So names are published before anybody needs them.
+when what those files say is in force, with their sockets open. So names are published before anybody needs them. Beside "failed"
+is "sockets", which changes whenever a socket is opened or closed; to the question `{"sockets": true}` the answer is copies of
+all of them (`engine.dns.sockets`).
 
 One thread, one selector, no library but the standard one: `python -I -S`.
 """
@@ -27,47 +29,14 @@ import time
 from collections.abc import Callable
 
 from engine.dns import forwarding, packets, tables
+from engine.dns.sockets import STREAMS_MAX, Sockets, give, inherited
 
-IP_FREEBIND, IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
 BATCH = 64
 """Datagrams read from one socket before the others get their turn."""
-STREAMS_MAX = 128
 STREAMS_PER_CLIENT_MAX = 16
 STREAM_IDLE_S = 10.0  # longer than a question takes that is passed on
-RECEIVE_BUFFER_BYTES = 1 << 20
 TABLE_BYTES_MAX = 16 << 20
 PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Sockets:
-    """What one network is asked on, by one family."""
-
-    __slots__ = ("datagrams", "streams")
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        ipv6 = ":" in address[0]
-        family = socket.AF_INET6 if ipv6 else socket.AF_INET
-        self.datagrams = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self.streams = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            for each in (self.datagrams, self.streams):
-                if ipv6:
-                    each.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
-                else:
-                    each.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-            # over what connections of an earlier life left behind; a listener beside us is refused all the same
-            self.streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            self.datagrams.bind(address)
-            self.streams.bind(address)
-            self.streams.listen(STREAMS_MAX)
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        self.datagrams.close()
-        self.streams.close()
 
 
 class Stream:
@@ -92,9 +61,15 @@ class Server:
         self._forwarding = forwarding.Forwarding(self._selector, resolv_conf=resolv_conf, port=upstream_port)
         self._networks: dict[str, tables.Network] = {}
         self._sockets: dict[str, dict[str, Sockets]] = {}  # by file name and gateway
+        self._spare: dict[str, Sockets] = {}  # by gateway: open, and of no network that is in force
+        self._stamp = time.monotonic_ns()
         self._failed: dict[str, str] = {}
         self._tables = tables.Tables()
         self._streams: set[Stream] = set()
+
+    def inherit(self, sockets: dict[str, Sockets]) -> None:
+        """Use these, with what waits in them, for the networks of the next `load`."""
+        self._spare.update(sockets)
 
     def serve(self, control: socket.socket) -> None:
         self._selector.register(control, selectors.EVENT_READ, lambda: self._hear(control))
@@ -119,15 +94,17 @@ class Server:
         """Take what these files say (None: all files) into force, and what failed before; say of each that fails why."""
         present = {name for name in os.listdir(self._tables_directory) if name.endswith(".json")}
         asked = present | self._networks.keys() if file_names is None else set(file_names)
+        asked |= self._failed.keys()
+        for file_name in asked - present:
+            self._drop(file_name)
         failed = {}
-        for file_name in sorted(asked | self._failed.keys()):
+        for file_name in sorted(asked & present):
             try:
-                if file_name in present:
-                    self._take(file_name)
-                else:
-                    self._drop(file_name)
+                self._take(file_name)
             except (OSError, ValueError, RecursionError) as error:  # whatever is in one file: the others are served
                 failed[file_name] = str(error)
+        while self._spare:
+            self._spare.popitem()[1].close()
         self._failed = failed
         self._tables = tables.Tables(self._networks.values())
         return failed
@@ -151,17 +128,19 @@ class Server:
             return file.read(TABLE_BYTES_MAX)
 
     def _open(self, file_name: str, gateway: str) -> Sockets:
-        sockets = Sockets((gateway, self._port))
+        sockets = self._spare.pop(gateway, None) or Sockets.open(gateway, self._port)
+        self._stamp = time.monotonic_ns()
         self._selector.register(sockets.datagrams, selectors.EVENT_READ, lambda: self._datagrams(file_name, sockets))
         self._selector.register(sockets.streams, selectors.EVENT_READ, lambda: self._accept(file_name, sockets))
         return sockets
 
     def _drop(self, file_name: str) -> None:
         self._networks.pop(file_name, None)
-        for sockets in self._sockets.pop(file_name, {}).values():
+        for gateway, sockets in self._sockets.pop(file_name, {}).items():
             self._selector.unregister(sockets.datagrams)
             self._selector.unregister(sockets.streams)
-            sockets.close()
+            self._spare[gateway] = sockets
+            self._stamp = time.monotonic_ns()
         for stream in [stream for stream in self._streams if stream.file_name == file_name]:
             self._close(stream)
 
@@ -175,7 +154,10 @@ class Server:
             connection.settimeout(1.0)
             with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                 asked = json.loads(connection.recv(1 << 20))
-                answer = {"failed": self.load(asked)}
+                if isinstance(asked, dict):
+                    give(connection, {name: each for found in self._sockets.values() for name, each in found.items()})
+                    return
+                answer = {"failed": self.load(asked), "sockets": self._stamp}
                 connection.send(json.dumps(answer).encode())
 
     # --------------------------------------------------------------------------------------------- questions
@@ -305,22 +287,25 @@ def listen(path: str) -> socket.socket:
 
 
 def main(run_directory: str, *, resolv_conf: str = forwarding.RESOLV_CONF, upstream_port: int = 53) -> None:
-    """Serve until killed, once standard input brings a byte; end where it ends instead. dns.sock appears when all tables that
-    were there are in force."""
+    """Serve until killed, once standard input, a socket, brings an empty line; end where it ends instead. dns.sock appears when
+    all tables that were there are in force."""
     from engine.process import title
 
     title.show(title.area(), b"corral dns " + os.fsencode(run_directory))
     os.chdir("/")
-    if not os.read(0, 1):
+    with open(os.path.join(run_directory, "dns.port"), encoding="ascii") as file:
+        port = int(file.read())
+    with socket.socket(fileno=os.dup(0)) as starter:
+        sockets = inherited(starter, port)
+    if sockets is None:
         return  # who started us died before a record named us
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(null, 0)
     os.close(null)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with open(os.path.join(run_directory, "dns.port"), encoding="ascii") as file:
-        port = int(file.read())
     server = Server(run_directory, port, resolv_conf=resolv_conf, upstream_port=upstream_port)
+    server.inherit(sockets)
     for file_name, why in server.load(None).items():
         sys.stderr.write(f"cannot serve {file_name}: {why}\n")
     server.serve(listen(os.path.join(run_directory, "dns.sock")))

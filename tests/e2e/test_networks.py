@@ -9,7 +9,7 @@ import pytest
 from tests.e2e import dns, machine
 from tests.e2e.conftest import Corrals
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.machine import EXTERNAL, LAN, REFUSED, SILENCE, Place
+from tests.e2e.machine import EXTERNAL, LAN, REFUSED, SILENCE
 
 PROJECT = "big_data"
 CLUSTER = """
@@ -391,19 +391,13 @@ def test_names_are_answered_while_the_daemon_is_dead(cluster: Lab) -> None:
     assert dns.reverse(place, "10.77.1.10", server=GATEWAY) == ("master.big-data",)
 
 
-def test_a_killed_dns_process_comes_back_by_itself(cluster: Lab) -> None:
+def test_a_killed_dns_process_comes_back_by_itself_and_no_question_is_refused(cluster: Lab) -> None:
     place = cluster.place("client")
     cluster.corral("ps")  # whatever happened before, now there is a daemon
-    cluster.kill("corral dns")
-    eventually(lambda: answers(place, "master") == ("10.77.1.10",), 5)
-
-
-def answers(place: Place, name: str) -> tuple[str, ...] | None:
-    """None where nobody listens: the process bears its title before it has opened a socket."""
-    try:
-        return dns.ask(place, name, server=GATEWAY).records
-    except ConnectionRefusedError:
-        return None
+    for tcp in (False, True):
+        killed = cluster.kill("corral dns")
+        assert dns.ask(place, "master", server=GATEWAY, tcp=tcp).records == ("10.77.1.10",)
+        assert cluster.process("corral dns") != killed
 
 
 def test_names_are_answered_under_an_input_policy_of_drop(lab: Lab) -> None:

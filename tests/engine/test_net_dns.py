@@ -1,8 +1,10 @@
 """The dns process, asked by containers through the firewall's redirect, under the circumstances that break others."""
 
+import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import anyio
 import pytest
@@ -193,6 +196,7 @@ def test_a_network_whose_port_somebody_has_is_named(lab: NamedLab) -> None:
 def test_it_is_adopted(lab: NamedLab) -> None:
     """The daemon dies: names go on being answered, and the next daemon finds the process it has not started."""
     pid = lab.pid()
+    lab.dns.close()
     lab.dns = DnsProcess(lab.run)
     assert lab.resolve("c1", "c2") == ["10.10.0.3"]
     lab.publish()
@@ -203,6 +207,7 @@ def test_it_is_adopted(lab: NamedLab) -> None:
 def test_a_daemon_that_died_between_writing_and_telling(lab: NamedLab) -> None:
     fresh = names.tables((*ENDPOINTS, endpoint("n1", "10.10.0.9", NET_A)), SANDBOXES, (NET_A, NET_B))
     pathlib.Path(lab.run, "dns", "lab_a.json").write_text(fresh["lab_a.json"])
+    lab.dns.close()
     lab.dns = DnsProcess(lab.run)
     lab.publish(fresh)
     assert lab.resolve("c1", "n1") == ["10.10.0.9"]
@@ -219,6 +224,61 @@ def test_it_is_replaced_when_it_dies_or_hangs(lab: NamedLab) -> None:
         assert lab.resolve("c1", "c2") == ["10.10.0.3"], "tables are read at the start"
         assert lab.pid() != pid
         assert not os.path.exists(f"/proc/{pid}")
+
+
+def questions_while_it_is_dead(lab: NamedLab) -> None:
+    pid = lab.pid()
+    os.kill(pid, signal.SIGKILL)
+    anyio.run(lab.dns.ended)
+    with ThreadPoolExecutor() as pool:
+        asked = [
+            pool.submit(lab.resolve, "c1", "c2"),
+            pool.submit(lab.resolve, "c2", "c2", stream=True),
+            pool.submit(lab.resolve, "c3", "c3"),
+        ]
+        assert wait(asked, 0.3).done == set(), "nobody is there to answer"
+        anyio.run(lab.dns.start)
+        assert [each.result() for each in asked] == [["10.10.0.3"], ["10.10.0.3"], ["10.11.0.2"]]
+    assert lab.pid() != pid
+
+
+def test_what_is_asked_while_it_is_dead_is_answered_by_the_next_one(lab: NamedLab) -> None:
+    questions_while_it_is_dead(lab)
+    questions_while_it_is_dead(lab)
+
+
+def test_a_daemon_that_found_it_holds_its_sockets_too(lab: NamedLab) -> None:
+    lab.dns.close()
+    lab.dns = DnsProcess(lab.run)
+    anyio.run(lab.dns.start)
+    questions_while_it_is_dead(lab)
+
+
+def test_more_networks_than_the_kernel_takes_sockets_of_at_once(lab: NamedLab) -> None:
+    many = [NetworkConfig(f"n{n}", "lab", f"n{n}", f"10.12.{n}.0/24", f"10.12.{n}.1") for n in range(230)]
+    lab.publish(names.tables(ENDPOINTS, SANDBOXES, (NET_A, NET_B, *many)))
+    before = listening(lab)
+    assert len(before) == 2 * 232
+    os.kill(lab.pid(), signal.SIGKILL)
+    anyio.run(lab.dns.ended)
+    assert listening(lab) == before, "they are held"
+    anyio.run(lab.dns.start)
+    assert listening(lab) == before
+    lab.publish()
+    assert len(listening(lab)) == 2 * 2, "nothing of a network that is gone is held"
+
+
+def listening(lab: NamedLab) -> list[str]:
+    """What is listened on at our port, by address and inode."""
+    lines = lab.host.sh(f"ss -Htunle 'sport = :{lab.dns.port}'").splitlines()
+    return sorted(re.sub(r"(\S+) +\S+ +\S+ +\S+ +(\S+).*ino:(\d+).*", r"\1 \2 \3", line) for line in lines)
+
+
+def test_a_gateway_goes_from_one_network_to_another(lab: NamedLab) -> None:
+    moved = NetworkConfig("lab_0", "lab", "a", NET_A.subnet, NET_A.gateway)
+    endpoints = tuple(dataclasses.replace(e, network="lab_0") if e.network == "lab_a" else e for e in ENDPOINTS)
+    lab.publish(names.tables(endpoints, SANDBOXES, (moved, NET_B)))
+    assert lab.resolve("c1", "c2") == ["10.10.0.3"]
 
 
 def test_a_changed_table_is_drift(lab: NamedLab) -> None:
