@@ -20,9 +20,9 @@ import anyio
 import anyio.to_thread
 
 from engine import errors, sharing, starting, trees
-from engine.cgroups import devices
+from engine.cgroups import block_limits, devices
 from engine.cgroups.census import Inhabited
-from engine.cgroups.driver import NO_BLOCK_IO, Driver, Paths
+from engine.cgroups.driver import Driver, Paths
 from engine.container import Container
 from engine.images.store import ImageStore
 from engine.logs import sending
@@ -460,7 +460,7 @@ class Containers:
     def cgroup(self, container: Container) -> Paths:
         """Where its cgroup is; touches nothing."""
         config = container.config
-        has_block_io = config.block_io != NO_BLOCK_IO
+        has_block_io = config.block_io != block_limits.NONE
         return self._driver.paths(group_of(config), container.record.uid[:12], block_io=has_block_io)
 
 

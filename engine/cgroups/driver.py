@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from engine.cgroups import block, devices, freezing, real_time, setting, signals, usage, v1, v2
+from engine.cgroups import block_limits, devices, freezing, real_time, removal, setting, signals, usage, v1, v2
 from engine.cgroups.layout import Layout
 from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
@@ -33,7 +33,6 @@ _CONTROLLER_OF = {
     "rt_runtime_us": "cpu",
     "rt_period_us": "cpu",
 }
-NO_BLOCK_IO = BlockIo()
 _SAFE_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 
 
@@ -63,6 +62,7 @@ class Driver:
         self._tree = v2.Tree(layout.v2_root, layout.v2_controllers) if has_v2 else None
         left_out = {"blkio", "freezer"} if has_v2 else {"blkio"}
         self._forest = v1.Forest(tuple(root for root in layout.v1 if root[0] not in left_out))
+        self._block_limits = block_limits.BlockLimits(layout, self._tree)
         self._budgets = real_time.Budgets(layout.v1_of("cpu"), self.parent.count("/") + 2)
 
     def paths(self, group: str, container_id: str, *, block_io: bool = False) -> Paths:
@@ -112,12 +112,12 @@ class Driver:
         container_id: str,
         limits: Limits,
         rules: tuple[devices.Rule, ...] = devices.DEFAULT,
-        block_io: BlockIo = NO_BLOCK_IO,
+        block_io: BlockIo = block_limits.NONE,
     ) -> Paths:
         """Make the container's cgroup with its limits and its devices in force, and no process in it. Idempotent.
         After a failure nothing of it exists. Raises TerminalEngineError for a limit that the kernel refuses."""
         self.check(limits)
-        has_block_io = block_io != NO_BLOCK_IO
+        has_block_io = block_io != block_limits.NONE
         paths = self.paths(group, container_id, block_io=has_block_io)
         try:
             if self._tree:
@@ -129,7 +129,7 @@ class Driver:
                     _put(paths, directory, wanted)
             self.set_devices(paths, rules)
             if has_block_io:
-                self._put_block_io(paths, block_io)
+                self._block_limits.put(paths.path, block_io)
         except EngineError:
             self._undo(paths)
             self._budgets.give_back(paths.path)
@@ -160,15 +160,8 @@ class Driver:
     def weigh(self, paths: Paths, before: BlockIo, after: BlockIo) -> None:
         """Put the weight of `after` in force on a cgroup that may have processes. It has the limits `before`, which differ in
         nothing else. After a failure these are in force. Raises TerminalEngineError for a weight that the kernel refuses."""
-        if before.weight == after.weight:
-            return
-        if not self._block_io_on_v2(paths) or not self._tree or not paths.v2_directory:
-            self._weigh_on_v1(paths, before, after)
-        else:
-            self._tree.create(paths.path, frozenset({"io"}))
-            if not after.weight:
-                block.unweigh(paths.v2_directory)
-            block.put(paths.v2_directory, block.on_v2(after))  # another weight takes those of devices away
+        if before.weight != after.weight:
+            self._block_limits.weigh(paths.path, before, after, lambda: self.pids(paths))
 
     def read(self, paths: Paths, asked: Limits) -> Limits:
         """The limits in force now. A field whose files say what asking for it writes reads as it was asked, so that
@@ -249,7 +242,7 @@ class Driver:
             except OSError:
                 return False
         for directory in paths.directories:
-            self._prune(directory, paths)
+            removal.prune(directory, paths.path)
         if has_budget:
             self._budgets.give_back(paths.path)
         return True
@@ -263,56 +256,13 @@ class Driver:
             pids = ", ".join(str(pid) for pid in sorted(living))
             raise EngineError(f"cannot remove cgroup {paths.path}: processes live in it: {pids}")
         has_budget = self._budgets.has(paths.path) and not self.pids(paths) and self._budgets.give_up(paths.path)
-        errors = [reason for reason in map(_remove, paths.directories) if reason]
+        errors = [reason for reason in map(removal.remove, paths.directories) if reason]
         for directory in paths.directories:
-            self._prune(directory, paths)
+            removal.prune(directory, paths.path)
         if has_budget:
             self._budgets.give_back(paths.path)
         if errors:
             raise EngineError(f"cannot remove cgroup {errors[0]}")
-
-    def _block_io_on_v2(self, paths: Paths) -> bool:
-        """Raises TerminalEngineError where nobody limits block devices."""
-        if "io" in self._tree_controllers and paths.v2_directory:
-            return True
-        if not self.layout.v1_of("blkio"):
-            raise TerminalEngineError(
-                "cannot set blkio_config: no cgroup hierarchy here has the controller io or blkio"
-            )
-        return False
-
-    def _put_block_io(self, paths: Paths, limits: BlockIo) -> None:
-        if self._block_io_on_v2(paths) and paths.v2_directory:
-            block.put(paths.v2_directory, block.on_v2(limits))
-            return
-        root = self.layout.v1_of("blkio")
-        v1.Forest((("blkio", root),)).create(paths.path)
-        block.put(os.path.join(root, paths.path), block.on_v1(limits))
-
-    def _weigh_on_v1(self, paths: Paths, before: BlockIo, after: BlockIo) -> None:
-        """Only who has limits is in that hierarchy."""
-        root = self.layout.v1_of("blkio")
-        directory = os.path.join(root, paths.path)
-        try:
-            if not after.weight:
-                block.unweigh(directory)
-            if after != NO_BLOCK_IO:
-                self._put_block_io(paths, after)
-            if before == NO_BLOCK_IO:
-                block.move(lambda: self.pids(paths), directory)
-        except EngineError:
-            if before == NO_BLOCK_IO:
-                self._leave_block_io(paths, directory, root)
-            raise
-        if after == NO_BLOCK_IO:
-            self._leave_block_io(paths, directory, root)
-
-    def _leave_block_io(self, paths: Paths, directory: str, root: str) -> None:
-        forest = v1.Forest((("blkio", root),))
-        block.move(lambda: forest.pids(paths.path), root)
-        if reason := _remove(directory):
-            raise EngineError(f"cannot remove cgroup {reason}")
-        self._prune(directory, paths)
 
     def _undo(self, paths: Paths) -> None:
         """Remove what a failed `create` made; the failure itself matters more than what is left."""
@@ -354,15 +304,6 @@ class Driver:
             v2.check_cpuset(self._tree.root, cpuset)
         else:
             self._forest.check_cpuset(cpuset)
-
-    def _prune(self, directory: str, paths: Paths) -> None:
-        """Remove what is above it up to the topmost one of ours, as far as that is empty."""
-        for _ in range(paths.path.count("/")):
-            directory = os.path.dirname(directory)
-            try:
-                os.rmdir(directory)
-            except OSError:
-                return
 
 
 def _check_values(limits: Limits) -> None:
@@ -411,22 +352,3 @@ def _count(file: str, key: str) -> int:
         return sum(int(pair[1]) for pair in pairs if pair[0] == key)
     except OSError:
         return 0
-
-
-def _remove(directory: str) -> str:
-    """Remove the cgroup with all below it. Returns why not, "" if it is gone."""
-    reason = ""
-
-    def is_gone() -> bool:
-        nonlocal reason
-        for inner, _, _ in os.walk(directory, topdown=False):
-            try:
-                os.rmdir(inner)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                reason = f"{inner}: {error.strerror}"
-                return False
-        return True
-
-    return "" if signals.wait_until(is_gone) else reason
