@@ -55,6 +55,7 @@ from engine.wiring import Wiring
 
 log = logging.getLogger(__name__)
 SLOW_LOOK_S = 1.0
+GUARDS_LOOK_S = 10.0
 DAMAGE_IS_FRESH_S = 0.5
 NAMES_LOOK_S = 0.1
 Given = ParamSpec("Given")
@@ -148,6 +149,7 @@ class LinuxEngine:
             host.sweep(self.images.directory, self.containers.skeletons())
         self._tasks.start_soon(self._watch)
         self._tasks.start_soon(self._watch_rules)
+        self._tasks.start_soon(self._watch_guards)
         self._tasks.start_soon(self._watch_companion, self._wiring.keep_answering)
         self._tasks.start_soon(self._watch_companion, self._wiring.keep_relaying)
 
@@ -421,6 +423,12 @@ class LinuxEngine:
             await background.quietly(self._wiring.mend())
             await background.quietly(self._mend_filter())
             await background.quietly(self._wiring.hosts.put())
+
+    async def _watch_guards(self) -> None:
+        """Nobody has a reason to touch them, and each is a question to the kernel."""
+        while True:
+            await anyio.sleep(GUARDS_LOOK_S)
+            await background.quietly(self.networks.guard())
 
     async def _watch_companion(self, keep: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -8,6 +8,7 @@ bridge may be given a name of the user's.
 """
 
 import ipaddress
+import logging
 import os
 import time
 from collections.abc import Container, Iterator, Sequence
@@ -25,6 +26,7 @@ from engine.sandboxes import Sandbox
 from engine.types.configs import EndpointConfig, NetworkConfig
 from engine.types.infos import Damage, EndpointInfo, NetworkInfo
 
+log = logging.getLogger(__name__)
 DUMP_IS_FRESH_S = 5.0
 T = TypeVar("T", store.NetworkRecord, store.EndpointRecord)
 
@@ -293,6 +295,14 @@ class Networks:
             await self._configure(record, network, sandbox)
         self._keep_endpoint(record)
 
+    async def guard(self) -> None:
+        """Guard again those whose guard somebody took away."""
+        whole = [each for each in self._endpoints.values() if each.whole and each.network_uid in self._networks]
+        cables = [_cable_of(each, self._networks[each.network_uid]) for each in whole]
+        for cable in await anyio.to_thread.run_sync(self._links.unguarded, cables):
+            log.warning("guard %s again: it could claim others' addresses", cable.address)
+            await self._links.mend(cable)
+
     async def detach(self, uid: str) -> None:
         record = self.endpoint(uid)
         self._keep_endpoint(replace(record, whole=False))
@@ -372,6 +382,9 @@ def _cable_of(record: store.EndpointRecord, network: store.NetworkRecord) -> bri
         config.mtu,
         config.mac,
         is_isolated=not network.config.icc,
+        speaks_from=tuple(filter(None, (config.address, config.address6, *config.link_local)))
+        if config.guarded
+        else (),
     )
 
 

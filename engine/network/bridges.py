@@ -23,7 +23,7 @@ from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-unty
 
 from engine import errors, sysctls
 from engine.batch import Batch
-from engine.network import links
+from engine.network import guard, links
 from engine.network.links import Link
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ class Bridge:
 @dataclass(frozen=True, slots=True)
 class Cable:
     """What is asked: `link` on the machine, plugged into `bridge`; `interface` in the namespace of the sandbox, with the MAC
-    address `mac` ("": the one of `address`). `is_isolated`: it reaches nobody else in the bridge but the machine."""
+    address `mac` ("": the one of `address`). `is_isolated`: it reaches nobody else in the bridge but the machine. `speaks_from`:
+    the only addresses that are believed of it; (): any, and any MAC."""
 
     link: str
     bridge: str
@@ -59,6 +60,7 @@ class Cable:
     mtu: int = 1500
     mac: str = ""
     is_isolated: bool = False
+    speaks_from: tuple[str, ...] = ()
 
     @property
     def hardware_address(self) -> str:
@@ -221,7 +223,18 @@ class Bridges:
                 gone = cable.bridge if bridge is None else cable.link
                 raise errors.EngineError(f"cannot plug {cable.link} into bridge {cable.bridge}: {gone} is gone")
             links.plug(cable.link, cable.hardware_address, bridge_index=bridge, isolated=cable.is_isolated)
+            _guard(cable)
             await self._netlink.link("set", index=link, mtu=cable.mtu)
+
+    def unguarded(self, cables: Sequence[Cable]) -> list[Cable]:
+        """Those that are to be guarded and are not, or otherwise. Reads each from the kernel."""
+        if not guard.is_possible():
+            return []
+        found = {links.index_of(cable.link): cable for cable in cables if cable.speaks_from}
+        indexes = [index for index in found if index]
+        with _as_engine_error("cannot read who is guarded"):
+            programs = guard.programs(indexes)
+        return [found[index] for index in indexes if programs.get(index) != _program_of(found[index])]
 
     async def detach(self, link: str) -> None:
         """Take the cable away, the sandbox's end with it. One that is gone is done."""
@@ -277,7 +290,20 @@ def _lay(cable: Cable, pid: int) -> None:
     except FileExistsError:
         links.delete_link(cable.link)
         create()
+    if cable.speaks_from:
+        _guard(cable)
     sysctls.write_if_there(f"net.ipv6.conf.{_part(cable.link)}.disable_ipv6", "1")
+
+
+def _guard(cable: Cable) -> None:
+    if cable.speaks_from:
+        guard.put(cable.link, _program_of(cable))
+    else:
+        guard.take_away(cable.link)
+
+
+def _program_of(cable: Cable) -> bytes:
+    return guard.program(cable.hardware_address, cable.speaks_from)
 
 
 def _part(interface: str) -> str:

@@ -112,7 +112,8 @@ class EndpointConfig:
     answered in turn); `fqdn` is what its address resolves back to. `primary`: it carries the default route, `primary6` that of
     IPv6. `address6`, `prefix_length6` and `gateway6` are those of IPv6, and either family may be missing ("", 0). `mac` "": one
     that follows from the address. `interface` is the name asked for, "": `likely_interface` where that is free. `link_local`
-    addresses come on top. `sysctls` are of the interface, whose name stands in them as IFNAME."""
+    addresses come on top. `sysctls` are of the interface, whose name stands in them as IFNAME. `guarded`: what does not come from
+    its MAC and addresses is not passed on (`engine.network.guard`)."""
 
     project: str
     sandbox: str
@@ -134,6 +135,7 @@ class EndpointConfig:
     likely_interface: str = "eth0"
     link_local: tuple[str, ...] = ()
     sysctls: Pairs = ()
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

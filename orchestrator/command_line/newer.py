@@ -38,6 +38,7 @@ def findings(directory: str) -> Iterator[Finding]:
             return
         lacking |= {name for name in failed if name in syscalls.FEATURES}
         yield from _user_namespaces(failed, directory)
+        yield _guard(failed)
     else:
         yield Finding(Verdict.UNKNOWN, "newer kernels", "only root can try all", "sudo corral doctor")
     found = [name for name in syscalls.FEATURES if name not in lacking]
@@ -80,6 +81,15 @@ def _user_namespaces(failed: dict[str, str], directory: str) -> Iterator[Finding
         yield Finding(Verdict.LIMITED, "user namespaces", words, "keep the state on ext4, xfs or btrfs: CORRAL_ROOT")
     else:
         yield Finding(Verdict.OK, "user namespaces", f"can be made, and {directory} is shown in them with its owners")
+
+
+def _guard(failed: dict[str, str]) -> Finding:
+    if why := failed.get(trials.GUARD):
+        words = f"believed: members of a network can claim each other's: the kernel lacks clsact or cls_bpf: {why}"
+        return Finding(
+            Verdict.LIMITED, trials.GUARD, words, "use a kernel with CONFIG_NET_CLS_BPF and CONFIG_NET_SCH_INGRESS"
+        )
+    return Finding(Verdict.OK, trials.GUARD, "checked: no member of a network can claim another's")
 
 
 def _pressure() -> Finding:

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 
 from engine import errors
+from engine.network import guard
 from engine.process import detached, syscalls, user_namespaces
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from orchestrator.command_line import trials; trials.main(sys.argv[2:])"
 IDS = b"1000000000 65536"
 DETACHED, OVERLAY, USERNS, IDMAP = "detached-mounts", "overlay-api", "user namespaces", "idmap"
+GUARD = "source addresses"
 TRIAL_S = 10.0
 
 
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> None:
     _try(OVERLAY, _take_layers_one_by_one)
     _try(USERNS, lambda: os.close(user_namespaces.make(IDS)))
     _try(IDMAP, lambda: _show_under_other_owners(directory))
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    _try(GUARD, lambda: guard.try_at("lo"))
 
 
 def _try(name: str, trial: Callable[[], None]) -> None:

@@ -1,21 +1,23 @@
 """An endpoint: joins a sandbox to a network, with an address that only it has there, and the names it is found by.
 
 It is made of both (GONE when either goes). Addresses, MAC, the interface's name and its settings change by a new endpoint while
-the container runs on; names, the name it resolves back to, the mtu, and which endpoint carries the default route change in
-place."""
+the container runs on; names, the name it resolves back to, the mtu, which endpoint carries the default route, and whether it may
+speak from other addresses than its own change in place."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 
 from engine.types.configs import Config, EndpointConfig
 from engine.types.infos import EndpointInfo, Look
-from reconciler import addressing, difference, kind, naming, routing
+from reconciler import addressing, difference, kind, naming, routing, sharing
 from reconciler import claims as claiming
 from reconciler.difference import Word
 from reconciler.kind import Things
 from reconciler.kinds import network as networks
 from reconciler.kinds import sandbox as sandboxes
+from reconciler.kinds.container_config import security_of
 from reconciler.resource import Claim, Depth, Difference, Edge, Hold, Met, Needs, Observed, Resource, Step, Verb
 from reconciler.slots import Slot
 from reconciler.wish import Wish
@@ -24,6 +26,8 @@ from specs.checks import endpoints
 from specs.model.service import Service
 
 name = "endpoint"
+
+FORWARDING = re.compile(r"net\.ipv4\.ip_forward|net\.ipv[46]\.conf\..+\.forwarding")
 
 WORDS = {
     "network": Word("network"),
@@ -42,6 +46,7 @@ WORDS = {
     "interface": Word("interface_name"),
     "link_local": Word("link_local_ips", members=True, show=str),
     "sysctls": Word("endpoint sysctls", members=True),
+    "guarded": Word("guard against claimed addresses", live=True),
 }
 
 
@@ -50,16 +55,26 @@ def id_of(sandbox_name: str, network_key: str) -> str:
 
 
 def declare(wish: Wish) -> Iterator[Resource]:
+    free = {sharing.sandbox_of(wish, slot) for slot, service in wish.members() if has_other_addresses(service)}
     for slot, service in wish.members():
         for key in sorted(service.networks):
             edges = (
                 Edge(networks.id_of(key), rigid=Depth.GONE),
                 Edge(sandboxes.id_of(slot.name), rigid=Depth.GONE),
             )
-            yield Resource(id_of(slot.name, key), config_of(wish, slot, service, key), edges)
+            config = config_of(wish, slot, service, key, guarded=slot.name not in free)
+            yield Resource(id_of(slot.name, key), config, edges)
 
 
-def config_of(wish: Wish, slot: Slot, service: Service, key: str) -> EndpointConfig:
+def has_other_addresses(service: Service) -> bool:
+    """Whether it may give itself addresses, or is a router for others."""
+    if not (service.privileged or service.cap_add or service.sysctls):
+        return False
+    routes = any(value == "1" for name, value in service.sysctls.items() if FORWARDING.fullmatch(name))
+    return routes or "NET_ADMIN" in security_of(service).capabilities
+
+
+def config_of(wish: Wish, slot: Slot, service: Service, key: str, *, guarded: bool) -> EndpointConfig:
     network = networks.config_of(wish, key)
     resource_id, joined = id_of(slot.name, key), service.networks[key]
     subnet, subnet6 = (network.subnet, network.subnet6) if network else ("", "")
@@ -85,6 +100,7 @@ def config_of(wish: Wish, slot: Slot, service: Service, key: str) -> EndpointCon
         likely_interface=likely.get(key, ""),
         link_local=tuple(addressing.plain(text) for text in joined.link_local_ips),
         sysctls=bridge_options.parse_endpoint(joined.driver_opts),
+        guarded=guarded,
     )
 
 

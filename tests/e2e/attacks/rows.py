@@ -13,6 +13,7 @@ EXEC = "tests/engine/test_process_exec.py::"
 MACHINE = "tests/e2e/attacks/test_attack_machine.py::"
 NAMESPACES = "tests/e2e/attacks/test_attack_namespaces.py::"
 NETWORK = "tests/e2e/attacks/test_attack_network.py::"
+NEIGHBOURS = "tests/e2e/attacks/test_attack_neighbours.py::"
 RESOURCES = "tests/e2e/attacks/test_attack_resources.py::"
 USERNS = "tests/e2e/attacks/test_attack_user_namespaces.py::"
 COPYING = "tests/e2e/attacks/test_attack_copying.py::"
@@ -352,8 +353,18 @@ OWN = {
         SPEC + "test_what_a_container_makes_us_complain_of_reaches_no_terminal_as_it_is",
     ),
     "answering DNS for others": (NETWORK + "test_no_answer_of_a_containers_is_taken_for_one_of_the_gateways",),
-    "ARP spoofing": (NETWORK + "test_claimed_addresses_of_other_networks_and_of_the_lan_are_believed_by_nobody",),
+    "ARP spoofing": (
+        NETWORK + "test_claimed_addresses_of_other_networks_and_of_the_lan_are_believed_by_nobody",
+        NEIGHBOURS + "test_who_claims_to_be_the_gateway_gets_nothing_of_what_is_for_it",
+    ),
     "MAC and ARP floods": (NETWORK + "test_members_made_up_by_the_thousand_fill_no_table_of_the_machines",),
+    "speaking in a neighbour's name": (
+        NEIGHBOURS + "test_a_member_is_heard_under_its_own_name_only",
+        NEIGHBOURS + "test_who_may_have_other_addresses_is_believed",
+        NEIGHBOURS + "test_who_joins_with_the_right_to_other_addresses_frees_its_sandbox_and_nothing_starts_again",
+        NEIGHBOURS + "test_a_member_goes_about_its_business",
+        NEIGHBOURS + "test_a_guard_that_somebody_took_away_comes_back",
+    ),
     "source spoofing": (
         NETWORK + "test_the_machine_is_not_told_lies_about_who_is_asking",
         NETWORK + "test_nobody_outside_is_told_lies_about_who_is_asking",
