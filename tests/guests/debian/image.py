@@ -21,7 +21,18 @@ from tests.guests.debian import initrd
 TOP = Path(__file__).resolve().parents[3]
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
-SYSTEM = ("systemd", "systemd-sysv", "dbus", "python3", "kmod", "procps", "iproute2", "iptables", "busybox-static")
+SYSTEM = (
+    "systemd",
+    "systemd-sysv",
+    "libpam-systemd",
+    "dbus",
+    "python3",
+    "kmod",
+    "procps",
+    "iproute2",
+    "iptables",
+    "busybox-static",
+)
 TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server", "default-jre-headless", "apparmor")
 OTHERS = ("docker.io", "podman", "containernetworking-plugins", "ufw", "firewalld")
 """Who corral lives beside; none of them starts by itself."""

@@ -2,6 +2,7 @@
 stopped, killed or started again costs no container anything."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,6 +23,24 @@ SHOW = "systemctl show corral.service -p ActiveState -p SubState -p Delegate -p 
 SCOPE = "systemctl show 'corral-*.scope' -p Id -p ActiveState -p Delegate -p TasksMax -p Slice"
 ASK = "timeout 5 busybox wget -qO- http://127.0.0.1:8080/"
 PID = "corral ps --format json | python3 -c 'import json,sys; print(json.loads(sys.stdin.readline())[\"Pid\"])'"
+
+KILLS = """
+[Login]
+KillUserProcesses=yes
+KillExcludeUsers=nobody
+"""
+"""Of whoever logs in; unless somebody else is named, root is left out."""
+
+SESSION = f"""
+corral up -d >/dev/null 2>&1
+setsid nohup sleep 1000 </dev/null >/dev/null 2>&1 &
+echo sleep=$!
+echo left=$(cat /proc/$!/cgroup)
+echo session=$(cat /proc/self/cgroup)
+echo daemon=$(systemctl show --value -p MainPID corral.service)
+echo web=$({PID})
+"""
+"""Of a login: `left` is where the process is that it leaves."""
 
 
 def properties(text: str) -> dict[str, str]:
@@ -110,6 +129,35 @@ def test_the_scope_ended_by_hand_ends_all_and_the_daemon_brings_it_back(guest: G
     assert "timed out" not in guest.sh("journalctl -b -o cat -u 'corral-*.scope'"), (
         "nobody came into it while it was going"
     )
+
+
+@pytest.fixture
+def login(guest: Guest) -> Iterator[str]:
+    """How root logs in to run a command, where a session's end is the end of all that it leaves."""
+    guest.sh("mkdir -p /run/systemd/logind.conf.d && cat >/run/systemd/logind.conf.d/kill.conf", stdin=KILLS)
+    guest.sh("systemctl restart systemd-logind")
+    yield "systemd-run --quiet --wait --pipe -p User=root -p PAMName=login -p WorkingDirectory=/srv/lab"
+    guest.sh("rm /run/systemd/logind.conf.d/kill.conf && systemctl restart systemd-logind")
+
+
+def test_it_outlives_the_login_that_started_it(guest: Guest, lab: str, login: str) -> None:
+    guest.sh("corral down -t 0 && corral daemon stop", directory=lab)
+    guest.sh("cat >/srv/session", stdin=SESSION)
+    said = properties(guest.sh(f"{login} sh /srv/session"))
+    assert re.fullmatch(r"0::/user\.slice/user-0\.slice/session-\w+\.scope", said["session"])
+    assert said["left"] == said["session"], "what is not a unit is the session's"
+    guest.eventually(f"test -d /proc/{said['sleep']} || echo gone", "gone")
+    scope = said["session"].rpartition("/")[2]
+    guest.eventually(f"systemctl is-active {scope}", "inactive")
+    guest.eventually("loginctl --no-legend | wc -l", "0\n")
+    found = properties(guest.sh(SHOW))
+    assert (found["ActiveState"], found["MainPID"], found["NRestarts"]) == ("active", said["daemon"], "0")
+    assert pid_of_web(guest, lab) == said["web"]
+    assert guest.sh(ASK) == "web\n"
+    guest.sh("corral plan", directory=lab)
+    ours = guest.sh("pgrep -f '^corral (daemon|zygote|shim|dns|init)'").split()
+    assert len(ours) == 5
+    assert "user.slice" not in guest.sh(f"cat {' '.join(f'/proc/{pid}/cgroup' for pid in ours)}")
 
 
 def test_two_corrals_are_two_units(guest: Guest, lab: str) -> None:
