@@ -30,6 +30,7 @@ KEYS = (
 """Of these only the tests that are marked with a key."""
 
 WHOLE = (
+    "tests/e2e/test_isolation.py",
     "tests/e2e/attacks/test_attack_machine.py",
     "tests/e2e/attacks/test_attack_namespaces.py",
     "tests/e2e/attacks/test_attack_network.py",
