@@ -30,9 +30,12 @@ KEYS = (
 """Of these only the tests that are marked with a key."""
 
 WHOLE = (
+    "tests/e2e/test_commands_live.py",
     "tests/e2e/test_isolation.py",
+    "tests/e2e/test_update.py",
     "tests/e2e/attacks/test_attack_machine.py",
     "tests/e2e/attacks/test_attack_namespaces.py",
+    "tests/e2e/attacks/test_attack_neighbours.py",
     "tests/e2e/attacks/test_attack_network.py",
     "tests/e2e/attacks/test_attack_resources.py",
     "tests/e2e/attacks/test_attack_user_namespaces.py",
@@ -52,6 +55,8 @@ KEYS_FOR_LONG = (
 )
 WHOLE_FOR_LONG = (
     "tests/e2e/attacks/test_attack_spec.py",
+    "tests/e2e/test_attach.py",
+    "tests/e2e/test_cp.py",
     "tests/engine/attacks/test_attack_entry.py",
     "tests/engine/test_older_kernels.py",
     "tests/engine/test_process_birth.py",

@@ -10,8 +10,8 @@ import pytest
 from tests.guests.debian import floors
 from tests.guests.debian.guest import Guest
 
-PYTEST = (
-    "python3 -m pytest -v -p no:cacheprovider -p tests.guests.debian.telling --no-header --no-summary --durations=15"
+PYTEST = (  # what a shell starts beside itself would otherwise ignore Ctrl-C, and so would all that the tests start
+    "env --default-signal=INT,QUIT python3 -m pytest -v -p no:cacheprovider -p tests.guests.debian.telling --no-header --no-summary --durations=15"
 )
 STUCK = "-o faulthandler_timeout=240"
 LANES = 2
