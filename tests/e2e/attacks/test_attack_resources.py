@@ -1,8 +1,12 @@
-"""Attacks on what everybody shares: processes, memory, files, output, the daemon's patience. The judge is how the others fare."""
+"""Attacks on what everybody shares: processes, memory, files, output, the daemon's patience. The judge is how the others fare:
+whether each of their requests is answered, and not much later than a program starts that asks nobody. So it is the attack that is
+judged, and not whatever else the machine is busy with.
+"""
 
 import contextlib
 import os
 import pathlib
+import resource
 import signal
 import statistics
 import subprocess
@@ -18,8 +22,12 @@ from tests.e2e.lab import Lab, eventually
 
 MIB = 1 << 20
 VICTIM = "  victim: {image: IMAGE, init: true, command: httpd -f -p 80 -h /www, ports: ['127.0.0.1:8090:80']}\n"
-SERVED_S = slowness.scaled(3.0)
-"""How long a command in another container may take at worst, on a busy machine."""
+LOOKS_MIN, LOOKS = 5, 20
+ANSWERED_S = 20.0
+"""Nobody is kept waiting for longer, whatever else keeps the machine busy."""
+TIMES_A_START = 6
+"""What another container's users ask for takes at most so many times what the start of a program takes meanwhile that talks to
+no daemon and to no container. In peace it is twice."""
 GROWTH_BYTES = 24 * MIB
 
 
@@ -33,28 +41,33 @@ def ours(lab: Lab) -> dict[int, str]:
 
 
 class Watch:
-    """How our processes grow, and how long others wait, meanwhile."""
+    """How our processes grow, and how others are served, meanwhile."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.before = {pid: resident(pid) for pid in ours(lab)}
         self.most = dict(self.before)
         self.waits: list[float] = []
+        self.starts: list[float] = []
 
-    def until(self, over: Callable[[], object], limit_s: float) -> float:
-        """Look and ask again and again; seconds until it is over."""
-        began = time.monotonic()
-        while not over():
-            assert time.monotonic() - began < slowness.scaled(limit_s), "it does not end"
+    def until(self, over: Callable[[], object], limit_s: float) -> None:
+        """Look and ask again and again until it is over, and often enough to tell."""
+        ends = time.monotonic() + slowness.scaled(limit_s)
+        while not over() or len(self.waits) < LOOKS_MIN:
+            assert time.monotonic() < ends, "it does not end"
             self.look()
         self.look()
-        return time.monotonic() - began
 
     def look(self) -> None:
+        """A command in the neighbour and a connection to its published port, both of which must be answered."""
         began = time.monotonic()
-        assert self.lab.exec("victim", "echo", "served") == "served\n"
-        assert self.lab.machine.tcp("127.0.0.1", 8090) != "TimeoutError"
-        self.waits.append(time.monotonic() - began)
+        said = self.lab.corral("exec", "-T", "victim", "echo", "served", timeout=ANSWERED_S).stdout
+        assert said == "served\n"
+        assert self.lab.machine.tcp("127.0.0.1", 8090, ANSWERED_S) not in (machine.REFUSED, machine.SILENCE)
+        served = time.monotonic()
+        self.lab.corral("version", "--short")
+        self.waits.append(served - began)
+        self.starts.append(time.monotonic() - served)
         for pid in self.before:
             with contextlib.suppress(OSError, KeyError):
                 self.most[pid] = max(self.most[pid], resident(pid))
@@ -62,8 +75,16 @@ class Watch:
     def verify(self) -> None:
         for pid, most in self.most.items():
             assert most - self.before[pid] < GROWTH_BYTES, machine.command_line(pid)
-        assert max(self.waits) < SERVED_S, self.waits
-        assert statistics.median(self.waits) < SERVED_S / 2, self.waits
+        limit = TIMES_A_START * statistics.median(self.starts)
+        assert statistics.median(self.waits) < limit, [*zip(self.waits, self.starts, strict=True)]
+
+
+def effort_of(command: Callable[[], object]) -> float:
+    """Seconds of processor that the programs which it starts and waits for use."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def services(*lines: str) -> str:
@@ -74,26 +95,26 @@ def is_over(lab: Lab, name: str) -> bool:
     return lab.ps()[name]["State"] == "exited"
 
 
-FLOOD_BYTES = int((1 << 29) / slowness.FACTOR)
+FLOOD_BYTES = int((1 << 30) / slowness.FACTOR)
 FLOOD = f"yes {'x' * 1000} | head -c {FLOOD_BYTES}"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_flood_of_output_costs_no_memory_and_no_neighbour(lab: Lab) -> None:
-    """CVE-2022-31030's sibling: 512 MiB (less where all is slow) to standard output, in lines and then in one line without an end."""
+    """CVE-2022-31030's sibling: 1 GiB (less where all is slow) to standard output, in lines and then in one line without an end."""
     lab.up(services(f"flood: {{image: IMAGE, command: [sh, -c, 'sleep 1; {FLOOD}']}}"))
     watch = Watch(lab)
-    took = watch.until(lambda: is_over(lab, "flood-1"), 60)
+    watch.until(lambda: is_over(lab, "flood-1"), 180)
     watch.verify()
     kept = sum(path.stat().st_size for path in lab.owner.root.glob("containers/*/log*"))
     assert 50_000_000 < kept < 101_000_000, "the end of it is kept, and fills no disk"
-    assert took < slowness.scaled(45)
-    began = time.monotonic()
-    assert lab.out("logs", "--tail", "2", "--no-log-prefix", "flood").startswith("x" * 900)
-    assert time.monotonic() - began < SERVED_S
+    said: list[str] = []
+    effort = effort_of(lambda: said.append(lab.out("logs", "--tail", "2", "--no-log-prefix", "flood")))
+    assert said[0].startswith("x" * 900)
+    assert effort < 4 * effort_of(lambda: lab.corral("version", "--short")), "the end is read, and no more than that"
     lab.up(services(f"flood: {{image: IMAGE, command: [sh, -c, 'sleep 1; head -c {64 * MIB} /dev/zero']}}"))
     watch = Watch(lab)
-    watch.until(lambda: is_over(lab, "flood-1"), 30)
+    watch.until(lambda: is_over(lab, "flood-1"), 60)
     watch.verify()
 
 
@@ -106,16 +127,17 @@ def test_a_hundred_thousand_files_in_shared_memory_are_the_containers_own(lab: L
     """They are counted against its memory, trouble nobody, and are gone with it at once."""
     lab.up(services(f"bad: {{image: IMAGE, mem_limit: 256m, command: [sh, -c, '{SPOIL}']}}"))
     watch = Watch(lab)
-    watch.until(lambda: "full" in lab.out("logs", "bad") or is_over(lab, "bad-1"), 20)
+    folder = machine.cgroup_of(lab.pid("bad"), "memory")
+    used = next(folder / name for name in ("memory.usage_in_bytes", "memory.current") if (folder / name).exists())
+    watch.until(lambda: "full" in lab.out("logs", "bad") or is_over(lab, "bad-1"), 60)
     watch.verify()
-    if lab.states()["bad-1"] == "running":
-        folder = machine.cgroup_of(lab.pid("bad"), "memory")
-        used = next(folder / name for name in ("memory.usage_in_bytes", "memory.current") if (folder / name).exists())
-        files = sum(1 for _ in os.scandir(f"/proc/{lab.pid('bad')}/root/dev/shm"))
-        assert int(used.read_text()) > files * 200, "they are counted"
-    began = time.monotonic()
-    lab.corral("stop", "-t", "0", "bad")
-    assert time.monotonic() - began < slowness.scaled(5)
+    assert lab.states()["bad-1"] == "running", "256 MiB have room for them"
+    files = sum(1 for _ in os.scandir(f"/proc/{lab.pid('bad')}/root/dev/shm"))
+    assert files == 100_000
+    before = int(used.read_text())
+    assert before > files * 200, "they are counted"
+    lab.corral("stop", "-t", "0", "bad", timeout=20)
+    eventually(lambda: not used.exists() or int(used.read_text()) < before / 10)
 
 
 NOISE = {
@@ -136,14 +158,11 @@ def test_all_that_one_can_waste_at_once_leaves_the_others_served(lab: Lab) -> No
     """A fork bomb, a memory bomb, a flood, files, descriptors, arguments and crashes, each within its limits."""
     lab.up(services(*(f"{name}: {{{what}, cpus: 0.15}}" for name, what in NOISE.items())))
     watch = Watch(lab)
-    ends = time.monotonic() + 5
-    watch.until(lambda: time.monotonic() > ends, 30)
+    watch.until(lambda: len(watch.waits) >= LOOKS, 90)
     watch.verify()
     folder = machine.cgroup_of(lab.pid("forks"), "pids")
     assert int((folder / "pids.current").read_text()) <= 60
-    began = time.monotonic()
-    lab.corral("down", "-t", "0")
-    assert time.monotonic() - began < slowness.scaled(10)
+    lab.corral("down", "-t", "0", timeout=30)
 
 
 def clients(lab: Lab, count: int) -> Iterator["subprocess.Popen[str]"]:
@@ -169,6 +188,7 @@ def test_commands_that_nobody_reads_or_that_are_left_alone_leak_nothing(lab: Lab
         for client in began:
             assert client.stdout is not None
             assert client.stdout.readline() == "y\n"
+        watch.look()
         watch.look()
         for client in began:
             client.send_signal(signal.SIGKILL)
@@ -210,6 +230,4 @@ def test_a_tree_that_is_too_deep_to_name_is_removed_with_its_container(lab: Lab)
     """A path of 300,000 characters in the writable layer; that nothing is left is what the lab looks for at the end."""
     lab.up(services("bad: {image: host, init: true, command: sleep 1000}"))
     assert inside.python(lab, "bad", DEEP, 3000) == "made\n"
-    began = time.monotonic()
-    lab.corral("down", "-t", "0")
-    assert time.monotonic() - began < slowness.scaled(15)
+    lab.corral("down", "-t", "0", timeout=30)
