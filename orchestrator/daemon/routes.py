@@ -89,7 +89,7 @@ async def _stats(projects: Projects, name: str, request: protocol.Chosen) -> ser
 
 
 async def _events(projects: Projects, name: str, request: protocol.Events) -> server.Answer:
-    return server.Stream(readings.events(projects, name, request))
+    return server.Stream(readings.events(projects, name, request), endless=True)
 
 
 ORDERS: dict[str, tuple[type[Any], Order]] = {
@@ -165,7 +165,7 @@ def handler_of(projects: Projects, status: Callable[[], protocol.Status], end: C
             case "GET", ["", "v1", "projects", name, "logs"]:
                 return dict(encoding.to_json(await orders.containers(projects, name)))
             case "POST", ["", "v1", "projects", name, "logs", "follow"]:
-                return server.Stream(await orders.listen(projects, name))
+                return server.Stream(await orders.listen(projects, name), endless=True)
             case "POST", ["", "v1", "projects", name, "plan", verb] if verb in afterwards.BY_VERB:
                 return await wishes.plan(
                     projects, name, verb, encoding.parse(afterwards.BY_VERB[verb][0], request.body)

@@ -1,7 +1,7 @@
 """The daemon's half of the protocol: a small HTTP/1.1 server on the unix socket.
 
-One request a connection. A request is read whole, within bounds of size and time, before anybody acts on it; who comes when all
-connections are taken waits outside, and of requests that are big few are read at a time. A handler
+One request a connection. A request is read whole, within bounds of size and time, before anybody acts on it; how many are
+connected, and for how long, is bounded by `clients`, and of requests that are big few are read at a time. A handler
 returns a JSON-able mapping, or raises errors.Refused, or returns a `Stream` that writes events until it is done or the
 client hangs up, or a `Passed` descriptor. What a handler raises besides is logged and answered with 500: a broken request
 ends nothing but itself.
@@ -21,16 +21,13 @@ import anyio.abc
 
 from engine.records import trusted
 from orchestrator import encoding, errors, protocol, version
+from orchestrator.daemon.clients import PLACES, SEND_S, Client, Clients
 
 log = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 """A request that is not there after this long is not awaited any further."""
 
-SEND_S = 60.0
-"""A client that does not take what it is sent for this long is given up."""
-
-CONNECTIONS_MAX = 256
 BIG_BYTES, BIG_AT_ONCE = 1 << 20, 4
 ACCEPT_REST_S = 0.1
 GATHER_S = 0.01
@@ -63,7 +60,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
+    """`endless`: there are events for as long as the client listens, and not only until something is done."""
+
     events: Source
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ async def listen(path: str, group: str = "") -> anyio.abc.SocketListener:
     """A listener at `path`: root's alone (0600), or also `group`'s (0660). Replaces a dead one's file."""
     mask = os.umask(0o177)
     try:
-        listener = await anyio.create_unix_listener(path, backlog=CONNECTIONS_MAX)
+        listener = await anyio.create_unix_listener(path, backlog=PLACES)
     finally:
         os.umask(mask)
     if group:
@@ -98,30 +98,25 @@ async def serve(
     listener: anyio.abc.SocketListener, handler: Handler, at_rest: Callable[[], None] = lambda: None
 ) -> None:
     """Answer until cancelled. `at_rest` is called each time that nobody is left who is being answered."""
-    places = anyio.Semaphore(CONNECTIONS_MAX)
+    clients = Clients()
     big = anyio.Semaphore(BIG_AT_ONCE)
-    answering = 0
 
-    async def one(connection: anyio.abc.SocketStream) -> None:
-        nonlocal answering
-        answering += 1
+    async def one(client: Client) -> None:
         try:
-            async with connection:
-                await _answer(connection, handler, big)
+            async with client.connection:
+                await _answer(client, handler, clients, big)
         except* (anyio.BrokenResourceError, anyio.EndOfStream, anyio.ClosedResourceError, BrokenPipeError):
             log.debug("a client hung up")
         except* Exception:
             log.exception("a request failed")
         finally:
-            places.release()
-            answering -= 1
-            if not answering:
+            clients.leave(client)
+            if not clients:
                 at_rest()
 
     async with anyio.create_task_group() as tasks:
         while True:
-            await places.acquire()
-            tasks.start_soon(one, await _next(listener))
+            tasks.start_soon(one, await clients.come(await _next(listener)))
 
 
 async def _next(listener: anyio.abc.SocketListener) -> anyio.abc.SocketStream:
@@ -134,57 +129,66 @@ async def _next(listener: anyio.abc.SocketListener) -> anyio.abc.SocketStream:
             await anyio.sleep(ACCEPT_REST_S)
 
 
-async def _answer(connection: anyio.abc.SocketStream, handler: Handler, big: anyio.Semaphore) -> None:
+async def _answer(client: Client, handler: Handler, clients: Clients, big: anyio.Semaphore) -> None:
     try:
         with anyio.fail_after(REQUEST_S):
-            request = await _read(connection, big)
+            request = await _read(client, big)
     except (errors.Refused, TimeoutError) as error:
-        await _refuse(
-            connection, error if isinstance(error, errors.Refused) else errors.Invalid("the request did not come")
-        )
+        refused = error if isinstance(error, errors.Refused) else errors.Invalid("the request did not come")
+        await _refuse(client, refused)
         return
     if request.version != version.VERSION and not request.path.startswith("/v1/daemon"):
-        await _send(connection, protocol.OTHER_VERSION_STATUS, {})
+        await _send(client, protocol.OTHER_VERSION_STATUS, {})
         return
     try:
         answer = await handler(request)
     except errors.Refused as error:
-        await _refuse(connection, error)
+        await _refuse(client, error)
     except Exception as error:
         log.exception("%s %s failed", request.verb, request.path)
         refused = errors.Refused(f"the daemon failed: {type(error).__name__}: {error}", hint="its log says more")
-        await _send(connection, 500, {"error": errors.as_json(refused)})
+        await _send(client, 500, {"error": errors.as_json(refused)})
     else:
-        await _give(connection, answer)
+        await _give(client, answer, clients)
 
 
-async def _give(connection: anyio.abc.SocketStream, answer: Answer) -> None:
+async def _give(client: Client, answer: Answer, clients: Clients) -> None:
     match answer:
-        case Stream(events):
-            await _stream(connection, events)
+        case Stream(events, endless):
+            try:
+                if endless:
+                    clients.listen(client)
+                await _stream(client, events)
+            except errors.Refused as error:
+                await _refuse(client, error)
+            finally:
+                events.close()
         case Passed(descriptor):
             try:
-                assert isinstance(connection, anyio.abc.UNIXSocketStream)
+                assert isinstance(client.connection, anyio.abc.UNIXSocketStream)
                 with anyio.fail_after(SEND_S):
-                    await connection.send_fds(_head(200, 2) + b"{}", [descriptor])
+                    await client.connection.send_fds(_head(200, 2) + b"{}", [descriptor])
             finally:
                 os.close(descriptor)
         case _:
-            await _send(connection, 200, answer)
+            await _send(client, 200, answer)
 
 
-async def _read(connection: anyio.abc.SocketStream, big: anyio.Semaphore) -> Request:
+async def _read(client: Client, big: anyio.Semaphore) -> Request:
     data = bytearray()
     while b"\r\n\r\n" not in data:
         if len(data) > protocol.HEAD_BYTES_MAX:
             raise errors.Invalid("the request's head is too long")
-        data += await connection.receive()
+        data += await client.receive()
     head, _, rest = bytes(data).partition(b"\r\n\r\n")
     verb, path, said, length = _head_of(head)
     if length <= BIG_BYTES:
-        return _request(verb, path, said, await _read_body(connection, rest, length))
-    async with big:
-        return _request(verb, path, said, await _read_body(connection, rest, length))
+        return _request(verb, path, said, await _read_body(client, rest, length))
+    await client.awaited(big.acquire)
+    try:
+        return _request(verb, path, said, await _read_body(client, rest, length))
+    finally:
+        big.release()
 
 
 def _head_of(head: bytes) -> tuple[str, str, str, int]:
@@ -216,53 +220,43 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
 
 
-async def _read_body(connection: anyio.abc.SocketStream, data: bytes, length: int) -> bytes:
+async def _read_body(client: Client, data: bytes, length: int) -> bytes:
     parts, have = [data], len(data)
     while have < length:
-        parts.append(await connection.receive())
+        parts.append(await client.receive())
         have += len(parts[-1])
     return b"".join(parts)[:length]
 
 
-async def _stream(connection: anyio.abc.SocketStream, events: Source) -> None:
+async def _stream(client: Client, events: Source) -> None:
     """Write events until there are no more, or the client hangs up."""
 
     async def until_hung_up() -> None:
         try:
             while True:
-                await connection.receive()
+                await client.connection.receive()
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             events.close()
 
-    try:
-        await _write(connection, _head(200, None))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(until_hung_up)
-            written = -GATHER_S
-            async for event in events:
-                if not isinstance(event, protocol.Settled) and anyio.current_time() - written < GATHER_S:
-                    await anyio.sleep(GATHER_S)  # who gets one after the other is woken for each
-                await _write(connection, b"".join(map(encoding.line_of, (event, *events.more()))))
-                written = anyio.current_time()
-            await connection.aclose()  # which ends `until_hung_up`
-    finally:
-        events.close()
+    await client.send(_head(200, None))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(until_hung_up)
+        written = -GATHER_S
+        async for event in events:
+            if not isinstance(event, protocol.Settled) and anyio.current_time() - written < GATHER_S:
+                await anyio.sleep(GATHER_S)  # who gets one after the other is woken for each
+            await client.send(b"".join(map(encoding.line_of, (event, *events.more()))))
+            written = anyio.current_time()
+        await client.connection.aclose()  # which ends `until_hung_up`
 
 
-async def _refuse(connection: anyio.abc.SocketStream, error: errors.Refused) -> None:
-    await _send(connection, error.status, {"error": errors.as_json(error)})
+async def _refuse(client: Client, error: errors.Refused) -> None:
+    await _send(client, error.status, {"error": errors.as_json(error)})
 
 
-async def _send(connection: anyio.abc.SocketStream, status: int, answer: Mapping[str, Any]) -> None:
+async def _send(client: Client, status: int, answer: Mapping[str, Any]) -> None:
     body = json.dumps(encoding.to_json(dict(answer)), separators=(",", ":")).encode()
-    await _write(connection, _head(status, len(body)) + body)
-
-
-async def _write(connection: anyio.abc.SocketStream, data: bytes) -> None:
-    with anyio.move_on_after(SEND_S) as scope:
-        await connection.send(data)
-    if scope.cancelled_caught:
-        raise anyio.BrokenResourceError
+    await client.send(_head(status, len(body)) + body)
 
 
 def _head(status: int, length: int | None) -> bytes:

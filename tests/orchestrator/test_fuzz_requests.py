@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 
 from engine.types.infos import Damage
 from orchestrator import errors, version
-from orchestrator.daemon import chronicle, health, records, routes, server, shared
+from orchestrator.daemon import chronicle, clients, health, records, routes, server, shared
 from reconciler.stored import Stored
 from tests import fuzzing
 
@@ -229,8 +229,9 @@ def test_odd_bodies_are_refused(kept: Lab, body: str) -> None:
 
 @pytest.mark.timeout(60)
 def test_more_clients_than_there_are_places_wait_outside(kept: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_S", 2.0)
-    idle = [socket.socket(socket.AF_UNIX) for _ in range(server.CONNECTIONS_MAX + 50)]
+    monkeypatch.setattr(server, "REQUEST_S", 1000.0)  # which they have in peace
+    monkeypatch.setattr(clients, "HURRY_S", 0.2)
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(clients.PLACES + 50)]
     try:
         for each in idle:
             each.setblocking(False)

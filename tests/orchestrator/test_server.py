@@ -1,6 +1,7 @@
 """Client and server over a real socket: bounds, versions, streams, descriptors, and what goes wrong on the way."""
 
 import array
+import contextlib
 import os
 import pathlib
 import queue
@@ -8,7 +9,6 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import anyio
 import anyio.from_thread
@@ -16,7 +16,7 @@ import pytest
 from fake_lab import eventually
 
 from orchestrator import client, errors, protocol, version
-from orchestrator.daemon import server
+from orchestrator.daemon import clients, server
 
 
 class Source:
@@ -62,7 +62,9 @@ class Echo:
                 return server.Stream(self.source)
             case "/endless":
                 self.source = Source(protocol.Note("a"), endless=True)
-                return server.Stream(self.source)
+                return server.Stream(self.source, endless=True)
+            case "/large":
+                return {"text": "x" * 4_000_000}
             case "/flood":
                 self.source = Source(*[protocol.Note("x" * 10_000)] * 1000)
                 return server.Stream(self.source)
@@ -76,7 +78,7 @@ class Echo:
         return {"path": request.path, "body": request.body}
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(path: str, handler: server.Handler, at_rest: Callable[[], None] = lambda: None) -> Iterator[None]:
     async def main(*, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with await server.listen(path) as listener:
@@ -169,6 +171,61 @@ def test_who_hangs_up_in_the_middle_of_a_flood_ends_nothing_but_that(echo: tuple
         assert echo[1].source
         assert echo[1].source.closed.wait(10)
         assert client.ask(echo[0], "GET", "/still/there")["path"] == "/still/there"
+
+
+def test_so_many_may_listen_that_there_is_room_for_those_who_ask(
+    echo: tuple[str, Echo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "LISTENERS", 2)
+    listening = [client.follow(echo[0], "/endless", {}) for _ in range(2)]
+    with pytest.raises(errors.Refused, match="2 others are told already"):
+        client.follow(echo[0], "/endless", {})
+    assert echo[1].source
+    assert echo[1].source.closed.wait(10)
+    with contextlib.closing(client.follow(echo[0], "/stream", {})) as has_an_end:
+        assert has_an_end.next() == protocol.Note("a")
+    assert client.ask(echo[0], "GET", "/any")["path"] == "/any"
+    listening.pop().close()
+
+    def there_is_room() -> bool:
+        try:
+            listening.append(client.follow(echo[0], "/endless", {}))
+        except errors.Refused:
+            return False
+        return True
+
+    eventually(there_is_room)
+    for each in listening:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /x HTTP/1.1\r\n",
+        b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\nabc",
+        b"POST /x HTTP/1.1\r\ncontent-length: 2000000\r\n\r\nabc",
+        b"GET /large HTTP/1.1\r\ncorral-version: %b\r\n\r\n" % version.VERSION.encode(),
+        b"POST /endless HTTP/1.1\r\ncorral-version: %b\r\n\r\n" % version.VERSION.encode(),
+    ],
+)
+def test_who_keeps_a_place_and_does_not_get_on_gives_way_to_who_comes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """However many: each time and limit that they have in peace is too long for this test."""
+    monkeypatch.setattr(clients, "PLACES", 6)
+    monkeypatch.setattr(clients, "LISTENERS", 5)
+    monkeypatch.setattr(clients, "HURRY_S", 0.1)
+    monkeypatch.setattr(server, "REQUEST_S", 1000.0)
+    path = str(tmp_path / "corral.sock")
+    monkeypatch.setattr(server, "PLACES", 30)  # of which is the queue before the door
+    with contextlib.ExitStack() as all_of_them, serving(path, Echo()):
+        for _ in range(20):
+            each = all_of_them.enter_context(socket.socket(socket.AF_UNIX))
+            each.connect(path)
+            each.sendall(sent)
+        assert client.ask(path, "GET", "/any", timeout_s=20)["path"] == "/any"
 
 
 def test_a_descriptor_comes_with_its_answer(echo: tuple[str, Echo]) -> None:

@@ -15,6 +15,7 @@ NAMESPACES = "tests/e2e/attacks/test_attack_namespaces.py::"
 NETWORK = "tests/e2e/attacks/test_attack_network.py::"
 NEIGHBOURS = "tests/e2e/attacks/test_attack_neighbours.py::"
 RESOURCES = "tests/e2e/attacks/test_attack_resources.py::"
+CLIENTS = "tests/e2e/attacks/test_attack_clients.py::"
 USERNS = "tests/e2e/attacks/test_attack_user_namespaces.py::"
 COPYING = "tests/e2e/attacks/test_attack_copying.py::"
 CP = "tests/e2e/test_cp.py::"
@@ -303,6 +304,7 @@ ROWS = (
         "output and clients that exhaust memory",
         (
             RESOURCES + "test_commands_that_nobody_reads_or_that_are_left_alone_leak_nothing",
+            CLIENTS + "test_a_crowd_that_does_not_get_on_keeps_nobody_outside_and_leaves_nothing",
             RESOURCES + "test_a_flood_of_output_costs_no_memory_and_no_neighbour",
         ),
     ),
