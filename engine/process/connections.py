@@ -15,6 +15,7 @@ from engine.process.loop import READ, WRITE, Loop
 
 QUEUE_MAX = 1024  # messages; who is further behind than this is cut off and connects again
 BACKLOG = 128
+ACCEPT_REST_S = 0.1
 
 
 class Connection:
@@ -86,7 +87,7 @@ class Connection:
 
 
 class Server:
-    """Listens, and serves whoever connects, if it is a process of our own user."""
+    """Listens, and serves who connects, if it is a process of our own user. Those for whom no descriptor is left wait."""
 
     def __init__(self, loop: Loop, listening: Socket, received: Callable[[Connection, bytes, list[int]], None]) -> None:
         self._loop = loop
@@ -94,8 +95,9 @@ class Server:
         self._connections: list[Connection] = []
         self._listening = listening
         listening.setblocking(False)
+        self._resting: object = None
         listening.listen(BACKLOG)  # here: a client sees the credentials of who called it
-        loop.watch(listening.fileno(), self._accept)
+        self._listen()
 
     def adopt(self, end: Socket) -> Connection:
         """Serve this connection as one of ours."""
@@ -105,7 +107,10 @@ class Server:
         return connection
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Hang up on everybody, and hear nobody else."""
+        self._loop.cancel(self._resting)
+        self._loop.forget(self._listening.fileno())
+        self._listening.close()
         for connection in list(self._connections):
             connection.close()
 
@@ -115,11 +120,18 @@ class Server:
             if connection.subscribed:
                 connection.send(0, body)
 
+    def _listen(self) -> None:
+        self._loop.watch(self._listening.fileno(), self._accept)
+
     def _accept(self, _events: int) -> None:
         try:
             descriptor, _ = self._listening._accept()  # type: ignore[attr-defined]
             end = Socket(fileno=descriptor)
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError:  # else it would be told again at once
+            self._loop.forget(self._listening.fileno())
+            self._resting = self._loop.after(ACCEPT_REST_S, self._listen)
             return
         uid = struct.unpack("=iII", end.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))[1]
         if uid == os.geteuid():

@@ -30,6 +30,9 @@ from engine.process.running import Jobs, Running
 
 DONE = frames.encode(wire.Done())
 
+ATTACHED_MAX = 128
+"""Each has three descriptors here, of 1,024 that a process may have where nobody has raised that."""
+
 
 def main(data: bytes, first: Socket, listening: Socket, area: title.Area, rest: Callable[[], object]) -> NoReturn:
     """Be the shim that `data` (`frames.join_fork`) asks for, serving `first` and whoever connects to `listening` later. Called
@@ -66,11 +69,11 @@ class Shim:
         self._quitting: list[tuple[Connection, int]] = []
         self._commands: dict[Connection, Command] = {}
         self._held: dict[str, tuple[int, ...]] = {}
+        self._attached: set[Connection] = set()
         self._expecting: dict[str, list[tuple[Connection, int]]] = {}
         request = frames.receive_raw(first)
         if request is None:
             os._exit(0)
-        self._listening = listening
         self._server = Server(loop, listening, self._received)
         self._received(self._server.adopt(first), *request)
 
@@ -80,8 +83,6 @@ class Shim:
 
     def close(self) -> None:
         """Serve nobody any more."""
-        self._loop.forget(self._listening.fileno())
-        self._listening.close()
         self._server.close()
 
     # ------------------------------------------------------------------------------------------------------ requests
@@ -228,13 +229,15 @@ class Shim:
         connection.on_close.append(forget)
 
     def _attach(self, connection: Connection, number: int, container: str, to_next: bool) -> None:
-        if not to_next:
-            self._hand_over(connection, number, container, self._find(container), alone=False)
-            return
-        connection.send(number, DONE)
-        running = self._running.get(container)
+        if len(self._attached) >= ATTACHED_MAX:
+            raise errors.EngineError(f"cannot attach to container {container[:12]}: {ATTACHED_MAX} others are attached")
+        running = self._running.get(container) if to_next else self._find(container)
+        self._attached.add(connection)
+        connection.on_close.append(lambda: self._attached.discard(connection))
+        if to_next:
+            connection.send(number, DONE)
         if running is not None and running.kept is not None:
-            self._hand_over(connection, number, container, running, alone=True)
+            self._hand_over(connection, number, container, running, alone=to_next)
         else:
             self._expecting.setdefault(container, []).append((connection, number))
             connection.on_close.append(lambda: self._expect_no_more(container, connection))

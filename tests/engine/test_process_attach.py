@@ -1,12 +1,16 @@
 """Attaching to a container before it starts, and commands that outlive who has started them."""
 
+import contextlib
 import os
+import pathlib
+import resource
 import socket
 
 import anyio
 import pytest
 
-from engine.process import frames, wire
+from engine import channel
+from engine.process import frames, shim, wire
 from tests.engine.process_kit import Lab, eventually_async, processes
 
 pytestmark = [pytest.mark.root, pytest.mark.anyio]
@@ -75,3 +79,43 @@ async def test_a_detached_command_may_write_with_nobody_there(lab: Lab, tty: boo
             None, None, None
         )
         await eventually_async(lambda: processes("sleep 1234"))
+
+
+async def test_a_crowd_that_attaches_leaves_room_for_who_stops_it(lab: Lab) -> None:
+    async with lab.sandbox() as sandbox:
+        await sandbox.shim.start(lab.spec("sleep", "100"))
+        with contextlib.ExitStack() as crowd:
+            for number in range(shim.ATTACHED_MAX):
+                connection = crowd.enter_context(await sandbox.shim.attach("c1", to_next=number % 2 > 0))
+                for each in (await heard(connection))[1]:
+                    os.close(each)
+            with await sandbox.shim.attach("c1") as late:
+                assert (await heard(late))[0] == wire.Failed("cannot attach to container c1: 128 others are attached")
+            assert (await sandbox.exec("echo", "served")) == (0, "served\n")
+        for _ in range(2):  # those who hung up are counted no more
+            with await sandbox.shim.attach("c1") as connection:
+                attached, ends = await heard(connection)
+                assert isinstance(attached, wire.Attached)
+                for each in ends:
+                    os.close(each)
+
+
+def ticks(pid: int) -> int:
+    """Of its processor time."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+async def test_who_comes_where_no_descriptor_is_left_waits_and_costs_nothing(lab: Lab) -> None:
+    async with lab.sandbox() as sandbox:
+        await sandbox.shim.start(lab.spec("sleep", "100"))
+        hard = resource.prlimit(sandbox.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(sandbox.pid, resource.RLIMIT_NOFILE, (40, hard))
+        with contextlib.ExitStack() as crowd:
+            for _ in range(60):
+                crowd.enter_context(await channel.connect(sandbox.shim.directory))
+            await eventually_async(lambda: len(os.listdir(f"/proc/{sandbox.pid}/fd")) == 40)
+            before = ticks(sandbox.pid)
+            await anyio.sleep(1)
+            assert ticks(sandbox.pid) - before < 20, "it asks again and again whether there is one"
+        assert (await sandbox.exec("echo", "served")) == (0, "served\n")
