@@ -101,7 +101,7 @@ def test_from_the_resourcemanager_to_a_spark_application_that_runs(cluster: Clus
         window.sees("worker-1.books")
         window.sees("worker-2.books")
         window.follow(r"worker-1\.books:8042\/node\/containerlogs\/container_\w+\/root\/stderr")
-        window.sees("Showing")
+        window.sees("Starting executor ID")
         assert window.url.startswith("http://worker-1.books:8042/")
 
 
