@@ -247,7 +247,7 @@ async def _stream(client: Client, events: Source) -> None:
                 await anyio.sleep(GATHER_S)  # who gets one after the other is woken for each
             await client.send(b"".join(map(encoding.line_of, (event, *events.more()))))
             written = anyio.current_time()
-        await client.connection.aclose()  # which ends `until_hung_up`
+        tasks.cancel_scope.cancel()  # nobody waits for the socket when it is closed: its number may be another's at once
 
 
 async def _refuse(client: Client, error: errors.Refused) -> None:

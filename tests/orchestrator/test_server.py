@@ -1,6 +1,7 @@
 """Client and server over a real socket: bounds, versions, streams, descriptors, and what goes wrong on the way."""
 
 import array
+import asyncio
 import contextlib
 import os
 import pathlib
@@ -142,6 +143,52 @@ def test_refusals_come_with_their_problems_and_faults_as_what_they_are(echo: tup
     with pytest.raises(errors.Refused, match="the daemon failed: RuntimeError: a fault"):
         client.ask(echo[0], "POST", "/fail", {})
     assert client.ask(echo[0], "GET", "/still/there")["path"] == "/still/there"
+
+
+class Closely:
+    """Has a stream that ends, and opens sockets as soon as that is closed."""
+
+    def __init__(self) -> None:
+        self.refused: list[OSError] = []
+        self.has_opened = threading.Event()
+
+    async def __call__(self, request: server.Request) -> server.Answer:
+        return server.Stream(self)
+
+    def __aiter__(self) -> "Closely":
+        return self
+
+    async def __anext__(self) -> protocol.Event:
+        await anyio.sleep(0.05)  # until somebody waits for the end of the client
+        asyncio.get_running_loop().call_soon(self.open_many)
+        raise StopAsyncIteration
+
+    def open_many(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as opened:
+            for _ in range(50):
+                for each in [*map(opened.enter_context, socket.socketpair())]:
+                    try:
+                        loop.add_writer(each, int)
+                        loop.remove_writer(each)
+                    except OSError as error:
+                        self.refused.append(error)
+        self.has_opened.set()
+
+    def more(self) -> list[protocol.Event]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_number_of_a_socket_whose_stream_has_ended_is_anothers_at_once(tmp_path: pathlib.Path) -> None:
+    """A loop that still waited for the old one would refuse to wait for the new one."""
+    handler, path = Closely(), str(tmp_path / "corral.sock")
+    with serving(path, handler), contextlib.closing(client.follow(path, "/stream", {})) as events:
+        assert list(events) == []
+        assert handler.has_opened.wait(10)
+    assert handler.refused == []
 
 
 def test_a_stream_ends_with_its_last_event(echo: tuple[str, Echo]) -> None:
