@@ -31,10 +31,22 @@ services:
     pids_limit: 50
   shell: {image: IMAGE, tty: true, stdin_open: true, command: sh, networks: [front], restart: always, hostname: box}
   once: {image: IMAGE, command: "true", network_mode: none}
+  other:
+    image: IMAGE
+    init: true
+    command: sleep 1000
+    userns_mode: auto
+    networks: [front]
+    secrets: [word]
+    pre_start: [{command: "true"}]
+    post_start: [{command: [touch, /started]}]
+    pre_stop: [{command: "true"}]
+  beside: {image: IMAGE, command: sleep 1000, init: true, network_mode: "service:other", security_opt: [corral:strict]}
 networks:
-  front: {}
+  front: {enable_ipv6: true}
   back: {internal: true, ipam: {config: [{subnet: 10.65.0.0/24}]}}
 volumes: {data: {}}
+secrets: {word: {file: ./conf/word}}
 """
 pytestmark = pytest.mark.alone
 CYCLES = int(os.environ.get("CORRAL_LEAK_CYCLES", "43"))
@@ -89,17 +101,28 @@ def conntrack(lab: Lab) -> int:
     return int(lab.machine.sh("cat /proc/sys/net/netfilter/nf_conntrack_count"))
 
 
+def make_files(lab: Lab) -> None:
+    (lab.folder / "conf").mkdir()
+    (lab.folder / "conf/word").write_text("open sesame")
+
+
 def cycle(lab: Lab) -> None:
     assert isinstance(lab.machine, machine.Machine)
     lab.corral("up", "-d", "--wait", code=None)  # `once` exits, with 0
     assert lab.machine.lan.tcp(machine.EXTERNAL, 8030) == machine.LAN
     assert lab.exec("web", "ping", "-c1", "-W2", "database")
-    lab.corral("down", "-v", "-t", "0")
+    lab.corral("cp", "compose.yaml", "other:/copied")
+    lab.corral("cp", "other:/copied", "back")
+    lab.corral("update", "--memory", "32m", "db")
+    lab.corral("pause", "shell")
+    with lab.popen("attach", "--no-stdin", "web", stdout=-3, stderr=-3) as attached:
+        lab.corral("down", "-v", "-t", "0")
+        attached.wait(30)
 
 
-@pytest.mark.timeout(60 + 9 * CYCLES)
+@pytest.mark.timeout(60 + 12 * CYCLES)
 def test_nothing_is_left_and_nothing_grows(lab: Lab) -> None:
-    (lab.folder / "conf").mkdir()
+    make_files(lab)
     lab.write(EVERYTHING)
     clean = lab.owner.snapshot()
     held: dict[str, list[str]] = {}
@@ -132,7 +155,7 @@ def assert_no_growth(before: dict[str, int]) -> bool:
 
 
 def test_a_down_in_the_middle_of_an_up_leaves_nothing(lab: Lab) -> None:
-    (lab.folder / "conf").mkdir()
+    make_files(lab)
     lab.write(EVERYTHING)
     before = lab.owner.snapshot()
     with lab.popen("up", "-d", stderr=-3, stdout=-3) as up:
@@ -143,7 +166,7 @@ def test_a_down_in_the_middle_of_an_up_leaves_nothing(lab: Lab) -> None:
 
 
 def test_after_daemon_stop_nothing_at_all_is_left(lab: Lab) -> None:
-    (lab.folder / "conf").mkdir()
+    make_files(lab)
     owner: Corral = lab.owner
     lab.up(EVERYTHING)
     lab.corral("down", "-v", "-t", "0")
