@@ -295,9 +295,10 @@ def test_up_shows_the_last_lines_of_a_step_that_fails(lab: Lab) -> None:
 
 
 @pytest.mark.key("services.pre_start.per_replica")
-def test_a_step_is_for_all_replicas_or_for_each(lab: Lab) -> None:
-    each = sh("echo each >> /kept/kept", ", per_replica: true")
-    text = only(hooks("pre_start", log_to("all"), each), scale="N")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_step_is_for_all_replicas_or_for_each(lab: Lab, is_first: bool) -> None:
+    steps = [sh("echo each >> /kept/kept", ", per_replica: true"), log_to("all")]
+    text = only(hooks("pre_start", *(steps if is_first else steps[::-1])), scale="N")
     lab.up(text.replace("scale: N", "scale: 2"))
     assert sorted(kept(lab).splitlines()) == ["all", "each", "each"]
     pids = {name: lab.pid(name) for name in ("a-1", "a-2")}

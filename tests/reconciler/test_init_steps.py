@@ -65,9 +65,18 @@ def test_one_step_for_all_replicas_or_one_for_each() -> None:
     stage = scene(pre_start=[ONE, each], scale=2)
     steps = sorted(have for have in stage.things if "pre_start" in have)
     assert steps == ["container:a-1/pre_start-1", "container:a-2/pre_start-1", "container:a/pre_start-0"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_replica_more_runs_its_own_steps_only(is_first: bool) -> None:
+    each = {**TWO, "per_replica": True}
+    steps = [each, ONE] if is_first else [ONE, each]
+    stage = scene(pre_start=steps, scale=2)
     before = stage.uids()
-    stage.up(project({"a": service(pre_start=[ONE, each], scale=3)})).come_true()
-    assert "container:a-3/pre_start-1" in stage.things
+    stage.up(project({"a": service(pre_start=steps, scale=3)}))
+    starts = [step.id for step in stage.forecast().steps if step.verb == "start"]
+    assert starts == [f"container:a-3/pre_start-{steps.index(each)}", "container:a-3"]
+    stage.come_true()
     assert before.items() <= stage.uids().items()
 
 
