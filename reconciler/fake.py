@@ -10,9 +10,10 @@ Time is the caller's `clock`. What is to happen later (`at`) happens when somebo
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import count
+from types import MappingProxyType
 
 import anyio
 
@@ -47,7 +48,7 @@ from engine.types.infos import (
 from engine.types.parts import Leave, Of, PortMap
 from reconciler import claims
 from reconciler.kinds import catalogue, container, endpoint, image, network, sandbox, volume
-from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Step, Verb
+from reconciler.resource import RESTFUL_LIFE_S, Gates, Observed, Resource, Step, Verb
 
 FIRST_PID = 1000
 """Of every container."""
@@ -117,10 +118,10 @@ class FakeEngine:
 
     # ------------------------------------------------------------------------------------------------- reading
 
-    def things(self, project: str) -> dict[str, Observed]:
-        """What there really is of one project (and everybody's images), by id."""
+    def things(self, project: str, wanted: Mapping[str, Resource] = MappingProxyType({})) -> dict[str, Observed]:
+        """What there really is of one project (and everybody's images), by the ids that it has beside what is wanted."""
         look = self._look_of(tuple(self.infos.values()), project)
-        return {have.id: have for kind in catalogue.KINDS.values() for have in kind.observe(look, project, {})}
+        return {have.id: have for kind in catalogue.KINDS.values() for have in kind.observe(look, project, wanted)}
 
     async def look(self, project: str) -> Look:
         """As of when it begins: what changes meanwhile is not in it."""

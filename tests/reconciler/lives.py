@@ -193,7 +193,7 @@ class World:
         have, wanted = self.engine.infos[step.uid], self.desired.wanted
         is_asked = isinstance(have, VolumeInfo) and have.config.name in self.stored.purged
         self.must(is_asked or not step.id.startswith(LASTING), f"sacred: {step.id} removed")
-        for other in self.engine.things("p").values():
+        for other in self.things().values():
             edges = self.known[other.id].edges if other.id in self.known else ()
             leans = any(edge.to == step.id for edge in edges)
             both_leave = other.id not in wanted and step.id not in wanted and other.runs
@@ -233,7 +233,7 @@ class World:
                 told = await self.calm(culprits)
         assert not self.wrong, self.wrong[0]
         assert not self.engine.doubled, f"both: {self.engine.doubled[0]}"
-        things, wanted = self.engine.things("p"), self.desired.wanted
+        things, wanted = self.things(), self.desired.wanted
         seen = {have.id: have.info for have in self.seen().values()}
         assert culprits or seen == {have.id: have.info for have in things.values()}, "lag: something was never noticed"
         planner = self.planner()
@@ -267,7 +267,7 @@ class World:
 
     def guilty(self, culprits: frozenset[str], blocked: dict[str, Blocked]) -> set[str]:
         """Those to blame, and those who wait for them."""
-        things = self.engine.things("p").values()
+        things = self.things().values()
         rests = {
             have.id for have in things if isinstance(have.info, ContainerInfo) and have.info.code and not have.runs
         }
@@ -283,13 +283,17 @@ class World:
                 return guilty
             guilty |= more
 
+    def things(self) -> dict[str, Observed]:
+        """What there really is, by id."""
+        return self.engine.things("p", self.desired.wanted)
+
     def identity(self) -> dict[str, tuple[str, float]]:
-        things = self.engine.things("p").values()
+        things = self.things().values()
         return {have.id: (have.uid, getattr(have.info, "started_at", 0.0)) for have in things}
 
     def foretold(self) -> Counter[tuple[str, Verb]]:
         """As of now, before the loop has begun anything of it."""
-        told = forecast.preview(self.desired, self.seen(), now=anyio.current_time(), elsewhere=self.loop._elsewhere)
+        told = forecast.preview(self.desired, self.things(), now=anyio.current_time(), elsewhere=self.loop._elsewhere)
         return Counter((step.id, step.verb) for step in told.steps)
 
 
@@ -322,6 +326,8 @@ def untouched(old: Any, new: Any) -> set[str]:
     named = ("image", "command", "volumes", "container_name", "pid", "ipc", "pre_start", "differ", "configs")
     moved = {n for n in both if any(old["services"][n][key] != new["services"][n][key] for key in named)}
     moved |= {n for n in both if has_other_content(n, old, new)}
+    other = {key for key, volume in new["volumes"].items() if volume != old["volumes"][key]}
+    moved |= {n for n in both if other & {mount.get("source") for mount in new["services"][n]["volumes"]}}
 
     renumbered = {n for n in both if (old["services"][n]["scale"] is None) != (new["services"][n]["scale"] is None)}
 

@@ -12,7 +12,7 @@ CONTENTS = ("b25l", "dHdv")
 CHECK = {"test": ["CMD", "true"], "interval": 1.0}
 
 
-def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
+def changed(rnd: random.Random, old: Mapped | None = None, *, keeps_subnets: bool = False) -> Mapped:
     """A new project, or an edit of `old`: values, swaps, a renamed service, another order."""
     services: dict[str, Mapped] = {}
     names = [f"s{number:02d}" for number in range(rnd.randint(2, 8))]
@@ -27,7 +27,7 @@ def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
     for name in services:
         services[name] = {**services[name]}
     unique(services)
-    if old and rnd.random() < 0.7:
+    if old and (keeps_subnets or rnd.random() < 0.7):
         subnets = {key: network["ipam"] for key, network in old["all_networks"].items()}
     else:
         numbers = rnd.sample(range(5), 3)
@@ -39,11 +39,15 @@ def changed(rnd: random.Random, old: Mapped | None = None) -> Mapped:
                 joined["ipv4_address"] = f"{base}.{joined['ipv4_address'].rpartition('.')[2]}"
     networks = {key: {"name": f"p_{key}", "ipam": ipam, "labels": {}} for key, ipam in subnets.items()}
     used = {key for service in services.values() for key in service["networks"]}
+    volumes = dict(old["volumes"]) if old else {}
+    for key in ("v0", "v1"):
+        if not old or rnd.random() < 0.1:
+            volumes[key] = {"name": rnd.choice((f"p_{key}", f"other_{key}"))}
     return {
         "name": "p",
         "services": services,
         "networks": {key: network for key, network in networks.items() if key in used},
-        "volumes": {f"v{k}": {"name": f"p_v{k}"} for k in range(2)} | {"each": EACH},
+        "volumes": volumes | {"each": EACH},
         "configs": {"c": {"name": "p_c", "data": rnd.choice(CONTENTS)}},
         "all_networks": networks,
     }
@@ -95,6 +99,12 @@ def edited(rnd: random.Random, was: Mapped | None, before: dict[str, Mapped]) ->
     if pick():
         ports = rnd.sample(range(5), rnd.choice((0, 0, 1, 2)))
         service["ports"] = [{"target": 80, "published": rnd.choice((f"{8000 + n}", ""))} for n in ports]
+    if pick():
+        hosts = ({}, {"host_ip": "127.0.0.1"}, {"host_ip": "10.0.0.9"})
+        service["ports"] = [
+            {k: v for k, v in port.items() if k != "host_ip"} | rnd.choice(hosts) for port in service["ports"]
+        ]
+    if pick():
         service["container_name"] = rnd.choice((None, None, "t0", "t1"))
     if pick(0.2) or not set(service["depends_on"]) <= set(before):
         service["depends_on"] = {

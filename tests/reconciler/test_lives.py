@@ -48,8 +48,8 @@ class Life:
             await self.culprits()
             await self.down()
 
-    async def change(self, *, wild: bool = False) -> None:
-        self.project = random_projects.changed(self.rnd, self.project)
+    async def change(self, *, wild: bool = False, keeps_subnets: bool = False) -> None:
+        self.project = random_projects.changed(self.rnd, self.project, keeps_subnets=keeps_subnets)
         self.take_habits(wild=wild)
         await self.world.up(self.project)
 
@@ -66,7 +66,7 @@ class Life:
         world = self.world
         await anyio.sleep(20)
         old, before = self.project, world.identity()
-        runs = {i for i, have in world.engine.things("p").items() if have.runs or not i.startswith("container:")}
+        runs = {i for i, have in world.things().items() if have.runs or not i.startswith("container:")}
         world.engine.done.clear()
         await self.change()
         foretold = world.foretold()
@@ -91,7 +91,7 @@ class Life:
         ran = world.identity()
         await world.say(world.stored.pause([name]))
         await world.settle()
-        assert {i for i, have in world.engine.things("p").items() if getattr(have.config, "paused", False)} >= set(
+        assert {i for i, have in world.things().items() if getattr(have.config, "paused", False)} >= set(
             self.running(name)
         )
         assert all(world.identity()[i] == ran[i] for i in self.running(name)), "a pause restarted it"
@@ -120,7 +120,8 @@ class Life:
         name = self.rnd.choice(sorted(self.project["services"]))
         document = random_projects.document(self.project)
         body = one_offs.body_of(document, name, "p-a-run-1", no_deps=self.rnd.random() < 0.3)
-        body.pop("ports", None)
+        for key in ("ports", "ipc"):  # which an edit meanwhile may make impossible
+            body.pop(key, None)
         asked = one_offs.OneOff(name, body, one_offs.uses_of(document, body), may_start=self.rnd.random() < 0.5)
         world.engine.done.clear()
         await world.say(world.stored.run(lives.FILES, document, anyio.current_time(), "a-run-1", asked))
@@ -130,21 +131,21 @@ class Life:
         await world.settle()
         assert self.starts() == 1
         await world.daemon_dies()
-        have = world.engine.things("p")[ONE_OFF]
+        have = world.things()[ONE_OFF]
         is_alone = not one_offs.homes_of(body)
         if is_alone and self.rnd.random() < 0.5:
-            await self.change()
+            await self.change(keeps_subnets=True)
             await world.settle()
         if have.runs and (not is_alone or self.rnd.random() < 0.7):
             world.engine.exit(have.uid, self.rnd.choice((0, 1)))
-        await self.change()
+        await self.change(keeps_subnets=True)
         await world.settle()
-        assert not is_alone or world.engine.things("p")[ONE_OFF].uid == have.uid
+        assert not is_alone or world.things()[ONE_OFF].uid == have.uid
         assert self.starts() == 1
         had = [each.info for each in (have,) if isinstance(each.info, ContainerInfo)]
         await world.say(world.stored.remove(("a-run-1",), volumes=world.stored.anonymous_of(had)))
         await world.settle()
-        assert [i for i in world.engine.things("p") if "a-run-1" in i] == []
+        assert [i for i in world.things() if "a-run-1" in i] == []
         assert self.starts() == 1
 
     def starts(self) -> int:
@@ -153,7 +154,7 @@ class Life:
     def running(self, service_name: str) -> list[str]:
         return [
             have.id
-            for have in self.world.engine.things("p").values()
+            for have in self.world.things().values()
             if isinstance(have.info, ContainerInfo) and have.info.config.service == service_name and have.runs
         ]
 
@@ -184,14 +185,14 @@ class Life:
         assert world.identity()["container:x"] == before["container:x"], "a swap of ports restarted a container"
         await world.say(world.stored.down(("/p/exchanges.yaml",)))
         await world.settle()
-        assert "container:x" not in world.engine.things("p")
+        assert "container:x" not in world.things()
 
     async def one_blow_each(self) -> None:
         """Only its own scar is left."""
         world = self.world
         for kind in ("endpoint", "network", "container", "sandbox"):
             await anyio.sleep(15)
-            things = world.engine.things("p")
+            things = world.things()
             victims = [have for have in things.values() if have.id.startswith(kind) and comes_back(have)]
             if not victims:
                 continue
@@ -219,13 +220,13 @@ class Life:
             world.engine.health.update(dict.fromkeys(sick, "healthy"))
             if kind == "sandbox":
                 ran = {i for i in dragged if things[i].runs}
-                assert all(lives.is_up(world.engine.things("p")[i]) for i in ran), f"lost: {ran}"
+                assert all(lives.is_up(world.things()[i]) for i in ran), f"lost: {ran}"
 
     def make_sick(self, resource_id: str) -> list[str]:
         """Those that it waited for once: a restart must not wait for them."""
         want = self.world.desired.wanted[resource_id]
         waited = [edge.to for edge in want.edges if edge.needs is Needs.HEALTHY]
-        sick = [self.world.engine.things("p")[target].uid for target in waited]
+        sick = [self.world.things()[target].uid for target in waited]
         self.world.engine.health.update(dict.fromkeys(sick, "unhealthy"))
         return sick
 
@@ -250,7 +251,7 @@ class Life:
         world, rnd = self.world, self.rnd
         for _ in range(30):
             await anyio.sleep(rnd.expovariate(3))
-            things = [have for have in world.engine.things("p").values() if not have.id.startswith(lives.LASTING)]
+            things = [have for have in world.things().values() if not have.id.startswith(lives.LASTING)]
             blow, victim = rnd.randrange(8), rnd.choice(things) if things else None
             if victim is None or blow == 0:
                 await self.change(wild=True)
@@ -281,7 +282,7 @@ class Life:
         await world.settle()
         guilty = set()
         for resource_id in rnd.sample(sorted(world.desired.wanted), 2):
-            have = world.engine.things("p").get(resource_id)
+            have = world.things().get(resource_id)
             if resource_id.startswith(lives.LASTING) or have is None:
                 continue
             verb = rnd.choice((Verb.START, Verb.UPDATE) if resource_id.startswith("container") else (Verb.CREATE,))
@@ -302,7 +303,7 @@ class Life:
         name = rnd.choice(sorted(self.project["services"]))
         world.habits[name].healthy, world.habits[name].crashes = False, rnd.choice((0, float("inf")))
         for resource_id in self.running(name):
-            world.engine.exit(world.engine.things("p")[resource_id].uid, 1)
+            world.engine.exit(world.things()[resource_id].uid, 1)
         guilty |= {i for i, want in world.desired.wanted.items() if getattr(want.config, "service", "") == name}
         world.loop.wake()
         await world.settle(frozenset(guilty))
@@ -316,7 +317,7 @@ class Life:
         world = self.world
         await world.say(world.stored.down(lives.FILES))
         await world.settle()
-        left = [i for i in world.engine.things("p") if not i.startswith(lives.LASTING)]
+        left = [i for i in world.things() if not i.startswith(lives.LASTING)]
         assert not left, f"down left {left}"
 
 
