@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -201,8 +202,7 @@ class Unprivileged:
         self.lab = lab
         self.folder = lab.owner.top / f"folder-{lab.project}-nobody"
         self.folder.mkdir()
-        for path in (lab.owner.top, lab.run_folder):
-            path.chmod(0o755)
+        lab.owner.top.chmod(0o711)
         self.program = self.folder / "program"
         for room in ("orchestrator", "specs", "reconciler", "engine"):
             shutil.copytree(TOP / room, self.program / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -221,8 +221,11 @@ class Unprivileged:
 
 
 @pytest.fixture
-def unprivileged(lab: Lab) -> Unprivileged:
-    return Unprivileged(lab)
+def unprivileged(lab: Lab) -> Iterator[Unprivileged]:
+    try:
+        yield Unprivileged(lab)
+    finally:
+        lab.owner.top.chmod(0o700)
 
 
 def packages() -> pathlib.Path:
