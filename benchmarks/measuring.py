@@ -60,7 +60,7 @@ def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
     folders = {
         each.name: rivals.write_projects(each, folder, sorted({1, *READ_SIZES, *plan.sizes})) for each in present
     }
-    traffics = {each.name: traffic.write(each, folder) for each in present}
+    traffics = {each.name: traffic.Traffic(each, folder, number) for number, each in enumerate(present, 1)}
     try:
         for each in present:
             before = memory.processes_kb()
@@ -81,8 +81,8 @@ def measure(plan: Plan, places: Places, folder: pathlib.Path) -> Found:
                     _measure_one(found, each, folders[each.name][size], size, heals=size == plan.sizes[0])
             for each in order:
                 _measure_reading(found, each, folders[each.name])
-                for what, value in traffic.measure(each, traffics[each.name]):
-                    found.values[what, each.name].append(value)
+            for what, who, value in traffic.measure([traffics[each.name] for each in order]):
+                found.values[what, who].append(value)
             print(f"round {number + 1} of {plan.rounds} after {time.monotonic() - began:.0f} s", flush=True)
     finally:
         for each in present:

@@ -180,6 +180,7 @@ def document(found: Found, plan: Plan) -> str:
         podman_compose=fetched.PODMAN_COMPOSE,
         settle_s=memory.SETTLE_S,
         traffic_seconds=traffic.SECONDS,
+        traffic_streams=traffic.STREAMS,
     )
 
 
@@ -234,8 +235,8 @@ the kernel's part too, and whatever else the machine does meanwhile), and of the
 the growth of the daemons as well as the containers' own. "Of the first, beyond that" is what a project takes that does not grow with it; "at rest" are the
 processes that run when no project does.
 
-Then, with a project of two networks: iperf3 for {traffic_seconds} s between two containers, and from a network namespace behind a cable to a published
-port; and dnsperf in a container of each network at once, for {traffic_seconds} s, asking for a name that both networks have. Meanwhile each is asked
+Then, with a project of two networks of each of them, side by side: iperf3 for {traffic_seconds} s between two containers, and from a network namespace
+behind a cable to a published port, {traffic_streams} times, taking turns; and dnsperf in a container of each network at once, for {traffic_seconds} s, asking for a name that both networks have. Meanwhile each is asked
 whether it is told its own network's address.
 
 ## How fair it is
