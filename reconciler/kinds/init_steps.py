@@ -56,15 +56,15 @@ def edge_to(step_id: str) -> Edge:
 
 def not_run(want: Resource, things: Things) -> str:
     """A step that comes before it and has still to run: an edit that came and went has had it made anew. "" for none. Of those
-    that a step for all replicas comes after, the ones of its own sandbox tell: another replica may be one more."""
+    of each replica that one for all comes after, the ones of its own sandbox tell: another replica may be one more."""
     assert isinstance(want.config, ContainerConfig)
-    is_step = STEP in want.id
+    is_for_all = want.config.slot.startswith(f"{want.config.service}{STEP}")
     for edge in want.edges:
         have = things.get(edge.to) if edge.gates is Gates.FIRST_START and STEP in edge.to else None
         if have is None or have.state is not State.MADE:
             continue
         assert isinstance(have.config, ContainerConfig)
-        if not is_step or have.config.sandbox == want.config.sandbox:
+        if not is_for_all or have.config.sandbox == want.config.sandbox:
             return edge.to
     return ""
 

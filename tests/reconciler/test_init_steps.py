@@ -80,6 +80,18 @@ def test_one_replica_more_runs_its_own_steps_only(is_first: bool) -> None:
     assert before.items() <= stage.uids().items()
 
 
+def test_a_step_for_all_that_was_made_anew_has_each_replicas_own_step_run_again() -> None:
+    """Also in the sandboxes that it does not run in itself."""
+    each = {**TWO, "per_replica": True}
+    stage = scene(pre_start=[ONE, each], scale=2)
+    stage.hit("container:a/pre_start-0", state=State.MADE)
+    starts = [step.id for step in stage.forecast().steps if step.verb == "start"]
+    assert starts[0] == "container:a/pre_start-0"
+    assert {"container:a-1/pre_start-1", "container:a-2/pre_start-1"} < set(starts[1:])
+    stage.come_true()
+    assert stage.steps() == ""
+
+
 def test_a_container_is_started_when_its_post_start_are_done() -> None:
     stage = scene(post_start=[ONE])
     stage.hit("container:a", hooked=False)
