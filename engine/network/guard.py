@@ -55,7 +55,7 @@ Line = Instruction | str
 """An instruction; "NAME:", a place; or "NAME", a jump to it, which is always forward."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # who has more cables makes some anew every ten seconds, 40 µs each
 def program(mac: str, addresses: tuple[str, ...]) -> bytes:
     """The program (struct sock_filter, one after the other) that passes on what is said by this member."""
     found = [ip_address(address).packed for address in addresses]
@@ -174,15 +174,25 @@ def is_possible() -> bool:
 def put(link: str, code: bytes) -> None:
     """Have what comes out of this link judged by the program, instead of the one before. Where the kernel cannot, nobody is
     guarded, which is said once. Raises OSError."""
-    if _lacking:
+    if _lacking or _is_put(link, code):
         return
     try:
-        _put(link, code)
+        _put(link, code)  # somebody may have taken the qdisc away in between: a kernel that lacks it refuses again
     except OSError as error:
         if error.errno not in LACKING:
             raise
         _lacking.append(str(error))
         log.warning("members of a network can claim each other's addresses: this kernel lacks cls_bpf: %s", error)
+
+
+def _is_put(link: str, code: bytes) -> bool:
+    try:
+        _put(link, code)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+        return False
+    return True
 
 
 def try_at(link: str) -> None:
