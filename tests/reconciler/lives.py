@@ -5,11 +5,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import random_projects
 
+from engine.types.configs import EndpointConfig, NetworkConfig, SandboxConfig, VolumeConfig
 from engine.types.infos import ContainerInfo, EndpointInfo, Info, SandboxInfo, State, VolumeInfo
 from engine.types.parts import VolumeMount
 from reconciler import declaration, events, fake, forecast
@@ -24,6 +26,8 @@ from reconciler.stored import Stored
 SECONDS = {("image", Verb.CREATE): 2.0, ("sandbox", Verb.CREATE): 0.007, ("container", Verb.START): 0.003}
 LASTING = ("volume:", "image:")
 FILES = ("/p/compose.yaml",)
+OTHER = "other"
+"""A project that nobody of ours may touch, and whose networks and volumes may be joined."""
 
 
 class Habit:
@@ -66,6 +70,7 @@ class World:
         )
 
     async def __aenter__(self) -> "World":
+        await self.others_are_there()
         self.tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self.tasks.start_soon(self.listen)
         self.start_loop()
@@ -97,6 +102,33 @@ class World:
         self.loop = self.new_loop()
         await self.say(self.stored)
         self.start_loop()
+
+    # ------------------------------------------------------------------------------------------------ others
+
+    async def others_are_there(self) -> None:
+        """The other project, a member of each of its networks, and its volumes: all that is not there is made."""
+        made = {info.config for info in self.engine.infos.values()}
+        configs: list[Any] = [VolumeConfig(f"theirs_{key}", OTHER, key) for key in ("v0", "v1")]
+        for name, subnet in random_projects.OTHERS.items():
+            base = subnet.removesuffix(".0/24")
+            configs.append(NetworkConfig(name, OTHER, name, subnet, f"{base}.1"))
+            configs.append(SandboxConfig(f"of_{name}", OTHER, name))
+            configs.append(EndpointConfig(OTHER, f"of_{name}", name, name, f"{base}.2", 24, f"{base}.1", name))
+        for config in configs:
+            if config not in made:
+                await self.engine.create(config)
+
+    def made_anew_by_its_owner(self, uid: str) -> None:
+        """A network of the other project."""
+        info = self.engine.infos[uid]
+        again = replace(info, uid=f"{uid}'")
+        self.engine.vanish(uid)
+
+        def comes() -> None:
+            self.engine.infos[again.uid] = again
+            self.engine._notice(again.uid, "p")
+
+        self.engine.at(self.rnd.choice((0.001, 1, 40)), comes)
 
     # ---------------------------------------------------------------------------------------------- commands
 
@@ -146,6 +178,8 @@ class World:
     # -------------------------------------------------------------------- what must hold whenever a verb begins
 
     def check(self, step: Step, begins: bool) -> None:
+        have = self.engine.infos.get(step.uid)
+        self.must(not (begins and have and is_others(have)), f"others: {step.verb} {step.uid}")
         if begins and step.verb in (Verb.STOP, Verb.REMOVE):
             self.check_down(step)
         if begins and step.verb is Verb.CREATE and step.id.startswith("container:"):
@@ -203,8 +237,9 @@ class World:
                 self.must(not held, f"lost: {other.id} its {step.id}")
         if step.verb is Verb.STOP and step.id in wanted and not wanted[step.id].depth and not self.is_dragged(step.id):
             for edge in wanted[step.id].edges:
-                there = self.seen().get(edge.to)
-                missing = there is None or not there.whole or there.config != wanted[edge.to].config
+                there, needed = self.seen().get(edge.to), wanted[edge.to]
+                missing = there is None or not there.whole
+                missing = missing or (not needed.external and there.config != needed.config)
                 self.must(edge.gates is not Gates.CREATE or not missing, f"outage: {step.id} before {edge.to} is there")
 
     def is_dragged(self, resource_id: str) -> bool:
@@ -292,9 +327,11 @@ class World:
         return {have.id: (have.uid, getattr(have.info, "started_at", 0.0)) for have in things}
 
     def foretold(self) -> Counter[tuple[str, Verb]]:
-        """As of now, before the loop has begun anything of it."""
+        """As of now, before the loop has begun anything of it, in the engine's words: it tells networks of ours by their keys
+        alone, also one whose key means another's now."""
         told = forecast.preview(self.desired, self.things(), now=anyio.current_time(), elsewhere=self.loop._elsewhere)
-        return Counter((step.id, step.verb) for step in told.steps)
+        ids = ((step, step.id.partition("/")[0] if step.id.startswith("network:") else step.id) for step in told.steps)
+        return Counter((engines, step.verb) for step, engines in ids)
 
 
 def volumes_of(info: ContainerInfo) -> set[str]:
@@ -364,7 +401,8 @@ def has_other_content(name: str, old: Any, new: Any) -> bool:
         {key for key in "VW" if was["environment"][key] != now["environment"][key]} if not now["differ"] else set()
     )
     before = (was["on_change"] or {}).get("*", "recreate")
-    of_files = ("recreate", "recreate") if {before, word} <= {"recreate", "signal:HUP"} else (before, word)
+    # variables of a file are no file that somebody could be told to read again
+    of_files = ["recreate" if each == "signal:HUP" else each for each in (before, word)]
     if now["pre_start"] and (
         (now["configs"] and (before == "recreate") != (word == "recreate"))
         or ("recreate" in of_files and of_files[0] != of_files[1])
@@ -379,9 +417,16 @@ def slots_of(name: str, service: Any) -> set[str]:
     return {name} if scale is None else {f"{name}-{number}" for number in range(1, scale + 1)}
 
 
-def struck(engine: fake.FakeEngine, info: Info, rnd: random.Random) -> None:
+def is_others(info: Info) -> bool:
+    return fake.project_of(info.config) == OTHER
+
+
+def struck(world: World, info: Info) -> None:
     """One blow from outside, of the kind that things of this kind can get."""
-    if isinstance(info, ContainerInfo):
+    engine, rnd = world.engine, world.rnd
+    if is_others(info):
+        world.made_anew_by_its_owner(info.uid)
+    elif isinstance(info, ContainerInfo):
         if info.state is State.RUNNING and info.config.restart.name != "NO":
             engine.exit(info.uid, 137)
     elif isinstance(info, SandboxInfo | EndpointInfo):

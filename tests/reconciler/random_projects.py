@@ -8,6 +8,9 @@ EACH = {"name": "p_each", "x-corral": {"each": "replica"}}
 OURS = ("oneshot", "differ", "leave", "on_change")
 """Words that a document has not."""
 
+OTHERS = {"theirs": "10.60.0.0/24", "theirs_too": "10.61.0.0/24"}
+"""Networks of another project, and their subnets."""
+
 CONTENTS = ("b25l", "dHdv")
 CHECK = {"test": ["CMD", "true"], "interval": 1.0}
 
@@ -28,29 +31,42 @@ def changed(rnd: random.Random, old: Mapped | None = None, *, keeps_subnets: boo
         services[name] = {**services[name]}
     unique(services)
     if old and (keeps_subnets or rnd.random() < 0.7):
-        subnets = {key: network["ipam"] for key, network in old["all_networks"].items()}
+        networks = old["all_networks"]
     else:
         numbers = rnd.sample(range(5), 3)
-        subnets = {f"n{k}": {"config": [{"subnet": f"10.50.{numbers[k]}.0/24"}]} for k in range(3)}
+        networks = {f"n{k}": network(f"p_n{k}", f"10.50.{numbers[k]}.0/24") for k in range(3)}
+        if rnd.random() < 0.5:
+            name = rnd.choice(sorted(OTHERS))
+            networks["n2"] = network(name, OTHERS[name]) | {"external": True}
     for service in services.values():
         for key, joined in service["networks"].items():
             if joined.get("ipv4_address"):
-                base = subnets[key]["config"][0]["subnet"].removesuffix(".0/24")
+                base = networks[key]["ipam"]["config"][0]["subnet"].removesuffix(".0/24")
                 joined["ipv4_address"] = f"{base}.{joined['ipv4_address'].rpartition('.')[2]}"
-    networks = {key: {"name": f"p_{key}", "ipam": ipam, "labels": {}} for key, ipam in subnets.items()}
     used = {key for service in services.values() for key in service["networks"]}
     volumes = dict(old["volumes"]) if old else {}
     for key in ("v0", "v1"):
         if not old or rnd.random() < 0.1:
-            volumes[key] = {"name": rnd.choice((f"p_{key}", f"other_{key}"))}
+            external = {"name": f"theirs_{key}", "external": True}
+            volumes[key] = rnd.choice(({"name": f"p_{key}"}, {"name": f"other_{key}"}, external))
     return {
         "name": "p",
         "services": services,
-        "networks": {key: network for key, network in networks.items() if key in used},
+        "networks": {key: said_of(networks[key]) for key in networks if key in used},
         "volumes": volumes | {"each": EACH},
         "configs": {"c": {"name": "p_c", "data": rnd.choice(CONTENTS)}},
         "all_networks": networks,
     }
+
+
+def network(name: str, subnet: str) -> Mapped:
+    return {"name": name, "ipam": {"config": [{"subnet": subnet}]}, "labels": {}}
+
+
+def said_of(network: Mapped) -> Mapped:
+    """A network of others is only named."""
+    words = ("name", "external") if network.get("external") else ("name", "ipam", "labels")
+    return {word: network[word] for word in words}
 
 
 def canonical(project: Mapped) -> Mapped:

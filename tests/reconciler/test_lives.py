@@ -198,9 +198,14 @@ class Life:
                 continue
             victim, before, at = self.rnd.choice(victims), world.identity(), anyio.current_time()
             sick = self.make_sick(victim.id)
-            {"network": world.engine.damage, "container": lambda uid: world.engine.exit(uid, 137)}.get(
-                kind, world.engine.vanish
-            )(victim.uid)
+            if lives.is_others(victim.info):
+                world.made_anew_by_its_owner(victim.uid)
+            elif kind == "network":
+                world.engine.damage(victim.uid)
+            elif kind == "container":
+                world.engine.exit(victim.uid, 137)
+            else:
+                world.engine.vanish(victim.uid)
             await world.settle()
             after = world.identity()
             scar = {i for i, was in before.items() if after.get(i) != was}
@@ -260,7 +265,7 @@ class Life:
             elif victim.id in world.loop.busy:
                 continue
             elif blow < 5:
-                lives.struck(world.engine, victim.info, rnd)
+                lives.struck(world, victim.info)
             else:
                 world.engine.faults[victim.id, rnd.choice(list(Verb))] = rnd.choice((1, 3))
                 world.engine.frail[victim.id] = 0 if victim.id.startswith("container:") else rnd.choice((0, 2))
@@ -273,6 +278,7 @@ class Life:
         self.world.engine.faults.clear()
         self.world.engine.frail.clear()
         self.take_habits(wild=False)
+        await self.world.others_are_there()
         await self.world.up(self.project)
 
     async def culprits(self) -> None:
@@ -319,6 +325,9 @@ class Life:
         await world.settle()
         left = [i for i in world.things() if not i.startswith(lives.LASTING)]
         assert not left, f"down left {left}"
+        theirs = sorted(info.uid for info in world.engine.infos.values() if lives.is_others(info))
+        await world.others_are_there()
+        assert theirs == sorted(info.uid for info in world.engine.infos.values() if lives.is_others(info))
 
 
 def comes_back(have: Observed) -> bool:
