@@ -27,6 +27,8 @@ ip addr add 203.0.113.1/24 dev ext0 && ip link set ext0 up && ip route add defau
 ip -n world addr add 203.0.113.2/24 dev w0 && ip -n world link set w0 up && ip -n world link set lo up
 mkdir -p /srv/world && echo world >/srv/world/index.html
 ip netns exec world busybox httpd -p 80 -h /srv/world
+mkdir -p /srv/own && echo own >/srv/own/index.html
+busybox httpd -p 8090 -h /srv/own
 """
 BOX = """
 mkdir -p /srv/box/bin /srv/box/www && cp /bin/busybox /srv/box/bin/ && ln -s busybox /srv/box/bin/sh && echo box >/srv/box/www/index.html
@@ -55,6 +57,16 @@ def assert_ours_works(guest: Guest) -> None:
     guest.eventually(f"cd {DIRECTORY}; {inside}203.0.113.2/ 2>&1", "world\n", 20)
     guest.eventually(f"{FROM_WORLD}203.0.113.1:8080/ 2>&1", "a\n", 20)
     guest.eventually(f"{GET}127.0.0.1:8080/ 2>&1", "a\n", 20)
+
+
+def assert_the_machine_is_closed(guest: Guest) -> None:
+    """A server of its own, which no rule lets the world reach."""
+    assert guest.sh(f"{GET}127.0.0.1:8090/") == "own\n"
+    assert "own" not in guest.sh(f"{FROM_WORLD}203.0.113.1:8090/", code=None)
+
+
+def assert_the_machine_is_open(guest: Guest) -> None:
+    assert guest.sh(f"{FROM_WORLD}203.0.113.1:8090/") == "own\n"
 
 
 def rules(guest: Guest, whose: str) -> list[str]:
@@ -121,33 +133,51 @@ def test_beside_podman(lab: Guest) -> None:
 
 
 def test_beside_ufw(lab: Guest) -> None:
+    assert_the_machine_is_open(lab)
     lab.sh("ufw --force enable && ufw default deny routed")
     try:
         assert "deny (routed)" in lab.sh("ufw status verbose")
         assert_ours_works(lab)
+        assert_the_machine_is_closed(lab)
         lab.sh("ufw reload")
         assert_ours_works(lab)
         others = rules(lab, "-iv corral")
         lab.sh("corral down -t 1", directory=DIRECTORY)
         assert rules(lab, "-iv corral") == others
+        assert_the_machine_is_closed(lab)
         lab.sh("corral up -d", directory=DIRECTORY)
         assert_ours_works(lab)
+        assert_the_machine_is_closed(lab)
+        lab.sh("ufw allow 8090/tcp")
+        assert_the_machine_is_open(lab)
+        lab.sh("ufw delete allow 8090/tcp")
     finally:
         lab.sh("ufw disable; cd /srv/lab && corral up -d")
     assert_ours_works(lab)
+    assert_the_machine_is_open(lab)
 
 
 def test_beside_firewalld(lab: Guest) -> None:
+    assert_the_machine_is_open(lab)
     lab.sh("systemctl start firewalld")
     try:
         assert_ours_works(lab)
+        assert_the_machine_is_closed(lab)
         lab.sh("firewall-cmd --reload")
         assert_ours_works(lab)
+        assert_the_machine_is_closed(lab)
         assert "corral" not in lab.sh("corral doctor | grep -v ^ok", code=None)
         lab.sh("corral down -t 1", directory=DIRECTORY)
         assert "cb" not in lab.sh("firewall-cmd --get-active-zones")
+        theirs = lab.sh("nft -s list table inet firewalld")
+        assert theirs == lab.sh("firewall-cmd --reload >/dev/null && nft -s list table inet firewalld")
+        assert_the_machine_is_closed(lab)
         lab.sh("corral up -d", directory=DIRECTORY)
         assert_ours_works(lab)
+        assert_the_machine_is_closed(lab)
+        lab.sh("firewall-cmd --add-port 8090/tcp")
+        assert_the_machine_is_open(lab)
     finally:
         lab.sh("systemctl stop firewalld")
     assert_ours_works(lab)
+    assert_the_machine_is_open(lab)
