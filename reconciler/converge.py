@@ -2,9 +2,10 @@
 
 At most one step at a time is under way on one resource. What a step did is looked at before its resource stops
 being busy; everything else may be seen late. Wakes coalesce: any number of them while the loop works is one more
-look. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor. Where many
-steps are under way, it goes on to rest until half of them have ended, but no more than six times as long in all. A
-slow look comes in any case.
+look. Of what is ready, that begins first which others need: shims are forked while the records of containers are
+written. After each plan the loop rests as long as look and plan took, so that it never has more than half a processor.
+Where many steps are under way, it goes on to rest until half of them have ended, but no more than six times as long in
+all. A slow look comes in any case.
 
 An error of the engine is an attempt, never the end of the loop. Cancelling `run` cancels the steps under way; what
 they leave half-made is seen, and mended, by the next loop."""
@@ -26,6 +27,7 @@ from reconciler import attempts, claims, events, forecast, plan
 from reconciler.actual import ActualState, Seen
 from reconciler.desired import DesiredState
 from reconciler.errors import DeclareError
+from reconciler.kinds import catalogue
 from reconciler.resource import Blocked, Plan, Step
 
 SLOW_LOOK_S = 9.0
@@ -156,7 +158,7 @@ class Loop:
                 began = anyio.current_time()
                 if await self._look():
                     self._plan_anew()
-                    for step in self.plan.ready:
+                    for step in sorted(self.plan.ready, key=lambda step: catalogue.place_of(step.id)):
                         self._begin(step, steps)
                     rest_s = anyio.current_time() - began
                 else:

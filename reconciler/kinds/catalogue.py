@@ -13,5 +13,13 @@ KINDS: dict[str, Kind] = {
 }
 
 
+PLACES = {name: place for place, name in enumerate(KINDS)}
+
+
 def kind_of(resource_id: str) -> Kind:
     return KINDS[resource_id[: resource_id.index(":")]]
+
+
+def place_of(resource_id: str) -> int:
+    """Of its kind among them all, from 0."""
+    return PLACES[resource_id[: resource_id.index(":")]]

@@ -107,6 +107,16 @@ async def test_all_that_is_ready_begins_at_once_and_the_events_tell_it(stage: St
 
 
 @played
+async def test_of_what_is_ready_that_begins_first_which_others_need(stage: Stage) -> None:
+    """Shims are forked while the records of containers are written: in the order of names it would be the other way round."""
+    stage.engine.delay_s = lambda resource_id, verb: 1.0
+    await stage.loop.settled(since=await stage.up({"a": service(), "b": service()}))
+    kinds = [event.step.id.partition(":")[0] for event in stage.of(events.StepBegun)]
+    at_first = ["image", "network", "sandbox", "sandbox"]
+    assert kinds == [*at_first, "endpoint", "endpoint", "container", "container", "container", "container"]
+
+
+@played
 async def test_of_many_under_way_those_that_end_about_together_are_looked_at_together(stage: Stage) -> None:
     looks, look, look_s = 0, stage.engine.look, 0.02
 
