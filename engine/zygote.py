@@ -7,12 +7,25 @@ shim = await zygote.fork_shim(spec)         # engine.shims
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import anyio
 
-from engine import channel, errors, inside, shims, spawn
+from engine import batch, channel, errors, inside, shims, spawn
 from engine.process import durable, frames, identity, namespaces, syscalls, wire
+
+AT_ONCE = 16
+"""Forks that one message asks for. No more than ten messages wait in a socket (net.unix.max_dgram_qlen), and each fork closes the
+sockets of those that come after it."""
+
+
+class Fork(NamedTuple):
+    """What `frames.join_fork` gives, and the two sockets of the shim to be. Who gives up closes them."""
+
+    spec: bytes
+    first: socket.socket
+    listening: socket.socket
 
 
 class Zygote:
@@ -30,6 +43,7 @@ class Zygote:
         self.run_directory = run_directory
         self.missing, self._hold = missing, hold
         self._lock = anyio.Lock()
+        self._forks = batch.Batch(self._ask)
         self._running: spawn.Child | None = None
 
     @property
@@ -44,7 +58,7 @@ class Zygote:
         ours.setblocking(False)
         try:
             with theirs, _bound(spec.directory) as listening:
-                await self._send(frames.join_fork(spec), (theirs.fileno(), listening.fileno()))
+                await self._forks.do(Fork(frames.join_fork(spec), theirs, listening))
             with anyio.fail_after(shims.REQUEST_S):
                 made = await channel.answer(ours, f"make sandbox {spec.project}/{spec.name}")
                 await _make_ready(spec, made.pid)
@@ -85,17 +99,35 @@ class Zygote:
             raise
         return child
 
-    async def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
+    async def _ask(self, forks: Sequence[Fork]) -> None:
+        for first in range(0, len(forks), AT_ONCE):
+            await self._ask_for_some(forks[first : first + AT_ONCE])
+
+    async def _ask_for_some(self, forks: Sequence[Fork]) -> None:
         async with self._lock:
             for _ in range(2):
                 if self._running is None:
                     self._running = self._spawned()
                 try:
-                    await channel.send_raw(self._running.connection, data, descriptors)
+                    await _send(self._running.connection, forks)
                     return
                 except (BrokenPipeError, ConnectionResetError):
                     self.close()
             raise errors.EngineError("cannot fork a shim: the zygote ends as soon as it is started")
+
+
+async def _send(connection: socket.socket, forks: Sequence[Fork]) -> None:
+    """Closes the sockets that are sent. Those who gave up, also meanwhile, have closed theirs, whose numbers may be another's."""
+    while wanted := [fork for fork in forks if fork.first.fileno() >= 0]:
+        descriptors = (each.fileno() for fork in wanted for each in (fork.first, fork.listening))
+        try:
+            frames.send_raw(connection, frames.join_forks([fork.spec for fork in wanted]), tuple(descriptors))
+        except BlockingIOError:
+            await anyio.wait_writable(connection)
+        else:
+            for fork in wanted:  # so that nobody asks again
+                fork.first.close()
+                fork.listening.close()
 
 
 def _bound(directory: str) -> socket.socket:

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.process import wire
@@ -101,9 +101,15 @@ def join_fork(spec: wire.SandboxSpec) -> bytes:
     return b"\0".join((name, spec.mode.encode(), ids))
 
 
-def split_fork(data: bytes) -> tuple[bytes, bool, bytes]:
-    """Give the shim's name, whether it has a network of its own, and its ids ("first length", or nothing)."""
-    name, mode, ids = data.split(b"\0")
+def join_forks(forks: Sequence[bytes]) -> bytes:
+    """Give several of them as one message."""
+    return b"\0".join(forks)
+
+
+def split_fork(data: bytes, number: int) -> tuple[bytes, bool, bytes]:
+    """Of the fork with this number in a message, give the shim's name, whether it has a network of its own, and its ids
+    ("first length", or nothing)."""
+    name, mode, ids = data.split(b"\0")[3 * number : 3 * number + 3]
     return name, mode != b"host", ids
 
 

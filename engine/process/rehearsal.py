@@ -45,7 +45,7 @@ def _live(rest: Callable[[], object]) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with ours:
-        frames.split_fork(frames.join_fork(SPEC))
+        frames.split_fork(frames.join_forks([frames.join_fork(SPEC)]), 0)
         frames.answer(0, b'{"is":"Made","pid":%d}' % os.getpid())
         listening = Socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listening.bind(b"")  # the kernel finds a name, in this network namespace only

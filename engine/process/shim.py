@@ -34,15 +34,17 @@ ATTACHED_MAX = 128
 """Each has three descriptors here, of 1,024 that a process may have where nobody has raised that."""
 
 
-def main(data: bytes, first: Socket, listening: Socket, area: title.Area, rest: Callable[[], object]) -> NoReturn:
-    """Be the shim that `data` (`frames.join_fork`) asks for, serving `first` and whoever connects to `listening` later. Called
-    once, after a fork.
+def main(
+    data: bytes, number: int, first: Socket, listening: Socket, area: title.Area, rest: Callable[[], object]
+) -> NoReturn:
+    """Be the shim that `data` (`frames.join_forks`) asks for by this number, serving `first` and whoever connects to `listening`
+    later. Called once, after a fork.
 
     Who has sent it makes the new namespaces what they should be, and records which process this is. Only then is there a first
     request, and only then is anybody else heard: where none comes, there is nothing to be found."""
     try:
         os.setsid()
-        name, has_network, ids = frames.split_fork(data)
+        name, has_network, ids = frames.split_fork(data, number)
         title.show(area, b"corral shim " + name)
         userns, home = -1, namespaces.of_this_process() if has_network else -1
         if ids:

@@ -1,4 +1,4 @@
-"""The zygote: a process with everything a shim needs loaded, that forks one for every request it is sent.
+"""The zygote: a process with everything a shim needs loaded, that forks one for everybody who asks in the messages it is sent.
 
 Run as `python -I -S` from a sealed copy of the interpreter (`engine.spawn`), single-threaded, not dumpable, with nothing of
 the daemon's but one socket; it ends when the daemon's end of that closes. Its shims live on.
@@ -83,27 +83,32 @@ def _serve(daemon: socket.socket, area: title.Area, rest: Callable[[], object]) 
         received = receive(size, room, flags)
         if not received[0]:
             return
-        try:
-            is_shim = fork() == 0
-        except OSError as error:
-            _refuse(received, error)
-            continue
-        if is_shim:
-            _become(daemon, received, area, rest)
         for _, _, content in received[1]:
-            for descriptor in memoryview(content).cast("i"):
-                close(descriptor)
+            descriptors = memoryview(content).cast("i")
+            for number in range(len(descriptors) // 2):
+                try:
+                    is_shim = fork() == 0
+                except OSError as error:
+                    is_shim = False
+                    _refuse(descriptors[2 * number], error)
+                if is_shim:
+                    _become(daemon, received, number, area, rest)
+                close(descriptors[2 * number])
+                close(descriptors[2 * number + 1])
 
 
-def _become(daemon: socket.socket, received: Any, area: title.Area, rest: Callable[[], object]) -> NoReturn:
+def _become(
+    daemon: socket.socket, received: Any, number: int, area: title.Area, rest: Callable[[], object]
+) -> NoReturn:
+    """Those before it are closed already."""
     daemon.close()
     _signal.signal(int(signal.SIGCHLD), 0)  # what signal.signal calls: its enums are a dozen pages of each shim
     data, descriptors = frames.unpack(received) or (b"", [])
-    first, listening = descriptors
-    shim.main(data, frames.Socket(fileno=first), frames.Socket(fileno=listening), area, rest)
+    first, listening = descriptors[2 * number : 2 * number + 2]
+    frames.close_all(descriptors[2 * number + 2 :])
+    shim.main(data, number, frames.Socket(fileno=first), frames.Socket(fileno=listening), area, rest)
 
 
-def _refuse(received: Any, error: OSError) -> None:
-    _, descriptors = frames.unpack(received) or (b"", [])
-    with socket.socket(fileno=descriptors[0]) as first:
-        frames.send_raw(first, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))
+def _refuse(first: int, error: OSError) -> None:
+    with socket.socket(fileno=os.dup(first)) as connection:
+        frames.send_raw(connection, frames.answer(0, frames.encode_failed(f"cannot fork a shim: {error}")))

@@ -63,6 +63,34 @@ async def test_a_zygote_that_dies_takes_no_shim_with_it_and_is_started_again(lab
         assert (await sandbox.shim.list()).running
 
 
+async def test_shims_asked_for_at_once_have_no_descriptors_of_each_other(lab: Lab) -> None:
+    """More than messages may wait for the zygote: some are asked for together."""
+
+    def descriptors(pid: int) -> list[str]:
+        """What they are of: socket, anon_inode …"""
+        links = (os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd"))
+        return sorted(link.partition(":")[0] for link in links)
+
+    async with lab.sandbox("alone") as alone:
+        wanted, zygotes = descriptors(alone.pid), descriptors(lab.zygote.pid)
+        names = [f"s{number}" for number in range(40)]
+        made: dict[str, int] = {}
+
+        async def make(name: str) -> None:
+            async with lab.sandbox(name) as sandbox:
+                made[name] = sandbox.pid
+                await process_kit.eventually_async(lambda: descriptors(sandbox.pid) == wanted)
+                assert process_kit.processes(str(lab.run_directory))[sandbox.pid].startswith(
+                    f"corral shim proj/{name} "
+                )
+
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(make, name)
+        assert len(set(made.values())) == len(names)
+        assert descriptors(lab.zygote.pid) == zygotes
+
+
 DAEMON = """
 import anyio, json, os, signal, sys
 from engine import zygote
