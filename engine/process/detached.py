@@ -129,9 +129,23 @@ def has_overlay_api() -> bool:
     return True
 
 
+_taken_unread: dict[str, bool] = {}
+
+
+def get_to_know() -> None:
+    """Find out for all forks of this process what this kernel has. To ask opens a context of overlay's that comes to nothing, and
+    to close that waits for all processors."""
+    try:
+        _taken_unread["overlay"] = _is_taken_unread("overlay")
+    except OSError:
+        pass  # it has none now: a module may come
+
+
 def _is_taken_unread(kind: str) -> bool:
     """Whether options of this kind of file system go through the new interface to the old code (overlay's, before Linux 6.5),
     which reads them at the end, and complains in the machine's log about those it does not know."""
+    if kind in _taken_unread:
+        return _taken_unread[kind]
     context = syscalls.fsopen(kind)
     try:
         syscalls.fsconfig(context, "no-such-option")

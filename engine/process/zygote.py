@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from engine.process import dispositions, frames, pages, rehearsal, shim, syscalls, title
+from engine.process import detached, dispositions, frames, pages, rehearsal, shim, syscalls, title
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> NoReturn:
     daemon.setblocking(True)
     area = title.area()
     _settle_down(daemon)
+    detached.get_to_know()
     shared = pages.prepare()
     rest = shared.give_back if shared is not None else _do_nothing
     rehearsal.rehearse(area, rest)
