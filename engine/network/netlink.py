@@ -8,6 +8,7 @@ Runs in shims: the listed stdlib modules only.
 """
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -46,7 +47,7 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 0x02
 NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
 
-IFF_UP = 1  # linux/if.h
+IFF_UP, SIOCGIFFLAGS = 1, 0x8913  # linux/if.h, linux/sockios.h
 LOOPBACK_INDEX = 1  # net/core/net_namespace.c: the first link of every namespace
 BUFFER_BYTES = 1 << 18
 
@@ -70,18 +71,23 @@ def configure_interface(name: str, addresses: Sequence[str], gateways: Sequence[
     family; then tell the network that the addresses are here now. Idempotent: what else the interface had is taken off first, but
     what the kernel gave it. `mtu` 0: as it is."""
     index = _index(name)
+    was_up = _is_up(name)
     wanted = [packed_of(address) for address in addresses]
+    of_ipv4, of_ipv6 = ([each for each in wanted if len(each[0]) == length] for length in (4, 16))
     messages = [
         message(RTM_DELADDR, 0, body)
         for body in _addresses_of(index)
         if not any(_is_address(body, packed, prefix_length) for packed, prefix_length in wanted)
     ]
     size = attribute(IFLA_MTU, struct.pack("=I", mtu)) if mtu else b""
+    messages += [new_address(index, packed, prefix_length) for packed, prefix_length in of_ipv4]
     messages.append(message(RTM_NEWLINK, 0, LINK.pack(0, 0, index, IFF_UP, IFF_UP) + size))
-    messages += [new_address(index, packed, prefix_length) for packed, prefix_length in wanted]
+    messages += [new_address(index, packed, prefix_length) for packed, prefix_length in of_ipv6]
     messages += [_default_route(index, gateway) for gateway in gateways]
+    if not was_up:
+        _have_it_announced(name)
     transact(*messages)
-    for packed, _ in wanted:
+    for packed, _ in wanted if was_up else of_ipv6:
         announce(name, packed)
 
 
@@ -108,6 +114,19 @@ def new_address(index: int, packed: bytes, prefix_length: int) -> bytes:
     body = ADDRESS.pack(family, prefix_length, flags, RT_SCOPE_UNIVERSE, index)
     body += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
     return message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body)
+
+
+def _is_up(name: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        request = struct.pack("=16sH14x", name.encode(), 0)
+        return bool(struct.unpack("=16sH14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))[1] & IFF_UP)
+
+
+def _have_it_announced(name: str) -> None:
+    """Let the kernel announce the IPv4 addresses that an interface has when it comes up. That costs nothing; `announce` closes a
+    packet socket, and waits 10 ms for all processors to have forgotten it."""
+    with open(f"/proc/sys/net/ipv4/conf/{name}/arp_notify", "wb", buffering=0) as file:
+        file.write(b"1")
 
 
 def announce(name: str, packed: bytes) -> None:

@@ -119,12 +119,24 @@ class Lab:
         return anyio.run(self.firewall.drift, lambda: rules)
 
     def attach(
-        self, name: str, bridge: Bridge, address: str, *, interface: str = "eth0", gateway: str | None = None
+        self,
+        name: str,
+        bridge: Bridge,
+        address: str,
+        *,
+        interface: str = "eth0",
+        gateway: str | None = None,
+        mac: str = "",
     ) -> None:
         node = self.nodes.get(name) or self.nodes.setdefault(name, self.host.neighbour(name))
-        cable = Cable(f"cv{name}{interface[-1]}", bridge.name, interface, address, bridge.mtu)
+        cable = Cable(f"cv{name}{interface[-1]}", bridge.name, interface, address, bridge.mtu, mac)
         self.act(lambda links: links.attach(cable, node.pid))
-        node.popen(
+        self.configure(name, bridge, address, interface=interface, gateway=gateway)
+
+    def configure(
+        self, name: str, bridge: Bridge, address: str, *, interface: str = "eth0", gateway: str | None = None
+    ) -> None:
+        self.nodes[name].popen(
             *(sys.executable, "-I", "-S", "-c", CONFIGURE),
             *(str(TOP), interface, address, str(bridge.prefix_length), gateway or ""),
         ).wait()

@@ -174,11 +174,26 @@ def test_a_reused_address_works_at_once(host: Host, tmp_path: pathlib.Path) -> N
     lab.c1.serve("tcp", 80)
     assert lab.c2.call("10.10.0.2", 80) == "10.10.0.3"
     lab.act(lambda links: links.detach("cvc10"))
-    lab.attach("c9", net_lab.A, "10.10.0.2", gateway="10.10.0.1")
+    lab.attach("c9", net_lab.A, "10.10.0.2", gateway="10.10.0.1", mac="02:00:00:00:00:09")
     heir = net_lab.Agent(host, lab.nodes["c9"])
     heir.serve("tcp", 80)
     assert lab.c2.call("10.10.0.2", 80, timeout_s=0.5) == "10.10.0.3"
     assert lab.agents["host"].call("10.10.0.2", 80, timeout_s=0.5) == "10.10.0.1"
+    lab.close()
+
+
+def test_so_does_one_that_an_interface_gets_which_is_up(host: Host, tmp_path: pathlib.Path) -> None:
+    """The kernel itself announces only what an interface has when it comes up."""
+    lab = Lab(host, str(tmp_path))
+    lab.populate()
+    lab.c1.serve("tcp", 80)
+    assert lab.c2.call("10.10.0.2", 80) == "10.10.0.3"
+    lab.attach("c9", net_lab.A, "10.10.0.9", gateway="10.10.0.1")
+    lab.act(lambda links: links.detach("cvc10"))
+    lab.configure("c9", net_lab.A, "10.10.0.2", gateway="10.10.0.1")
+    heir = net_lab.Agent(host, lab.nodes["c9"])
+    heir.serve("tcp", 80)
+    assert lab.c2.call("10.10.0.2", 80, timeout_s=0.5) == "10.10.0.3"
     lab.close()
 
 
