@@ -33,7 +33,16 @@ SYSTEM = (
     "iptables",
     "busybox-static",
 )
-TOOLS = ("iputils-ping", "nftables", "socat", "binutils", "nfs-kernel-server", "default-jre-headless", "apparmor")
+TOOLS = (
+    "iputils-ping",
+    "nftables",
+    "socat",
+    "binutils",
+    "nfs-kernel-server",
+    "default-jre-headless",
+    "apparmor",
+    "systemd-resolved",
+)
 OTHERS = ("docker.io", "podman", "containernetworking-plugins", "ufw", "firewalld")
 """Who corral lives beside; none of them starts by itself."""
 
@@ -58,6 +67,7 @@ QUIET = (
     "ufw.service",
     "firewalld.service",
     "nftables.service",
+    "systemd-resolved.service",
 )
 ALSO_QUIET = (
     "podman.service",
@@ -174,6 +184,7 @@ def settle(root: Path) -> None:
     (root / "usr/local/bin/corral").chmod(0o755)
     (root / "etc/hostname").write_text("guest\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost guest\n")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)  # it may be a link to what systemd-resolved writes
     (root / "etc/resolv.conf").write_text("nameserver 203.0.113.2\n")
     (root / "etc/fstab").write_text("")
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
