@@ -67,6 +67,14 @@ def status(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def is_zombie(pid: int) -> bool:
+    """No, too, if it has gone meanwhile."""
+    try:
+        return status(pid)["State"].startswith("Z")
+    except OSError:
+        return False
+
+
 def processes(having: str) -> dict[int, str]:
     """Mapping from pid to command line of those whose command line has this text."""
     found = {}
