@@ -13,6 +13,7 @@ from typing import NamedTuple
 import anyio
 
 from engine import batch, channel, errors, inside, shims, spawn
+from engine.network import netlink
 from engine.process import durable, frames, identity, namespaces, syscalls, wire
 
 AT_ONCE = 16
@@ -154,6 +155,8 @@ async def _make_ready(spec: wire.SandboxSpec, pid: int) -> None:
 
     def furnish() -> None:
         namespaces.furnish(spec)
+        if spec.mode != "host":
+            netlink.loopback_up()
         durable.write(os.path.join(spec.directory, wire.SHIM_RECORD), who)
 
     shim = os.pidfd_open(pid)

@@ -3,17 +3,12 @@
 Runs in the zygote: the listed stdlib modules only.
 """
 
-import fcntl
 import os
 import re
-import socket
-import struct
 
 from engine import errors
 from engine.process import syscalls
 from engine.process.wire import Pairs, SandboxSpec
-
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # linux/sockios.h, linux/if.h
 
 DEFAULT_SYSCTLS: Pairs = (
     ("net.ipv6.conf.all.disable_ipv6", "1"),  # IPv4 only, and no router advertisement is believed
@@ -36,8 +31,8 @@ def of_this_process() -> int:
 
 
 def furnish(spec: SandboxSpec) -> None:
-    """Make the new namespaces that this process is in what the sandbox wants. Raises ValueError for a sysctl that is none of the
-    network's."""
+    """Give the new namespaces that this process is in their names and settings. Raises ValueError for a sysctl that is none of
+    the network's."""
     name(spec.hostname, spec.domainname)
     if spec.mode == "host":
         if spec.sysctls:
@@ -45,7 +40,6 @@ def furnish(spec: SandboxSpec) -> None:
         return
     for key, value in (*DEFAULT_SYSCTLS, *spec.sysctls):
         set_sysctl(key, value, optional=(key, value) in DEFAULT_SYSCTLS)
-    bring_up("lo")
 
 
 def name(hostname: str, domainname: str) -> None:
@@ -71,10 +65,3 @@ def set_sysctl(key: str, value: str, *, names: "re.Pattern[str]" = SYSCTL_NAME, 
             raise errors.TerminalEngineError(f"cannot set sysctl {key}: this kernel has none in a namespace") from error
     except OSError as error:
         raise errors.TerminalEngineError(f"cannot set sysctl {key} to {value}: {error.strerror}") from error
-
-
-def bring_up(interface: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("=16sH14x", interface.encode(), 0)
-        flags = struct.unpack("=16sH14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("=16sH14x", interface.encode(), flags | IFF_UP))
