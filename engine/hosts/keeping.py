@@ -70,14 +70,15 @@ class Keeping:
             self._has_nothing = not problem and not wanted and wanted == self._wanted
 
     async def _put(self, joined: Joined, wanted: frozenset[str]) -> None:
-        self._resolvectl = await self._asked(joined, wanted)
-        named = () if self._resolvectl else sorted(wanted)
+        resolvectl = await self._asked(joined, wanted)
+        named = () if resolvectl else sorted(wanted)
         blocks = {project: names.lines_of(project, joined.endpoints) for project in named}
         if self._written != (blocks, self._unknown, file.seen(self._path)):
             self._written = ()
             unknown = self._unknown
             seen = await anyio.to_thread.run_sync(file.put, self._path, self._instance, blocks, unknown)
             self._written = (blocks, unknown, seen)
+        self._resolvectl = resolvectl
 
     async def _asked(self, joined: Joined, wanted: frozenset[str]) -> str:
         """The program by which systemd-resolved was told; "": it cannot be, or is not asked here."""

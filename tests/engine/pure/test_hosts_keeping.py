@@ -119,6 +119,14 @@ def test_where_resolved_refuses_the_file_it_is_until_it_does_not(place: Place, m
             raise errors.EngineError("cannot tell systemd-resolved: no such link")
         told.append(" ".join(command[1:]))
 
+    said_meanwhile: list[str] = []
+    put = keeping.file.put
+
+    def write(*arguments: Any) -> Any:
+        said_meanwhile.append(place.keeping.of("lab").way)
+        return put(*arguments)
+
+    monkeypatch.setattr(keeping.file, "put", write)
     monkeypatch.setattr(resolved, "program", lambda: "resolvectl")
     monkeypatch.setattr(resolved, "_run", run)
     for name in ("is_told", "has_been_told", "_index"):
@@ -133,6 +141,7 @@ def test_where_resolved_refuses_the_file_it_is_until_it_does_not(place: Place, m
         monkeypatch.setattr(anyio, "current_time", lambda: clock)
         await place.keeping.put()
         assert place.path.read_text() == USERS
+        assert said_meanwhile == ["hosts", "hosts"], "while the block is there"
         assert told[:2] == ["dns cb0 10.9.0.1:10053", "domain cb0 ~lab ~0.9.10.in-addr.arpa"]
         assert place.keeping.of("lab").place == "10.9.0.1:10053"
         told.clear()
