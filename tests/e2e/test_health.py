@@ -171,9 +171,11 @@ def test_without_wait_up_returns_when_all_are_started(lab: Lab) -> None:
 
 
 def test_wait_fails_for_what_exits_with_an_error_and_up_does_not(lab: Lab) -> None:
-    lab.up(LAZY.format("  a: {image: IMAGE, command: sh -c 'exit 5'}").replace("  app:", "  app:\n    profiles: [x]"))
+    failing = "  a: {image: IMAGE, command: sh -c 'echo here; exit 5'}"
+    lab.up(LAZY.format(failing).replace("  app:", "  app:\n    profiles: [x]"))
     wait_until_ps(lab, "a-1", State="exited", ExitCode=5)
     with lab.popen("up", "--wait", stderr=subprocess.PIPE) as up:
+        eventually(lambda: lab.corral("logs", "a").stdout.count("here") == 2)
         wait_until_ps(lab, "a-1", State="exited", ExitCode=5)
         lab.exec("db", "touch", "/tmp/ready")
         _, said = up.communicate(timeout=20)
