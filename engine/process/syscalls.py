@@ -46,7 +46,7 @@ CLONE_PIDFD, CLONE_PARENT, CLONE_INTO_CGROUP = 0x1000, 0x8000, 0x200000000
 
 # linux/mount.h
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
-MS_BIND, MS_REMOUNT, MS_PRIVATE, MS_SHARED = 4096, 32, 1 << 18, 1 << 20
+MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
 MNT_DETACH = 2
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
@@ -69,6 +69,7 @@ CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 PIDFS_MAGIC, DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC = 0x50494446, 0x1CD1, 0x9FA0  # linux/magic.h
 SEALS = 0x000F  # linux/fcntl.h: F_SEAL_SEAL, SHRINK, GROW, WRITE
 CLOSE_RANGE_CLOEXEC = 4  # linux/close_range.h
+M_ARENA_MAX = -8  # malloc.h, of glibc
 POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK = 0x4, 0x8  # spawn.h, of glibc and musl
 SIGSET_BYTES, SPAWNATTR_BYTES = 128, 512  # sigset_t of both; posix_spawnattr_t has 336 bytes at the most
 _RLIMIT_NAMES = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME"
@@ -167,6 +168,13 @@ def spawn(path: str, argv: Sequence[str], environment: Mapping[str, str]) -> int
 def default_signal(number: int) -> None:
     """Give a signal its default disposition, also one that the C library keeps to itself and refuses to touch."""
     _call(RT_SIGACTION, "rt_sigaction", number, ctypes.create_string_buffer(32), None, 8)  # struct kernel_sigaction
+
+
+def use_one_heap() -> None:
+    """From now on all threads of this process allocate from one heap, where the C library would give each one of its own: what is
+    freed in one of those is of no use to the others. Call it before there are threads."""
+    if hasattr(_libc, "mallopt"):  # glibc only
+        _libc.mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
 
 
 def close_range(first: int, last: int, flags: int = 0) -> None:

@@ -23,7 +23,7 @@ import anyio
 
 from engine.api import Engine
 from engine.errors import EngineError
-from engine.process import title
+from engine.process import syscalls, title
 from orchestrator import client, errors, protocol, settings, version
 from orchestrator.daemon import boots, chronicle, health, projects, records, routes, server, shutdown, systemd
 
@@ -57,6 +57,7 @@ def linux_engine(places: settings.Places, access: settings.Access) -> AbstractAs
 def run(places: settings.Places, access: settings.Access, factory: Factory = linux_engine) -> int:
     """Be the daemon until told to end; the exit code. 75: another one has this root, and serves it."""
     title.show(title.area(), b"corral daemon " + os.fsencode(places.run))
+    syscalls.use_one_heap()
     sys.setswitchinterval(THREADS_WAIT_S)
     logging.basicConfig(handlers=[systemd.log_handler()], level=logging.INFO)
     logging.getLogger("asyncio").addFilter(is_no_race)
