@@ -16,6 +16,7 @@ from engine.cgroups.setting import Setting
 from engine.errors import EngineError, TerminalEngineError
 from engine.types.parts import Limits
 
+TRIES = 5
 PERIOD_US = 100_000
 OOM_KEY = "oom_kill"
 UNLIMITED_BYTES = 2**63 - 2**16  # the kernel says PAGE_COUNTER_MAX in bytes: 2**63 less a page, of whatever size
@@ -218,14 +219,14 @@ def _must_raise_both_first(directory: str, limits: Limits) -> bool:
 
 
 def _make(directory: str, *, fill: bool) -> None:
-    """Make the cgroup, and what is missing above it."""
-    try:
-        os.mkdir(directory)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        _make(os.path.dirname(directory), fill=fill)
-        os.mkdir(directory)
+    """Make the cgroup, and what is missing above it. Another corral may take that away, as it does with its own last one."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            os.makedirs(directory, exist_ok=True)
+            break
+        except FileNotFoundError:
+            if not tries_left:
+                raise
     if fill:
         _fill(directory)
 

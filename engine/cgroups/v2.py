@@ -5,6 +5,8 @@ every level from the top. Processes live in leaves only: a cgroup that hands con
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
+import contextlib
+import errno
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ from engine.types.parts import Limits
 CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 """Those whose limits we set; others are not switched on for our sake."""
 
+TRIES = 5
 CPUS = "cpuset.cpus"
 PERIOD_US = 100_000  # the kernel's default; Docker's too
 OOM_KEY = "oom_kill"
@@ -37,6 +40,13 @@ class Tree:
     def create(self, path: str, more: frozenset[str] = frozenset()) -> str:
         """Make the cgroup, a leaf with the controllers in `CONTROLLERS` and `more`, and what is missing above it. Idempotent.
         Returns its directory."""
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return self._create(path, more)
+        raise EngineError(f"cannot create cgroup {self.directory(path)}: somebody else removes it all the time")
+
+    def _create(self, path: str, more: frozenset[str]) -> str:
+        """Raises FileNotFoundError where what is above it has just gone: another corral took its own away, the last there was."""
         directory = self.root
         for name in path.split("/"):
             self._hand_down(directory, CONTROLLERS | more)
@@ -45,6 +55,8 @@ class Tree:
                 os.mkdir(directory)
             except FileExistsError:
                 pass
+            except FileNotFoundError:
+                raise
             except OSError as error:
                 raise EngineError(f"cannot create cgroup {directory}: {error.strerror}") from error
         return directory
@@ -57,7 +69,13 @@ class Tree:
             if missing:
                 setting.write(path, " ".join(f"+{controller}" for controller in sorted(missing)))
         except OSError as error:
-            hint = ": processes live in it, which must move to a cgroup below it first" if error.errno == 16 else ""
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                raise FileNotFoundError(errno.ENOENT, "it is gone", directory) from error
+            hint = (
+                ": processes live in it, which must move to a cgroup below it first"
+                if error.errno == errno.EBUSY
+                else ""
+            )
             raise EngineError(
                 f"cannot hand down {', '.join(sorted(wanted))} in {path}: {error.strerror}{hint}"
             ) from error
