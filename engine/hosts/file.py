@@ -11,9 +11,11 @@ where it is in the project's domain.
 
 import contextlib
 import errno
+import math
 import os
 import re
 import stat
+import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -23,6 +25,9 @@ from engine.hosts.names import Line, domains_of
 PATH = "/etc/hosts"
 BYTES_MAX = 16 << 20
 TRIES = 5
+QUIET_S = 0.5
+"""So long nobody else has changed the file when we do. An editor or a shell that writes it in place empties it first, and would
+write the rest into a file that has been replaced."""
 _MARK = re.compile(rb"# corral (\S+) (begin|end) ([0-9a-f]{8})\s*")
 
 
@@ -115,9 +120,12 @@ def seen(path: str) -> Seen | None:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def put(path: str, instance: str, wanted: Mapping[str, Sequence[Line]], unknown: Set[str]) -> Seen | None:
-    """See that the file has exactly these blocks of ours; what was seen of it then. It is replaced whole, with its mode and its
-    owner; where it is mounted, or its directory cannot be written, it is written in place. Raises `EngineError`."""
+def put(
+    path: str, instance: str, wanted: Mapping[str, Sequence[Line]], unknown: Set[str], ours: Seen | None = None
+) -> Seen | None:
+    """See that the file has exactly these blocks of ours; what was seen of it then, which is `ours` the next time. It is replaced
+    whole, with its mode and its owner; where it is mounted, or its directory cannot be written, it is written in place. Where
+    somebody else has just changed it, not before `QUIET_S` have gone by. Raises `EngineError`."""
     path = os.path.realpath(path)
     with contextlib.suppress(OSError):
         os.unlink(_draft(path, instance))  # of one of us who was killed over it
@@ -128,11 +136,20 @@ def put(path: str, instance: str, wanted: Mapping[str, Sequence[Line]], unknown:
             text = edited(content, instance, wanted, unknown)
             if text == content:
                 return before
+            if before and before != ours and (rest_s := QUIET_S - _age_s(before)) > 0:
+                time.sleep(rest_s)
+                continue
             if after := _written(path, instance, text, before):
                 return after
     except OSError as error:
         raise errors.EngineError(f"cannot write {path}: {error.strerror}") from error
     raise errors.EngineError(f"cannot write {path}: somebody else writes it all the time")
+
+
+def _age_s(found: Seen) -> float:
+    """How long ago it was changed; for ever, where that is still to come."""
+    age_s = time.time() - found[2] / 1e9
+    return age_s if age_s >= 0 else math.inf
 
 
 def _content(path: str) -> bytes:

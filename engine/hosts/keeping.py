@@ -5,6 +5,7 @@ It is a function of what is joined to which network, like the names that contain
 and when somebody else has changed it. Until it is told of which projects, it touches nothing.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Keeping:
         self._unknown: frozenset[str] = frozenset()
         self._has_nothing = False  # to name, and sees that nothing is named
         self._written: tuple[object, ...] = ()
+        self._ours: file.Seen | None = None  # as we left it
         self._told: dict[str, resolved.Link] | None = None  # by bridge; None: what was said before is not known
         self._refused_at = -REFUSED_S
         self._resolvectl = ""  # "": the file it is
@@ -73,10 +75,13 @@ class Keeping:
         resolvectl = await self._asked(joined, wanted)
         named = () if resolvectl else sorted(wanted)
         blocks = {project: names.lines_of(project, joined.endpoints) for project in named}
-        if self._written != (blocks, self._unknown, file.seen(self._path)):
+        found = file.seen(self._path)
+        if self._written != (blocks, self._unknown, found):
             self._written = ()
             unknown = self._unknown
-            seen = await anyio.to_thread.run_sync(file.put, self._path, self._instance, blocks, unknown)
+            put = functools.partial(file.put, self._path, self._instance, blocks, unknown, self._ours)
+            seen = await anyio.to_thread.run_sync(put)
+            self._ours = seen if seen != found else self._ours
             self._written = (blocks, unknown, seen)
         self._resolvectl = resolvectl
 

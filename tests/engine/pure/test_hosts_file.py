@@ -3,6 +3,8 @@
 import os
 import pathlib
 import stat
+import threading
+import time
 
 import pytest
 
@@ -71,6 +73,14 @@ def test_a_block_that_was_spoilt_is_put_right_and_goes(spoilt: bytes, left: byte
 # ----------------------------------------------------------------------------------------------------- on the machine
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> float:
+    """None, for all but those who look for it; how long it is."""
+    patience_s = file.QUIET_S
+    monkeypatch.setattr(file, "QUIET_S", 0.0)
+    return patience_s
+
+
 def put(path: pathlib.Path, **wanted: tuple[Line, ...]) -> file.Seen | None:
     return file.put(str(path), OURS, wanted, NOBODY)
 
@@ -134,6 +144,35 @@ def test_who_writes_at_the_same_time_loses_nothing(tmp_path: pathlib.Path, monke
     monkeypatch.setattr(file, "edited", slowly)
     put(path, lab=(NN, DN))
     assert path.read_bytes() == USERS + b"10.0.0.1 added meanwhile\n" + BLOCK
+
+
+def test_who_has_emptied_it_and_has_not_written_yet_loses_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    monkeypatch.setattr(file, "QUIET_S", patience)
+    path = tmp_path / "hosts"
+    path.write_bytes(b"")
+    writing = threading.Timer(patience / 2, path.write_bytes, [USERS])
+    writing.start()
+    ours = put(path, lab=(NN, DN))
+    writing.join()
+    assert path.read_bytes() == USERS + BLOCK
+    began = time.monotonic()
+    file.put(str(path), OURS, {"lab": (NN,)}, NOBODY, ours)
+    assert time.monotonic() - began < patience, "what we wrote ourselves is no reason to wait"
+    assert path.read_bytes() != USERS + BLOCK
+
+
+def test_who_writes_it_all_the_time_is_named_as_the_reason(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "hosts"
+    monkeypatch.setattr(file, "QUIET_S", 1.0)
+    monkeypatch.setattr(file.time, "sleep", lambda _: path.write_bytes(USERS))
+    path.write_bytes(USERS)
+    with pytest.raises(errors.EngineError, match="somebody else writes it all the time"):
+        put(path, lab=(NN, DN))
+    assert path.read_bytes() == USERS
 
 
 def test_what_is_no_file_is_refused(tmp_path: pathlib.Path) -> None:

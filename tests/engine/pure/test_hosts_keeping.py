@@ -45,6 +45,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(resolved, "program", lambda: "")
+    monkeypatch.setattr(keeping.file, "QUIET_S", 0.0)
     return Place(tmp_path)
 
 
