@@ -6,6 +6,7 @@ from the first: it ended with the daemon that ran it. Nobody waits for them in a
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from engine import errors, probes
 from engine.api import Command, Ended, Said, nobody
 from engine.container import Container
 from engine.containers import Containers
+from engine.process import identity
 from engine.sandboxes import Sandbox
 from engine.types.parts import Hook, Leave
 
@@ -23,7 +25,9 @@ log = logging.getLogger(__name__)
 
 KILL = 9
 OWN_END_S = 0.5
-"""A hook that is killed is most often killed with its container, whose end is heard so soon after."""
+"""A hook that is killed is most often killed with its container, whose own process ends so soon after."""
+HEARD_S = 10.0
+"""And so soon after that we hear of it: it is written down before."""
 OUTPUT_SHOWN = 400
 
 
@@ -107,7 +111,8 @@ class Hooks:
     async def _give_up(self, container: Container, sandbox: Sandbox, why: str) -> None:
         """End the container as a stop would, and let its restart policy be asked. Its exit ends this."""
         uid, config = container.record.uid, container.config
-        await anyio.sleep(OWN_END_S if "exited 137" in why else 0)
+        if await _has_ended(container, OWN_END_S if "exited 137" in why else 0):
+            return
         log.warning("%s: %s", config.name, why)
         self._containers.mark(container, failed=why)
         await sandbox.shim.signal(uid, config.stop_signal)
@@ -115,9 +120,20 @@ class Hooks:
         await sandbox.shim.signal(uid, KILL)
 
 
-async def _has_ended(container: Container) -> bool:
-    """Whether a command failed because its container ended."""
-    await anyio.sleep(OWN_END_S)
+async def _has_ended(container: Container, within_s: float = OWN_END_S) -> bool:
+    """Whether a command failed because its container ended: then that is heard of when this returns."""
+    pidfd = identity.reopen(container.process.identity) if container.process else None
+    if pidfd is not None:
+        try:
+            with anyio.move_on_after(within_s):
+                await anyio.wait_readable(pidfd)
+            if not identity.has_ended(pidfd):
+                return False
+        finally:
+            os.close(pidfd)
+    with anyio.move_on_after(HEARD_S):
+        while container.process:  # noqa: ASYNC110 - who hears of it tells nobody else
+            await anyio.sleep(0.01)
     return container.process is None
 
 
