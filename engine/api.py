@@ -125,7 +125,8 @@ class Engine(Protocol):
         ...
 
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
-        """Run a command in a running container to its end. TimeoutError: it was killed after `timeout_s`."""
+        """Run a command in a running container to its end. TimeoutError: it was killed after `timeout_s`. `errors.Paused`: it
+        could not run, or not go on, since the container stands still by order."""
         ...
 
     async def session(self, uid: str, command: Command) -> int:

@@ -375,7 +375,11 @@ class LinuxEngine:
         await self._lives.signal(uid, signal)
 
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
-        return await probes.finish(await self._begin(uid, command), timeout_s)
+        try:
+            return await probes.finish(await self._begin(uid, command), timeout_s)
+        except TimeoutError:
+            self.containers.refuse_paused(self.containers.get(uid))  # who stands still cannot answer
+            raise
 
     @verb
     async def _begin(self, uid: str, command: Command) -> Session:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 import anyio
 
 from engine.api import Command, Copying, Ended, Said, Updatable, nobody
-from engine.errors import EngineError, Superseded, TerminalEngineError
+from engine.errors import EngineError, Paused, Superseded, TerminalEngineError
 from engine.types.configs import (
     Config,
     ContainerConfig,
@@ -419,7 +419,9 @@ class FakeEngine:
             self.exit(uid, 128 + signal)
 
     async def run(self, uid: str, command: Command, timeout_s: float) -> Ended:
-        self._container(uid)
+        info = self._container(uid)
+        if info.config.paused:
+            raise Paused(f"cannot run a command in {info.config.name}: it is paused")
         return Ended(0)
 
     async def session(self, uid: str, command: Command) -> int:

@@ -7,9 +7,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from engine.errors import EngineError, Superseded
+from engine.api import Command
+from engine.errors import EngineError, Paused, Superseded
 from engine.types.infos import Info, Joined, State
 from engine.types.parts import Namespaces, Of, PortMap
+from reconciler.fake import FakeEngine
 from tests.contract.conftest import Act, World
 
 Both = Callable[[Act], None]
@@ -177,6 +179,34 @@ def test_ports_change_in_place(both: Both) -> None:
         after = await world.info(uid)
         assert after.config == changed
         assert (after.uid, after.pid, after.started_at) == (before.uid, before.pid, before.started_at)
+
+    both(act)
+
+
+def test_who_stands_still_cannot_answer_and_has_not_failed_to(both: Both) -> None:
+    async def act(world: World) -> None:
+        uid = (await world.stand("a"))["a"]
+        await world.engine.start(uid)
+        before = (await world.info(uid)).config
+        asked = Command(("sleep", "0.6"))
+        assert (await world.engine.run(uid, asked, 10)).code == 0
+        told: list[type[BaseException] | int] = []
+
+        async def ask() -> None:
+            try:
+                told.append((await world.engine.run(uid, asked, 1)).code)
+            except (Paused, TimeoutError) as error:
+                told.append(type(error))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await anyio.sleep(0.2)
+            await world.engine.update(uid, replace(before, paused=True))
+        assert told == ([0] if isinstance(world.engine, FakeEngine) else [Paused]), "in the middle of it"
+        with pytest.raises(Paused):
+            await world.engine.run(uid, asked, 1)
+        await world.engine.update(uid, before)
+        assert (await world.engine.run(uid, asked, 10)).code == 0
 
     both(act)
 
