@@ -214,6 +214,10 @@ class Lab:
     def exec(self, service: str, *argv: str, code: int | None = 0) -> str:
         return self.corral("exec", "-T", service, *argv, code=code).stdout
 
+    def touch(self, service: str, path: str) -> None:
+        """Make a file in its container, without a process there that ends with it."""
+        pathlib.Path(f"/proc/{self.pid(service)}/root{path}").touch()
+
     def ps(self, *words: str) -> dict[str, dict[str, Any]]:
         """Mapping from a container's name without the project to its line of `ps -a --format json`."""
         lines = self.out("ps", "-a", "--format", "json", *words).splitlines()

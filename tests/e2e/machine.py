@@ -231,22 +231,25 @@ class Machine(Place):
                     pipe.close()
             holder.wait(10)
 
+    def firewall(self) -> list[str]:
+        """All rules and chains but what every machine has."""
+        return _rules(self.sh(FIREWALL, check=False))
+
     def snapshot(self) -> dict[str, object]:
         """Links, addresses, routes, rules, settings, mounts: all that a corral could leave in the kernel here."""
         text = self.sh(
             "ip -br link; echo =; ip -br addr; echo =; ip route show table all; ip -6 route show table all; echo =;"
             "ip rule; ip -6 rule; echo =;"
-            "iptables-nft-save; iptables-legacy-save | grep CORRAL; ip6tables-nft-save; ip6tables-legacy-save | grep CORRAL; echo =;"
+            f"{FIREWALL}; echo =;"
             "sysctl net.ipv4.ip_forward net.ipv4.conf.all.route_localnet net.ipv4.conf.default.route_localnet"
             " net.ipv6.conf.all.forwarding net.ipv6.conf.ext0.forwarding net.ipv6.conf.ext0.accept_ra",
             check=False,
         )
         names = ("links", "addresses", "routes", "rules", "firewall", "sysctls")
         found: dict[str, object] = {
-            name: sorted(line for line in part.splitlines() if line and not line.startswith(("#", "COMMIT", "*")))
-            for name, part in zip(names, text.split("=\n"), strict=True)
+            name: sorted(part.splitlines()) for name, part in zip(names, text.split("=\n"), strict=True)
         }
-        found["firewall"] = [line.partition(" [")[0] for line in found["firewall"] if not _is_default(line)]  # type: ignore[attr-defined]
+        found["firewall"] = _rules(text.split("=\n")[names.index("firewall")])
         found["mounts"] = [line.split()[4] for line in read(f"/proc/{self.pid}/mountinfo").splitlines()]
         return found
 
@@ -263,8 +266,21 @@ class RealMachine(Place):
     def entered(self) -> None:
         pass
 
+    def firewall(self) -> list[str]:
+        return []
+
     def snapshot(self) -> dict[str, object]:
         return {}
+
+
+FIREWALL = (
+    "iptables-nft-save; iptables-legacy-save | grep CORRAL; ip6tables-nft-save; ip6tables-legacy-save | grep CORRAL"
+)
+
+
+def _rules(text: str) -> list[str]:
+    lines = (line for line in text.splitlines() if line and not line.startswith(("#", "COMMIT", "*")))
+    return sorted(line.partition(" [")[0] for line in lines if not _is_default(line))
 
 
 def _is_default(line: str) -> bool:

@@ -1,7 +1,6 @@
 """What an unknown project's README says, called as docker compose is; judged by the kernel and by exit codes."""
 
 import json
-import os
 import pathlib
 import stat
 import subprocess
@@ -81,7 +80,7 @@ def test_a_readme_works_as_it_stands(lab: Lab, compose: Compose) -> None:
     assert compose("version", "--short").stdout == "2.40.3\n"
     compose("config", "--quiet")
     compose("up", "-d", "--build", "--remove-orphans")
-    assert lab.machine.tcp("127.0.0.1", 8080) not in (machine.REFUSED, machine.SILENCE)
+    eventually(lambda: lab.machine.tcp("127.0.0.1", 8080) not in (machine.REFUSED, machine.SILENCE))
     assert compose("ps", "--services", "--filter", "status=running").stdout.split() == ["db", "web"]
     assert compose("exec", "-T", "web", "cat", "/www/index.html").stdout == "hello\n"
     assert compose("exec", "-T", "-e", "A=b c", "-w", "/tmp", "db", "sh", "-c", "echo $A; pwd").stdout == "b c\n/tmp\n"
@@ -128,7 +127,7 @@ def test_what_is_left_in_the_background_lives_on_and_may_write(lab: Lab, compose
     )
     eventually(lambda: compose("exec", "-T", "web", "sh", "-c", "test -e /done && echo yes || true").stdout == "yes\n")
     sleeping = [pid for pid, line in machine.processes("sleep 1000").items() if line == "sleep 1000"]
-    assert any(os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{lab.pid('web')}/ns/pid") for pid in sleeping)
+    assert machine.namespace(lab.pid("web"), "pid") in {machine.namespace(pid, "pid") for pid in sleeping}
     compose("down", "-t", "0")
 
 

@@ -100,7 +100,7 @@ def test_it_ends_with_the_container_and_its_code(lab: Lab) -> None:
     lab.up(one("sh -c 'until test -e /go; do echo wait; sleep 0.02; done; printf last; exit 7'"))
     with attached(lab) as process:
         assert line(process) == "wait"
-        lab.exec("a", "touch", "/go")
+        lab.touch("a", "/go")
         assert process.stdout
         assert process.stdout.read().endswith("wait\nlast")
         assert process.wait(20) == 7

@@ -105,10 +105,13 @@ services:
 
 def test_a_post_start_that_fails_is_an_exit_for_the_restart_policy(lab: Lab) -> None:
     """And the container is told to end as by a stop, whatever it makes of that."""
-    main = "[sh, -c, 'trap \"echo bye >> /kept/kept; exit 0\" TERM; sleep 1000 & wait']"
+    main = "[sh, -c, 'trap \"echo bye >> /kept/kept; exit 0\" TERM; echo ready >> /kept/kept; sleep 1000 & wait']"
+    its_own = "[ $(grep -c ready /kept/kept) -gt $(grep -c bye /kept/kept) ]"
     lab.write(
         only(
-            hooks("post_start", sh("echo try >> /kept/kept; exit 1")), entrypoint=main, restart='"on-failure:2"'
+            hooks("post_start", sh(f"echo try >> /kept/kept; until {its_own}; do sleep 0.02; done; exit 1")),
+            entrypoint=main,
+            restart='"on-failure:2"',
         ).replace("init: true, ", "")
     )
     lab.corral("up", "-d", code=1)
@@ -160,13 +163,14 @@ def test_a_stop_does_not_wait_for_a_post_start_that_never_ends(lab: Lab) -> None
     "services.pre_stop.privileged",
 )
 def test_pre_stop_runs_before_a_planned_stop_and_not_otherwise(lab: Lab) -> None:
-    main = "[sh, -c, 'trap \"echo signal >> /kept/kept; exit 0\" TERM; sleep 1000 & wait']"
+    main = "[sh, -c, 'trap \"echo signal >> /kept/kept; exit 0\" TERM; echo ready; sleep 1000 & wait']"
     as_said = ", user: app, working_dir: /kept, environment: {A: b}, privileged: true"
     third = sh("echo $(id -u) $(pwd) $A $(grep CapBnd /proc/self/status) >> /kept/kept", as_said)
     (lab.folder / "kept").mkdir()
     (lab.folder / "kept/kept").touch()
     (lab.folder / "kept/kept").chmod(0o666)
     lab.up(only(hooks("pre_stop", log_to("one"), third), entrypoint=main))
+    eventually(lambda: "ready" in lab.out("logs"))
     lab.corral("stop")
     lines = kept(lab).splitlines()
     assert (lines[0], lines[2]) == ("one", "signal")
@@ -341,8 +345,9 @@ def test_a_step_goes_on_while_the_daemon_is_dead(lab: Lab) -> None:
 
 def test_no_step_runs_beside_what_it_comes_before(lab: Lab) -> None:
     """A definition that has only now got one."""
-    main = "[sh, -c, 'trap \"sleep 0.5; echo ended >> /kept/kept; exit 0\" TERM; while :; do sleep 0.05; done']"
+    main = "[sh, -c, 'trap \"sleep 0.5; echo ended >> /kept/kept; exit 0\" TERM; echo ready; while :; do sleep 0.05; done']"
     lab.up(only("tty: false", entrypoint=main))
+    eventually(lambda: "ready" in lab.out("logs"))
     lab.up(only(hooks("pre_start", log_to("step")), entrypoint=main))
     assert kept(lab) == "ended\nstep\n"
 

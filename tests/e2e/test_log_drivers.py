@@ -138,9 +138,10 @@ def test_what_was_written_while_the_daemon_or_the_receiver_was_gone_is_sent_late
     path = f"{lab.folder}/log.sock"
     with listening(path) as receiver:
         lab.up(text)
-        lab.exec("a", "sh", "-c", "echo one > /tmp/fifo")
-        eventually(lambda: len(receiver.messages()) == 1)
         fifo = pathlib.Path(f"/proc/{lab.pid('a')}/root/tmp/fifo")
+        eventually(fifo.exists)
+        fifo.write_text("one\n")
+        eventually(lambda: len(receiver.messages()) == 1)
         lab.kill("corral daemon")
         fifo.write_text("two\n")
         lab.corral("ps")
@@ -151,6 +152,7 @@ def test_what_was_written_while_the_daemon_or_the_receiver_was_gone_is_sent_late
         assert receiver.got[1].endswith(b": two")
         assert later.got[0].endswith(b": three")
         fifo.write_text("last\n")
+        eventually(lambda: "last" in lab.out("logs"))
         lab.corral("down", "-t", "0")
         assert later.messages()[-1].endswith(b": last"), "what is removed has been sent"
 

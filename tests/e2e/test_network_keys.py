@@ -141,7 +141,7 @@ def test_ports_are_published_where_the_network_binds_them(lab: Lab) -> None:
     )
     assert isinstance(lab.machine, machine.Machine)
     assert lab.machine.lan.tcp(EXTERNAL, 8072, timeout=1) in (SILENCE, REFUSED)
-    assert lab.machine.lan.tcp(EXTERNAL, 8073) == LAN
+    eventually(lambda: lab.machine.lan.tcp(EXTERNAL, 8073) == LAN)
     assert lab.machine.tcp("127.0.0.1", 8072) == "10.91.0.1"
     assert lab.ps()["a-1"]["Ports"] == "0.0.0.0:8073->80/tcp, 127.0.0.1:8072->80/tcp"
 

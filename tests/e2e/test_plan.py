@@ -139,7 +139,7 @@ def test_a_port_that_is_left_to_us_is_shown_and_is_the_one_taken(lab: Lab) -> No
     port = next(each["PublishedPort"] for each in lab.ps()["web-1"]["Publishers"] if each["TargetPort"] == 80)
     assert 49000 <= port <= 49900
     assert f"takes host port {port}/tcp" in said
-    assert lab.machine.tcp(machine.EXTERNAL, port) == machine.EXTERNAL
+    eventually(lambda: lab.machine.tcp(machine.EXTERNAL, port) == machine.EXTERNAL)
     lab.corral("plan", code=0)
 
 

@@ -52,6 +52,8 @@ def cluster(corrals: Corrals) -> Iterator[Lab]:
     """Brought up once for all tests that only look."""
     with corrals.get().lab("ports") as lab:
         lab.up(CLUSTER)
+        for port in (8080, 8000):
+            eventually(lambda port=port: lab.machine.lan.tcp(EXTERNAL, port) == LAN)
         yield lab
 
 
@@ -254,7 +256,7 @@ def test_a_port_is_held_while_the_daemon_is_dead_and_given_back_by_down(lab: Lab
     lab.up(WEB.replace("{}", '"8090:80"'))
     lab.kill("corral daemon")
     assert not is_free(lab, 8090)
-    assert lab.machine.lan.tcp(EXTERNAL, 8090) == LAN, "and it works"
+    eventually(lambda: lab.machine.lan.tcp(EXTERNAL, 8090) == LAN)  # and it works
     lab.corral("down", "-t", "0")
     assert is_free(lab, 8090)
     assert lab.machine.lan.tcp(EXTERNAL, 8090, timeout=1) == REFUSED
@@ -266,7 +268,7 @@ def test_a_stopped_container_gives_its_port_back(lab: Lab) -> None:
     with lab.machine.inside(), socket.create_server(("0.0.0.0", 8090)):
         pass
     lab.corral("start")
-    assert lab.machine.lan.tcp(EXTERNAL, 8090) == LAN
+    eventually(lambda: lab.machine.lan.tcp(EXTERNAL, 8090) == LAN)
 
 
 def test_a_port_that_somebody_else_has_is_refused_by_name_before_anything_is_touched(lab: Lab) -> None:
@@ -291,7 +293,7 @@ def test_a_chosen_port_is_chosen_once_and_shown_by_the_plan(lab: Lab) -> None:
     port = published(lab, "web-1")[0][1]
     assert 49000 <= port <= 49900
     assert f"host port {port}/tcp" in plan, plan
-    assert lab.machine.lan.tcp(EXTERNAL, port) == LAN
+    eventually(lambda: lab.machine.lan.tcp(EXTERNAL, port) == LAN)
     lab.up("", "--force-recreate", "-t", "0")
     assert published(lab, "web-1")[0][1] == port
     lab.kill("corral daemon")
@@ -386,7 +388,7 @@ def test_replicas_share_a_range(lab: Lab) -> None:
     assert len(set(ports)) == 3
     for port in ports:
         assert 8090 <= port <= 8099
-        assert lab.machine.lan.tcp(EXTERNAL, port) == LAN
+        eventually(lambda port=port: lab.machine.lan.tcp(EXTERNAL, port) == LAN)
 
 
 def test_published_ports_are_reached_under_a_forward_policy_of_drop(lab: Lab) -> None:
@@ -394,7 +396,7 @@ def test_published_ports_are_reached_under_a_forward_policy_of_drop(lab: Lab) ->
     lab.machine.sh("iptables -P FORWARD DROP; iptables -P INPUT DROP")
     try:
         lab.up(WEB.replace("{}", '"8090:80"'))
-        assert lab.machine.lan.tcp(EXTERNAL, 8090) == LAN
+        eventually(lambda: lab.machine.lan.tcp(EXTERNAL, 8090) == LAN)
     finally:
         lab.machine.sh("iptables -P FORWARD ACCEPT; iptables -P INPUT ACCEPT")
 

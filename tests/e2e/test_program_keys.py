@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import machine
-from tests.e2e.lab import Lab
+from tests.e2e.lab import Lab, eventually
 
 
 def words(pid: int, what: str) -> list[str]:
@@ -30,9 +30,9 @@ def test_the_program_is_the_entrypoint_and_its_arguments_the_command(lab: Lab) -
           machines: {image: host, network_mode: none, command: sleep 88}
         """
     )
-    assert words(lab.pid("list"), "cmdline") == ["sleep", "1000"]
+    eventually(lambda: words(lab.pid("list"), "cmdline") == ["sleep", "1000"])
     assert "N=1" in words(lab.pid("list"), "environ")
-    assert words(lab.pid("text"), "cmdline") == ["sleep", "10"]
+    eventually(lambda: words(lab.pid("text"), "cmdline") == ["sleep", "10"])
     assert words(lab.pid("alone"), "cmdline") == ["sleep", "77"]
     assert os.readlink(f"/proc/{lab.pid('alone')}/exe") == "/bin/busybox"
     assert os.path.samefile("/usr/bin/sleep", "/bin/sleep")

@@ -153,11 +153,18 @@ def drained(scale: int, script: str, timeout: str = "20s") -> str:
 services:
   dn:
     image: IMAGE
-    entrypoint: [sh, -c, 'trap "echo signal $$(hostname) >> /kept/kept; exit 0" TERM; while :; do sleep 0.05; done']
+    entrypoint: [sh, -c, 'trap "echo signal $$(hostname) >> /kept/kept; exit 0" TERM; touch /run/trapped; while :; do sleep 0.05; done']
     scale: {scale}
+    tmpfs: /run
     volumes: ["./kept:/kept"]
     x-corral: {{leave: {{command: [sh, -c, '{script}'], timeout: {timeout}}}}}
 """
+
+
+def wait_until_trapped(lab: Lab) -> None:
+    """Who is told to end before the shell has come so far does not hear of it: it is pid 1."""
+    for pid_ in lab.pids().values():
+        eventually(pathlib.Path(f"/proc/{pid_}/root/run/trapped").exists)
 
 
 def kept(lab: Lab) -> list[str]:
@@ -176,6 +183,7 @@ LOG = "echo leave $$(hostname) $$(ip -4 addr show eth0 | grep -c inet) >> /kept/
 @pytest.mark.key("services.x-corral.leave")
 def test_who_goes_because_of_a_smaller_scale_leaves_first(lab: Lab) -> None:
     lab.up(drained(3, f"{LOG}; echo first; echo moved all"))
+    wait_until_trapped(lab)
     before = {name: lab.pid(name) for name in ("dn-1", "dn-2")}
     shown = lab.up(drained(2, f"{LOG}; echo first; echo moved all")).stderr
     assert kept(lab) == ["leave dn-3 1", "signal dn-3"], "with its network, and before its signal"
@@ -187,12 +195,17 @@ def test_who_goes_because_of_a_smaller_scale_leaves_first(lab: Lab) -> None:
 
 def test_nobody_leaves_at_a_stop_a_down_or_an_edit(lab: Lab) -> None:
     lab.up(drained(2, LOG))
+    wait_until_trapped(lab)
     lab.corral("stop")
     lab.corral("start")
+    wait_until_trapped(lab)
     lab.up(drained(2, LOG).replace("scale: 2", "scale: 2\n    environment: {A: b}"))
+    wait_until_trapped(lab)
     lab.corral("restart")
+    wait_until_trapped(lab)
     lab.corral("down")
     lab.up(drained(2, LOG))
+    wait_until_trapped(lab)
     lab.up("services: {other: {image: IMAGE, init: true, command: sleep 1000}}")
     assert not [line for line in kept(lab) if line.startswith("leave")]
     assert len([line for line in kept(lab) if line.startswith("signal")]) == 10

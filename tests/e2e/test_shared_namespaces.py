@@ -118,13 +118,15 @@ STUBBORN = f'{{image: IMAGE, command: [sh, -c, "{FAMILY}"], stop_grace_period: 3
 
 
 def family(lab: Lab, name: str) -> dict[int, str]:
-    """The processes of a container that stay, once they are all there."""
+    """The processes of a container that stay, once they are all there, and nobody is about to become another program."""
 
     def found() -> dict[int, str]:
         lines = in_cgroup_of(lab, lab.pid(name))
-        return {pid: line for pid, line in lines.items() if line.startswith(("sh ", "sleep 100"))}
+        mine = {pid: line for pid, line in lines.items() if line.startswith(("sh ", "sleep 100"))}
+        said = sorted(line for line in mine.values() if not line.startswith("sh "))
+        return mine if len(mine) == 4 and said == ["sleep 1001", "sleep 1002", "sleep 1003"] else {}
 
-    return eventually(lambda: len(mine := found()) >= 4 and mine)
+    return eventually(found)
 
 
 @pytest.mark.key("services.pid")
