@@ -51,8 +51,8 @@ secrets: {word: {file: ./conf/word}}
 pytestmark = pytest.mark.alone
 CYCLES = int(os.environ.get("CORRAL_LEAK_CYCLES", "43"))
 WARM = max(28, CYCLES // 2)
-"""Memory is compared between the end of cycle WARM, when most caches are filled, and that of the last. The daemon's heap grows by 60 KiB a
-cycle in the first ten, by 5 after ninety, and by 3 after two hundred."""
+"""Memory is compared between the end of cycle WARM, when most caches are filled, and that of the last. The daemon's heap grows by 50 KiB a
+cycle in the first ten, by 7 around the hundredth, and by 1 after 170."""
 
 SLABS = (
     "net_namespace",
