@@ -120,6 +120,12 @@ class Cluster:
         """The JSON that a node answers with."""
         return json.loads(self._fetch(f"http://{self.address(node)}:{port}{path}"))
 
+    def answers(self, node: str, port: int, path: str) -> bool:
+        try:
+            return self.ask(node, port, path) is not None
+        except OSError:
+            return False
+
     def pages(self) -> dict[str, int]:
         """Mapping from the title of each page of `corral urls` to how many nodes have it; every one of them answers."""
         found: collections.Counter[str] = collections.Counter()
@@ -141,7 +147,8 @@ class Cluster:
 
     def dead(self, urls: Sequence[str]) -> list[str]:
         """Those that answer a program of this machine's with no success, and what it is told."""
-        return machine.run(*self._on_the_machine, sys.executable, "-Ic", ASK, *urls).splitlines()
+        patience_s = 20 + len(urls)
+        return machine.run(*self._on_the_machine, sys.executable, "-Ic", ASK, *urls, timeout=patience_s).splitlines()
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -204,6 +211,23 @@ class Cluster:
         up.kill()
         up.wait(20)
 
+    def cut_step_off(self, step: str, moment: str) -> None:
+        """From no volumes on, kill -9 a step before a start when there are such files (a pattern) of the volumes. Again, where the
+        step was quicker than we."""
+        is_cut = False
+        while not is_cut:
+            self.down("-v")
+            with self.lab.popen("up", "-d", "--wait") as up:
+                eventually(lambda: any(self.volumes.glob(moment)), 120)
+                found = eventually(
+                    lambda: (its := self.lab.ps().get(step)) and (its["Pid"] or its["State"] == "exited") and its
+                )
+                with contextlib.suppress(ProcessLookupError):
+                    if found["Pid"]:
+                        os.kill(found["Pid"], 9)
+                        is_cut = True
+                up.wait(200)
+
     def break_off_at(self, moments: Sequence[str], what: str, ids: Sequence[str]) -> set[str]:
         """From no volumes on, an `up` broken off at each moment (a pattern of files of the volumes), and one that is not. The
         identities that the cluster has had meanwhile, by `ids_in`."""
@@ -255,6 +279,7 @@ class Cluster:
         pid = self.lab.pid(node)
         self.lab.kill(f"corral shim {self.lab.project}/{node} ")
         eventually(lambda: not machine.is_alive(pid))
+        eventually(lambda: self.lab.ps()[self._container_of(node)]["Pid"] != pid)
 
     @contextlib.contextmanager
     def cut_off(self, node: str) -> Iterator[None]:

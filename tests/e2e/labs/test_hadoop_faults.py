@@ -78,6 +78,11 @@ def test_a_worker_without_its_sandbox_comes_back_as_who_it_was(cluster: Cluster)
         ends_well(job)
         cluster.took("the end of a job after the loss of a sandbox", lost)
     eventually(lambda: cluster.lab.ps()["worker-2"]["Health"] == "healthy", 60)
+    its_own = cluster.ask("worker-2", 9864, "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")["beans"][0]
+    assert '"ActorState":"RUNNING"' in its_own["BPServiceActorInfo"], (
+        "the one before it is still counted, and is not meant"
+    )
+    assert cluster.answers("worker-2", 8042, "/ws/v1/node/info")
     assert cluster.live_datanodes() == cluster.running_nodemanagers() == THREE
     told = eventually(
         lambda: ("Under-replicated blocks:\t0" in (said := fsck(cluster)) and f"[{address}:" in said) and said, 60
@@ -103,7 +108,7 @@ def test_names_agree_by_dns_too(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("what", clusters.WHAT)
 def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
-    moments = ("*namenode/_data/name.new", "*namenode/_data/name", "*workers/_data/*/blocks/current")
+    moments = ("*namenode/_data/name*", "*namenode/_data/name", "*workers/_data/*/blocks/current")
     assert len(cluster.break_off_at(moments, what, ["*/_data/**/current/VERSION"])) == 1
     assert cluster.live_datanodes() == cluster.running_nodemanagers() == THREE
     cluster.run("hdfs dfs -ls /spark-logs")
