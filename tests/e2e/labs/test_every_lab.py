@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator.command_line import labs
 from tests import slowness
+from tests.e2e import machine
 from tests.e2e.lab import eventually
 from tests.e2e.labs import browser
 from tests.e2e.labs import cluster as clusters
@@ -71,7 +72,8 @@ def unwell(cluster: Cluster) -> dict[str, tuple[str, str]]:
 
 
 def zombies(pids: list[int]) -> list[str]:
-    """Processes that nobody buries in the pid namespaces of these."""
+    """Processes that nobody buries in the pid namespaces of these; but for the shell that `spark-class` leaves to its JVM, as
+    docs/labs.md says."""
     places = {os.readlink(f"/proc/{pid}/ns/pid") for pid in pids}
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
@@ -79,7 +81,9 @@ def zombies(pids: list[int]) -> list[str]:
             text, place = path.read_text(), os.readlink(path.with_name("ns") / "pid")
         except OSError:
             continue
-        if place in places and text.rpartition(")")[2].split()[0] == "Z":
+        state, parent = text.rpartition(")")[2].split()[:2]
+        is_sparks = "(bash)" in text and "org.apache.spark." in machine.command_line(int(parent))
+        if place in places and state == "Z" and not is_sparks:
             found.append(text)
     return found
 
