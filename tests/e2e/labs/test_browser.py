@@ -95,6 +95,7 @@ def test_from_the_resourcemanager_to_a_spark_application_that_runs(cluster: Clus
         window.sees("RUNNING")
         assert window.follow(r"\/proxy\/application_").startswith(proxy)
         window.sees("Completed Jobs (1)")
+        eventually(lambda: window.is_whole, 30)
         assert window.missing == []
         assert window.url.startswith(proxy)
         assert window.follow(r"\/proxy\/application_\w+\/executors").startswith(proxy)
@@ -113,11 +114,12 @@ def test_from_the_resourcemanager_to_the_history_of_a_spark_application(cluster:
     window.open(page(cluster, "ResourceManager"))
     window.sees("SPARK")
     window.follow(r"\/cluster\/app\/application_\d+_0003")
-    window.follow(r"\/proxy\/application_")
-    eventually(lambda: window.url.startswith("http://sparkhistory.books:18080/history/application_"), 30)
+    proxy = window.follow(r"\/proxy\/application_")
+    history = "http://sparkhistory.books:18080/history/application_"
+    eventually(lambda: window.open(proxy) or window.url.startswith(history), 30)  # when it has left its ResourceManager
     eventually(lambda: window.reload() or "Spark Jobs" in window.text, 30)  # it looks for new ones every two seconds
     window.open(page(cluster, "Spark history"))
-    window.sees("word count")
+    eventually(lambda: window.reload() or "word count" in window.text, 30)
 
 
 def test_from_the_resourcemanager_to_a_nodemanager(cluster: Cluster, window: Browser) -> None:

@@ -1,17 +1,14 @@
 """The Hadoop lab is what the books say: real HDFS, YARN, MapReduce and Spark, whose nodes come, go and die."""
 
 import collections
-import os
 import pathlib
 import re
-import signal
 from subprocess import PIPE
 from typing import Any
 
 from tests.e2e.lab import eventually
 from tests.e2e.labs import hadoop_cluster
 from tests.e2e.labs.hadoop_cluster import Cluster
-from tests.e2e.machine import is_alive
 
 INIT = ("hadoop", "--workers", "3", "--memory", "6g")
 TEXT = "".join(path.read_text() for path in sorted(pathlib.Path("/usr/share/common-licenses").glob("*GPL-*")))
@@ -168,6 +165,7 @@ def test_a_daemon_that_dies_comes_back_alone(cluster: Cluster) -> None:
     datanode, nodemanager = pid_of("datanode"), pid_of("nodemanager")
     cluster.run(f"kill -9 {nodemanager}", node="worker-2")
     eventually(lambda: pid_of("nodemanager") not in ("", nodemanager))
+    eventually(lambda: cluster.answers("worker-2", 8042, "/ws/v1/node/info"), 60)
     eventually(lambda: cluster.running_nodemanagers() == THREE, 60)
     assert pid_of("datanode") == datanode
 
@@ -215,9 +213,9 @@ def test_nodes_join_a_running_cluster_and_leave_it_in_order(cluster: Cluster) ->
     cluster.run("hdfs dfs -D dfs.replication=1 -put - /in/alone", node="worker-5", stdin=TEXT)
     leaving = {cluster.address("worker-4"), cluster.address("worker-5")}
     assert homes(cluster, "/in/alone") == {cluster.address("worker-5")}
-    pid, known_as = cluster.lab.pid("worker-5"), id_of(cluster, "worker-5")
+    known_as = id_of(cluster, "worker-5")
     with cluster.lab.popen("up", "-d", "--wait", "--scale", "worker=3", stdout=PIPE, stderr=PIPE) as up:
-        eventually(lambda: cluster.admin_states().get("worker-5.books") == "Decommissioned" and is_alive(pid), 120)
+        eventually(lambda: cluster.admin_states().get("worker-5.books") == "Decommissioned", 120)
         told = up.communicate(timeout=200)[1]
     assert up.returncode == 0, told
     assert "container:worker-4  leaving: has left" in told
@@ -273,10 +271,6 @@ def test_a_lost_name_space_is_said_before_anything_starts(cluster: Cluster) -> N
 
 def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
     """Half a name space is none: what is there is whole."""
-    cluster.lab.corral("down", "-v")
-    with cluster.lab.popen("up", "-d", "--wait") as up:
-        found = eventually(lambda: cluster.lab.ps().get("namenode-pre_start-0", {}).get("Pid"), 30)
-        os.kill(int(found), signal.SIGKILL)
-        up.wait(200)
+    cluster.cut_step_off("namenode-pre_start-0", "*_namenode/_data")
     cluster.up()
     cluster.run("hdfs dfs -ls /tmp")

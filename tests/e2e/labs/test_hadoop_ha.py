@@ -2,11 +2,9 @@
 
 import collections
 import contextlib
-import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -126,7 +124,7 @@ def test_who_does_not_do_what_it_is_for_is_unhealthy(cluster: Cluster) -> None:
 @contextlib.contextmanager
 def in_the_middle(cluster: Cluster, name: str) -> Iterator[Callable[[], None]]:
     """Within this a client is writing a file, slowly, and a job runs. What it gives waits until both have ended, well."""
-    with cluster.begin("yarn jar $EXAMPLES pi 8 100000") as job:
+    with cluster.begin("yarn jar $EXAMPLES pi 16 100000") as job:
         active, _ = sides(cluster.resourcemanagers())
 
         def tasks_run() -> bool:
@@ -180,18 +178,19 @@ def test_a_write_and_a_job_end_when_the_active_namenode_is_lost(cluster: Cluster
 
 @pytest.mark.parametrize("how", clusters.HOW)
 def test_a_write_and_a_job_end_when_the_active_resourcemanager_is_lost(cluster: Cluster, how: str) -> None:
-    active, standby = sides(cluster.resourcemanagers())
+    active, _ = sides(cluster.resourcemanagers())
     with in_the_middle(cluster, f"/{how}-resourcemanager") as end, cluster.struck(active, how, "ResourceManager"):
         struck_at = time.monotonic()
-        eventually(lambda: cluster.state_of_resourcemanager(standby) == "active", 60)
-        cluster.took(f"{standby} for {active}, {how}", struck_at)
+        # which may be the one that was killed: it is back in a second, and as soon as its place in ZooKeeper is free both want it
+        eventually(lambda: "active" in cluster.resourcemanagers().values(), 60)
+        cluster.took(f"somebody for {active}, {how}", struck_at)
         end()
         cluster.took("and the end of both", struck_at)
     settled(cluster)
 
 
 def test_a_job_of_spark_ends_when_the_active_resourcemanager_is_lost(cluster: Cluster) -> None:
-    active, standby = sides(cluster.resourcemanagers())
+    active, _ = sides(cluster.resourcemanagers())
 
     def executors_run() -> bool:
         metrics = cluster.ask(active, 8088, "/ws/v1/cluster/metrics")["clusterMetrics"]
@@ -201,7 +200,7 @@ def test_a_job_of_spark_ends_when_the_active_resourcemanager_is_lost(cluster: Cl
         eventually(executors_run, 90)
         assert job.poll() is None
         cluster.kill_java(active, "ResourceManager")
-        eventually(lambda: cluster.state_of_resourcemanager(standby) == "active", 60)
+        eventually(lambda: "active" in cluster.resourcemanagers().values(), 60)
         assert re.findall(r"worker-\d\S* read \d+ words", ends_well(job))
     words = collections.Counter(word.lower() for word in re.findall("[A-Za-z]+", TEXT))
     counts = (line.split(" ") for line in cluster.run("hdfs dfs -cat /counts/part-*").splitlines())
@@ -281,12 +280,7 @@ def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster
 
 
 def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
-    cluster.down("-v")
-    data = cluster.lab.owner.root / "volumes/books_namenodes/_data"
-    with cluster.lab.popen("up", "-d", "--wait") as up:
-        eventually(lambda: list(data.glob("*/name.new")), 60)
-        os.kill(eventually(lambda: cluster.lab.ps().get("namenode-pre_start-0", {}).get("Pid")), signal.SIGKILL)
-        up.wait(200)
+    cluster.cut_step_off("namenode-pre_start-0", "*_namenodes/_data/*/name*")
     cluster.up()
     settled(cluster)
     cluster.run("hdfs dfs -ls /tmp")

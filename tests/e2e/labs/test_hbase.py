@@ -203,7 +203,7 @@ def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> No
 @pytest.mark.parametrize("what", clusters.WHAT)
 def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
     """Also while the master makes HBase's own first files, which are HDFS's first blocks."""
-    moments = ("*namenode/_data/name.new", "*namenode/_data/name", "*datanodes/_data/**/blk_*")
+    moments = ("*namenode/_data/name*", "*namenode/_data/name", "*datanodes/_data/**/blk_*")
     assert len(cluster.break_off_at(moments, what, ["*/_data/**/current/VERSION"])) == 1
     eventually(lambda: cluster.servers() == SERVERS, 60)
     cluster.shell("create 'books', 'about'")

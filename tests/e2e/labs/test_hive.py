@@ -1,8 +1,6 @@
 """The Hive lab is what the books say: what one client makes, another finds through the metastore."""
 
-import os
 import re
-import signal
 
 import pytest
 
@@ -112,12 +110,7 @@ def test_another_one_runs_beside_it_from_the_same_folder(cluster: Cluster) -> No
 
 
 def test_a_database_that_was_cut_off_begins_again(cluster: Cluster) -> None:
-    cluster.down("-v")
-    data = cluster.lab.owner.root / "volumes/books_metastore/_data"
-    with cluster.lab.popen("up", "-d", "--wait") as up:
-        eventually(lambda: (data / "metastore.new").exists(), 120)
-        os.kill(eventually(lambda: cluster.lab.ps().get("metastore-pre_start-0", {}).get("Pid")), signal.SIGKILL)
-        up.wait(200)
+    cluster.cut_step_off("metastore-pre_start-0", "*_metastore/_data/metastore*")
     cluster.up()
     assert beeline(cluster, "SHOW DATABASES") == ["default"]
 

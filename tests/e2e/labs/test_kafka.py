@@ -195,7 +195,7 @@ def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
     cluster.lab.corral("down", "-v")
     data = cluster.lab.owner.root / "volumes/books_kafka/_data"
     with cluster.lab.popen("up", "-d", "--wait") as up:
-        eventually(lambda: list(data.glob("kafka-*.new")), 30)
+        eventually(lambda: list(data.glob("kafka-*")), 30)
         for name in ("kafka-1", "kafka-2", "kafka-3"):
             os.kill(cluster.lab.pid(name), signal.SIGKILL)
         up.wait(200)
@@ -206,7 +206,7 @@ def test_a_format_that_was_cut_off_begins_again(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("what", WHAT)
 def test_an_up_that_is_broken_off_goes_on_and_nothing_is_formatted_twice(cluster: Cluster, what: str) -> None:
-    moments = ("*kafka/_data/cluster", "*kafka/_data/kafka-*.new", "*kafka/_data/kafka-2")
+    moments = ("*kafka/_data/cluster", "*kafka/_data/kafka-*", "*kafka/_data/kafka-2")
     assert len(cluster.break_off_at(moments, what, ["*kafka/_data/kafka-[1-3]/meta.properties"])) == 1
     cluster.run(f"kafka-topics.sh {ASK} --create --topic books --partitions 3")
     cluster.run(f"kafka-console-producer.sh {ASK} --topic books", stdin="\n".join(LINES) + "\n")

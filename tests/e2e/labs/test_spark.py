@@ -52,7 +52,7 @@ def test_the_shell_of_spark_has_the_cluster_and_a_page_to_which_the_masters_lead
         cluster.named(),
         browser.on_the_machine_of(cluster.lab) as window,
         cluster.typing(
-            "spark-shell",
+            "spark-shell --conf spark.cores.max=3",  # so it begins when all have come
             ready="available as .spark",
             line="""println("sum " + sc.parallelize(1 to 9, 3).sum.toInt + " " + sc.master)""",
             answer="sum 45 spark://master:7077",
